@@ -1,0 +1,42 @@
+# Each target sets the project up by itself. Other Pythons: `make test PYTHON=python3.12 VENV=.venv-3.12`.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+READY := $(VENV)/.ready
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(READY) ## make the virtual environment (again only when pyproject.toml changed)
+
+demo: $(READY) ## pack a real dataset, read it, change it, train on it
+	$(RUN) examples/demo.py
+
+test: $(READY) ## run the tests and measure what they cover
+	$(RUN) -m coverage run -m pytest
+	$(RUN) -m coverage report
+
+check: $(READY) ## lint, layout and types
+	$(RUN) -m ruff check
+	$(RUN) -m ruff format --diff
+	$(RUN) -m mypy
+
+bench: $(READY) ## measure speed: a few minutes, ratios printed
+	$(RUN) benchmarks/run.py --quick
+
+docs: $(READY) ## build the pages of docs/ into site/
+	$(RUN) -m mkdocs build --quiet --strict
+
+# The stamp comes last: a set-up that was interrupted starts anew. --clear, so that what was installed before cannot hide a
+# dependency that pyproject.toml no longer names. Pip first: that of an old Python does not know --group.
+$(READY): pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON). Install Python 3.10 or newer, or name one: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+	  echo "$(PYTHON) is $$($(PYTHON) --version 2>&1); DSRecords needs Python 3.10 or newer. Name one: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -m venv --clear $(VENV) || { \
+	  echo "$(PYTHON) could not make a virtual environment. On Debian and Ubuntu: sudo apt install python3-venv" >&2; exit 1; }
+	$(RUN) -m pip install --quiet --upgrade pip
+	$(RUN) -m pip install --quiet --editable '.[all]' --group dev
+	@touch $@
+
+.PHONY: help setup demo test check bench docs

@@ -1,0 +1,126 @@
+"""Types of arrays. Knows nothing of files or samples."""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+from typing import Any
+
+import numpy as np
+
+from ._values import PAD, Scalar, Type, describe
+from .errors import CorruptError, SchemaError
+
+_LIMIT = 2**62  # bytes; NumPy's own sizes are signed 64-bit numbers
+
+
+class ShapedArray(Type):
+    """An array of one dtype and shape, such as `float32[3,224,224]`; a `*` in the shape is free."""
+
+    def __init__(self, scalar: Scalar, shape: tuple[int | None, ...]) -> None:
+        self.dtype, self.shape = scalar.dtype, shape
+        self.free = shape.count(None)
+        self.name = f"{scalar.name}[{','.join('*' if n is None else str(n) for n in shape)}]"
+        if math.prod(n or 1 for n in shape) * self.dtype.itemsize > _LIMIT:
+            raise SchemaError(f"{self.name} is larger than any memory")
+        self.nbytes = math.prod(n for n in shape if n is not None) * self.dtype.itemsize  # of a fixed shape
+
+    def dump(self, value: Any) -> bytes:
+        array = cast(value, self.dtype, self.name)
+        if len(array.shape) != len(self.shape) or any(n not in (None, m) for n, m in zip(self.shape, array.shape)):
+            raise SchemaError(f"{self.name} expected, not shape {array.shape}")
+        if not self.free:
+            return array.tobytes()
+        sizes = [m for n, m in zip(self.shape, array.shape) if n is None]
+        return struct.pack(f"<{len(sizes)}Q", *sizes) + array.tobytes()
+
+    def load(self, data: memoryview, copy: bool) -> np.ndarray:
+        shape: Any = self.shape
+        if self.free:
+            if len(data) < 8 * self.free:
+                raise CorruptError(f"{self.name} takes more than {len(data)} bytes")
+            sizes = iter(struct.unpack_from(f"<{self.free}Q", data))
+            shape = tuple(next(sizes) if n is None else n for n in shape)
+            data = data[8 * self.free :]
+        return view(data, self.dtype, shape, copy)
+
+    def stack(self, count: int) -> np.ndarray | None:
+        return None if self.free or self.nullable else np.empty((count, *self.shape), self.dtype)  # type: ignore[misc]
+
+
+class AnyArray(Type):
+    """An array that says its own dtype and shape: any but objects."""
+
+    name = "array"
+
+    def dump(self, value: Any) -> bytes:
+        if isinstance(value, (str, bytes, bytearray, np.ma.MaskedArray)):
+            raise SchemaError(f"an array expected, not {describe(value)}")
+        array = np.asarray(value)
+        if array.dtype.hasobject:
+            raise SchemaError(
+                f"an array of numbers, texts, times or records expected, not {describe(value)} of objects"
+            )
+        descr = json.dumps(np.lib.format.dtype_to_descr(array.dtype), separators=(",", ":")).encode()
+        head = struct.pack(f"<II{array.ndim}Q", len(descr), array.ndim, *array.shape) + descr
+        return head + PAD[len(head) & 7] + array.tobytes()
+
+    def load(self, data: memoryview, copy: bool) -> np.ndarray:
+        if len(data) < 8:
+            raise CorruptError(f"an array takes more than {len(data)} bytes")
+        length, ndim = struct.unpack_from("<II", data)
+        start = 8 + 8 * ndim
+        if ndim > 64 or start + length > len(data):
+            raise CorruptError(f"an array of {ndim} dimensions does not fit into {len(data)} bytes")
+        dtype = np.lib.format.descr_to_dtype(_tuples(json.loads(bytes(data[start : start + length]))))
+        if dtype.hasobject:
+            raise CorruptError(f"an array of {dtype} holds objects, which no file may")
+        return view(data[(start + length + 7) & -8 :], dtype, struct.unpack_from(f"<{ndim}Q", data, 8), copy)
+
+
+def _tuples(descr: Any) -> Any:
+    """NumPy's description of a dtype, after JSON has made lists of its tuples: a list of fields (name, dtype[, shape])."""
+    if not isinstance(descr, list):
+        return descr
+    return [
+        (tuple(name) if isinstance(name, list) else name, _tuples(dtype), *(tuple(n) for n in shape))
+        for name, dtype, *shape in descr
+    ]
+
+
+def view(data: memoryview, dtype: np.dtype[Any], shape: tuple[int, ...], copy: bool) -> np.ndarray:
+    """An array over bytes, once the shape is known to fit them."""
+    if math.prod(shape) * dtype.itemsize != len(data) or math.prod(n or 1 for n in shape) * dtype.itemsize > _LIMIT:
+        raise CorruptError(f"{dtype} with shape {shape} does not take {len(data)} bytes")
+    if not len(data):  # np.frombuffer refuses to look at nothing
+        return np.empty(shape, dtype)
+    array: np.ndarray = np.frombuffer(data, dtype).reshape(shape)
+    return array.copy() if copy else array
+
+
+def cast(value: Any, dtype: np.dtype[Any], name: str) -> np.ndarray:
+    """`value` as an array of `dtype`, refusing what would change it beyond rounding: a fraction to an integer, a number out of
+    range, a finite one to an infinite one."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise SchemaError(f"{name} expected, not a masked array: fill it first")
+    try:
+        array = np.asarray(value)
+    except ValueError as error:  # rows of different lengths
+        raise SchemaError(f"{name} expected: {error}") from None
+    if array.dtype == dtype:
+        return array
+    allowed = {"b": "b", "i": "biu", "u": "biu", "f": "biuf"}[dtype.kind]
+    if not array.size and not isinstance(value, (np.ndarray, np.generic)):
+        allowed += array.dtype.kind  # an empty list has no type of its own
+    if array.dtype.kind not in allowed:
+        raise SchemaError(f"{name} expected, not {describe(array)}")
+    with np.errstate(over="ignore", invalid="ignore"):
+        result: np.ndarray = array.astype(dtype)
+    if dtype.kind == "f":
+        lost = np.isinf(result) & np.isfinite(array)
+    else:
+        lost = (result != array) | ((result < 0) != (array < 0))
+    if lost.any():
+        raise SchemaError(f"{array[lost].flat[0]!r} is out of the range of {name}")
+    return result

@@ -1,0 +1,74 @@
+"""Looking at every byte of a dataset: what is wrong, and where. Reads with `pread` only, so that a file cut short is no SIGBUS."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from . import _files, _index
+from ._frame import COMMIT, PENDING, RECORD
+from ._log import Place, Walk, find_frame
+from ._state import State
+from .errors import CorruptError
+
+
+def check(state: State) -> list[CorruptError]:
+    """What is wrong with the log, the list and the index; empty if nothing is."""
+    snapshot, header = state.snapshot, state.header
+    entries, end = snapshot.entries, snapshot.end
+    wrongs: dict[int, tuple[str, Any]] = {}  # at which offset what is wrong, in which field
+    replayed = _index.map_entries(-1, None, entries.bits)
+    walk, at, pending = Walk(state.fd, header.frames, header.size, end), header.size, []  # type: Walk, int, list[Place]
+    while at < end:
+        kind, size, stored, wrong, field = walk.frame(at)
+        places, op, positions = pending, 0, ()  # type: list[Place], int, Any
+        if not wrong and kind == PENDING:
+            pending.append((at, size, stored))
+        elif not wrong and kind in (RECORD, COMMIT):
+            if kind == RECORD:
+                wrong = "the pending records before it have no commit" if pending else ""
+                places = [(at, size, stored)]
+            else:
+                wrong, op, positions = walk.commit(at, size, pending)
+            if not wrongs and not wrong:  # behind damage nobody can tell what edits and commits refer to
+                replayed.apply(places, op, positions)
+            wrong, pending = "" if wrongs else wrong, []
+        if wrong:
+            wrongs[at] = wrong, field
+        found = at + size if size else find_frame(state.fd, header.frames, at + 8, end, (RECORD, PENDING, COMMIT))
+        at = end if found is None else found
+    problems = _entries_problems(state, walk, wrongs, None if wrongs else replayed)
+    problems += [CorruptError(text, file=state.path, field=field, offset=at) for at, (text, field) in wrongs.items()]
+    if state.slot is not None and _files.identity(state.index_path) is not None:
+        index = _files.Descriptor(_files.open_read(state.index_path))
+        if _files.pread(index.number, header.size, 2 * _index.PAGE) != header.raw:
+            problems.append(
+                CorruptError("the copy of the header differs", file=state.index_path, offset=2 * _index.PAGE)
+            )
+    return problems
+
+
+def _entries_problems(
+    state: State, walk: Walk, wrongs: dict[int, tuple[str, Any]], replayed: _index.Entries | None
+) -> list[CorruptError]:
+    """The records that cannot be read as they were written. Takes out of `wrongs` what is said of a record here."""
+    entries, problems = state.snapshot.entries, []
+    rows = entries.rows(0, len(entries))
+    if replayed is not None:
+        if len(replayed) != len(rows):
+            return [CorruptError(f"the index has {len(rows)} records, the log {len(replayed)}", file=state.index_path)]
+        suspects = np.flatnonzero((rows != replayed.rows(0, len(replayed))).any(axis=1))
+    else:
+        suspects = np.arange(len(rows))
+    for i in suspects.tolist():
+        offset, size, check = entries.get(i)
+        text, field = wrongs.pop(offset, ("", None))
+        if not text:
+            inside = offset & 7 == 0 and state.header.size <= offset < state.snapshot.end
+            _, stated, stored, text, field = walk.frame(offset) if inside else (0, 0, 0, "outside of the log", None)
+            if text or stored != check or size not in (0, stated) or replayed is not None:
+                text, field = "the index's entry is damaged; without the .idx file it is rebuilt", None
+        if text:
+            problems.append(CorruptError(text, file=state.path, record=i, field=field, offset=offset))
+    return problems

@@ -1,0 +1,127 @@
+"""One frame of the log: packing and verifying it. Knows the schema's layout, and nothing of files.
+
+Every check is mixed with the dataset's id and the frame's offset, so that zeros, frames of another dataset and frames in the wrong
+place never verify.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ._schema import Schema
+from ._values import NONE, PAD
+
+try:
+    from isal.isal_zlib import crc32  # 16 times zlib's speed on long payloads
+except ImportError:  # no wheel for this system
+    from zlib import crc32
+
+RECORD, PENDING, COMMIT = 1, 2, 3
+TAKE_LAST, DELETE = 1, 2
+FRAME = struct.Struct("<IIQ")  # check, kind, size: how every frame begins
+_COMMIT = struct.Struct("<IQQQII")  # from byte 4 on: kind, size, start, n, crc32 of the checks, op
+COMMIT_HEAD = 4 + _COMMIT.size
+_U32 = struct.Struct("<I").pack
+_LOW = 2**32 - 1
+_WIDEST_TABLE = 1024  # bytes of head for which checking many heads by tables pays; 1 KiB of table for each byte
+
+
+class Frames:
+    """How the frames of one dataset are packed and verified."""
+
+    def __init__(self, schema: Schema, id: bytes) -> None:
+        self.schema, self.head = schema, schema.head
+        self.seed = crc32(id)
+        self._tables: np.ndarray | None = None
+
+    def record(
+        self, kind: int, numbers: list[Any], payloads: Sequence[bytes | None], offset: int
+    ) -> tuple[list[bytes], int, int]:
+        """Buffers of a record's frame, its size, and its check."""
+        sizes, checksums, buffers, size = [], [], [b"", b""], self.head
+        for payload in payloads:
+            if payload is None:
+                sizes.append(NONE)
+                checksums.append(0)
+                continue
+            length = len(payload)
+            sizes.append(length)
+            checksums.append(crc32(payload))
+            buffers += (payload, PAD[length & 7]) if length & 7 else (payload,)
+            size += (length + 7) & -8
+        buffers[1] = self.schema.pack(kind, size, *sizes, *checksums, *numbers)
+        check = crc32(buffers[1], self.seed) ^ (offset >> 3 & _LOW)
+        buffers[0] = _U32(check)
+        return buffers, size, check
+
+    def commit(self, start: int, checks: Any, op: int, positions: Sequence[int], offset: int) -> tuple[bytes, int]:
+        """A commit's frame and its check. `checks` are those of its pending frames."""
+        size = COMMIT_HEAD + 8 * len(positions)
+        total = crc32(np.asarray(checks, "<u4").tobytes())
+        body = _COMMIT.pack(COMMIT, size, start, len(checks), total, op) + np.asarray(positions, "<u8").tobytes()
+        check = crc32(body, self.seed) ^ (offset >> 3 & _LOW)
+        return _U32(check) + body, check
+
+    def head_size(self, kind: int, size: int) -> int:
+        """How many bytes of a frame its check covers; 0 if no frame of this kind can have this size."""
+        if kind in (RECORD, PENDING):
+            return self.head if size >= self.head else 0
+        return size if size >= (COMMIT_HEAD if kind == COMMIT else FRAME.size) and kind else 0
+
+    def verifies(self, head: memoryview | bytes, offset: int) -> bool:
+        """Whether a head (all of it that the check covers) is what was written at this offset."""
+        check = int.from_bytes(head[:4], "little")
+        return crc32(head[4:], self.seed) ^ (offset >> 3 & _LOW) == check  # type: ignore[no-any-return]
+
+    def extent(self, head: memoryview | bytes) -> int:
+        """The size that a record's frame must have by its payloads' sizes."""
+        size = self.head
+        for length in self.schema.unpack(head)[: len(self.schema.payloads)]:
+            size += (length + 7) & -8 if length != NONE else 0
+        return size
+
+    def bad_payload(self, frame: memoryview | bytes) -> int | None:
+        """Number of the first payload whose checksum is wrong, in a whole frame with a verified head; None if all are right."""
+        sizes, start = self.schema.unpack(frame), self.head
+        for number, checksum in enumerate(self.schema.checksums(frame)):
+            if (length := sizes[number]) != NONE:
+                if crc32(frame[start : start + length]) != checksum:
+                    return number
+                start += (length + 7) & -8
+        return None
+
+    def checks_of(self, heads: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+        """What the checks of many heads must be.
+
+        CRC is linear: the checksum of a head is that of zeros, xor one number for each byte and its position.
+
+        Args:
+            heads: uint8, (n, head).
+            offsets: uint64, (n,), of the frames.
+
+        Returns:
+            uint32, (n,).
+        """
+        if self.head > _WIDEST_TABLE:
+            crcs = np.fromiter((crc32(head[4:], self.seed) for head in heads), np.uint32, len(heads))
+        else:
+            tables = self._crc_tables()
+            positions = heads[:, 4:] + np.arange(0, 256 * (self.head - 4), 256)
+            crcs = np.bitwise_xor.reduce(tables.take(positions), axis=1) ^ np.uint32(
+                crc32(bytes(self.head - 4), self.seed)
+            )
+        return crcs ^ (offsets >> np.uint64(3)).astype(np.uint32)
+
+    def _crc_tables(self) -> np.ndarray:
+        """uint32, (head - 4) × 256 flat: what each byte at each position adds to the checksum of zeros."""
+        if self._tables is None:
+            last = np.array([crc32(bytes([byte])) ^ crc32(b"\0") for byte in range(256)], np.uint32)
+            rows = [last]
+            for _ in range(self.head - 5):  # one position earlier: one more zero byte behind it
+                rows.append(rows[-1] >> np.uint32(8) ^ last[rows[-1] & np.uint32(255)])
+            self._tables = np.concatenate(rows[::-1])
+        return self._tables

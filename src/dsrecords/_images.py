@@ -1,0 +1,120 @@
+"""Images: stored as their encoded bytes, decoded when they are asked for. Knows nothing of files of ours or samples.
+
+Pillow is imported only where an image is encoded or decoded: bytes go in and out without it.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ._values import Type, describe
+from .errors import CorruptError, SchemaError, optional
+
+# The first bytes of each format (its own specification), and Pillow's name of it.
+_SIGNATURES: dict[str, tuple[tuple[bytes, int], ...]] = {
+    "JPEG": ((b"\xff\xd8\xff", 0),),
+    "PNG": ((b"\x89PNG\r\n\x1a\n", 0),),
+    "WEBP": ((b"WEBP", 8), (b"RIFF", 0)),
+    "GIF": ((b"GIF8", 0),),
+    "BMP": ((b"BM", 0),),
+    "TIFF": ((b"II*\0", 0),),
+    "TIFF ": ((b"MM\0*", 0),),
+    "JPEG2000": ((b"\x0cjP  \r\n\x87\n", 3),),
+    "AVIF": ((b"ftypavi", 4),),
+}
+_QUALITY = 95  # of JPEG and WebP made from pixels: the usual choice where a dataset should not show its compression
+DECODINGS = ("pil", "array", "bytes")
+
+
+def sniff(data: bytes | memoryview) -> str | None:
+    """Pillow's name of the format that these bytes begin with, None if it is none of those that are known."""
+    for name, marks in _SIGNATURES.items():
+        if all(data[at : at + len(mark)] == mark for mark, at in marks):
+            return name.strip()
+    return None
+
+
+class Image(Type):
+    """An encoded image; `image` is one of any format that is known."""
+
+    # Pillow's decoders raise OSError and SyntaxError for broken files, and a class of their own for bombs
+    unreadable = (*Type.unreadable, OSError, SyntaxError, EOFError, IndexError, AttributeError)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.format = None if name == "image" else name.upper()
+
+    def dump(self, value: Any) -> bytes:
+        if isinstance(value, (str, os.PathLike)):
+            with open(value, "rb") as file:
+                return self._accept(file.read(), f"the file {os.fspath(value)}")
+        if isinstance(value, (bytes, bytearray, memoryview)):
+            return self.accept(bytes(value))
+        image = optional("PIL.Image", "pillow")
+        if isinstance(value, np.ndarray):
+            if value.dtype != np.uint8 or value.ndim not in (2, 3) or 0 in value.shape:
+                raise SchemaError(
+                    f"{self.name} takes an array of uint8, height × width or height × width × channel, "
+                    f"not {describe(value)}"
+                )
+            value = image.fromarray(value[:, :, 0] if value.ndim == 3 and value.shape[2] == 1 else value)
+        if not isinstance(value, image.Image):
+            raise SchemaError(f"{self.name} takes a path, bytes, a Pillow image or an array, not {describe(value)}")
+        buffer = io.BytesIO()
+        options = {} if self.format in (None, "PNG") else {"quality": _QUALITY}
+        try:
+            value.save(buffer, self.format or "PNG", **options)
+        except (OSError, KeyError) as error:
+            raise SchemaError(f"Pillow cannot write this image (mode {value.mode}) as {self.name}: {error}") from None
+        return buffer.getvalue()
+
+    def accept(self, data: bytes) -> bytes:
+        return self._accept(data, "these bytes")
+
+    def _accept(self, data: bytes, what: str) -> bytes:
+        found = sniff(data)
+        if found and self.format in (None, found):
+            return data
+        raise SchemaError(f"{what} are not {self._a()}" if not found else f"{what}: {found}, not {self._a()}")
+
+    def _a(self) -> str:
+        return self.format or "an image of a known format"
+
+    def load(self, data: memoryview, copy: bool) -> Any:
+        return self.decode_pil(data, copy)
+
+    def decoder(self, decoding: str) -> Callable[[memoryview, bool], Any]:
+        """The function for `decode="pil" | "array" | "bytes"`."""
+        if decoding not in DECODINGS:
+            raise SchemaError(f"decode can be {', '.join(map(repr, DECODINGS))}, not {decoding!r}")
+        return getattr(self, f"decode_{decoding}")  # type: ignore[no-any-return]
+
+    def decode_bytes(self, data: memoryview, copy: bool) -> Any:
+        """The encoded bytes as they are."""
+        return bytes(data) if copy else data
+
+    def decode_pil(self, data: memoryview, copy: bool) -> Any:
+        """A loaded Pillow image."""
+        found = sniff(data)
+        if not found or self.format not in (None, found):
+            raise CorruptError(f"{found or 'the bytes of no known format'}, not {self._a()}")
+        module = optional("PIL.Image", "pillow")
+        try:
+            image = module.open(io.BytesIO(data), formats=[found])
+            image.load()
+        except module.DecompressionBombError as error:
+            raise CorruptError(f"{error}; decode as bytes to look at it") from None
+        return image
+
+    def decode_array(self, data: memoryview, copy: bool) -> np.ndarray:
+        """uint8, height × width × channel (RGB, RGBA); height × width where the image is grey; other dtypes as stored."""
+        image = self.decode_pil(data, copy)
+        if image.mode not in ("L", "RGB", "RGBA", "I", "I;16", "F"):
+            grey, alpha = image.mode in ("1", "LA"), "A" in image.mode or "transparency" in image.info
+            image = image.convert("RGBA" if alpha else "L" if grey else "RGB")
+        return np.array(image)

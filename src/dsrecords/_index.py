@@ -1,0 +1,246 @@
+"""The `.idx` file: where each record is. Its slots, its entries, and how it is published. Knows nothing of what a record holds."""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from . import _files
+from ._frame import DELETE, TAKE_LAST, crc32
+from ._log import PAGE, VERSION, Header, Place
+from .errors import CorruptError
+
+MAGIC = b"\x89DSX\r\n\x1a\n"
+_SLOT = struct.Struct("<HH16sQQQQQII")  # from byte 12 on
+_SLOT_SIZE = 12 + _SLOT.size
+_MIX = 0x9E3779B1
+_LOW = 2**32 - 1
+_CHUNK = 2**16  # entries written at once
+
+
+class Slot(NamedTuple):
+    version: int
+    flags: int
+    id: bytes
+    seq: int
+    count: int
+    covered: int
+    edits: int
+    last: int
+    check: int
+    base: int
+
+
+class Entries:
+    """Where each record of the list is: the file's entries (mapped, privately), then those that came since.
+
+    `base` and `tail` are memoryviews of u64, two for each entry, as in the file: the offset; size / 8 and the mixed check. Of `base`,
+    the first `kept` entries are in use, of `tail` the first `used`. `seen` is a memoryview of a number for each position: which
+    parts of the record there this process has verified; the reader gives the bits their meaning, here they are set back to 0 when
+    another record comes to the position. It is allocated as zeros, which take no memory until they are touched.
+    """
+
+    def __init__(self, base: memoryview, kept: int, bits: int) -> None:
+        self.base, self.kept, self.bits = base, kept, bits
+        self.tail, self.used = memoryview(np.empty(0, np.uint64)), 0
+        self.seen = self._unseen(kept)
+
+    def _unseen(self, count: int) -> memoryview:
+        return memoryview(np.zeros(count, np.min_scalar_type(2 ** min(self.bits, 64) - 1)))
+
+    def __len__(self) -> int:
+        return self.kept + self.used
+
+    def copy(self) -> Entries:
+        """One that edits can change without this one changing."""
+        twin = Entries(memoryview(np.array(self.base[: 2 * self.kept])), self.kept, self.bits)
+        twin.tail, twin.used = memoryview(np.array(self.tail)), self.used
+        twin.seen = self._unseen(len(self.seen))
+        return twin
+
+    def get(self, i: int) -> Place:
+        """Offset, size (0 if only the frame knows) and check of the record at i."""
+        part, at = (self.base, i) if i < self.kept else (self.tail, i - self.kept)
+        word = part[2 * at + 1]
+        size = word & _LOW
+        return part[2 * at], size * 8 if size != _LOW else 0, word >> 32 ^ (i * _MIX & _LOW)
+
+    def _set(self, i: int, place: Place) -> None:
+        part, at = (self.base, i) if i < self.kept else (self.tail, i - self.kept)
+        self.seen[i] = 0
+        part[2 * at + 1] = min(place[1] >> 3, _LOW) | (place[2] ^ (i * _MIX & _LOW)) << 32
+        part[2 * at] = place[0]
+
+    def append(self, place: Place) -> None:
+        if 2 * self.used == len(self.tail):
+            self._grow(1)
+        self.used += 1
+        self._set(self.kept + self.used - 1, place)
+
+    def _grow(self, count: int) -> None:
+        room = max(16, 2 * self.used, self.used + count)
+        tail, seen = np.empty(2 * room, np.uint64), self._unseen(self.kept + room)
+        tail[: 2 * self.used] = self.tail[: 2 * self.used]
+        np.asarray(seen)[: len(self)] = np.asarray(self.seen)[: len(self)]
+        self.tail, self.seen = memoryview(tail), seen  # new ones: whoever reads the old ones may go on
+
+    def extend(self, offsets: np.ndarray, sizes: np.ndarray, checks: np.ndarray) -> None:
+        """Many at once; all are arrays of uint64."""
+        count, start = len(offsets), len(self)
+        if 2 * (self.used + count) > len(self.tail):
+            self._grow(count)
+        rows = np.frombuffer(self.tail, np.uint64).reshape(-1, 2)[self.used : self.used + count]
+        rows[:, 0] = offsets
+        rows[:, 1] = pack(start + np.arange(count, dtype=np.uint64), sizes, checks)
+        np.asarray(self.seen)[start : start + count] = 0
+        self.used += count
+
+    def rows(self, start: int, stop: int) -> np.ndarray:
+        """The entries start … stop as in the file: uint64, (n, 2), a copy where they lie in both parts."""
+        base = np.frombuffer(self.base, np.uint64).reshape(-1, 2)[start : min(stop, self.kept)]
+        if stop <= self.kept:
+            return base
+        tail = np.frombuffer(self.tail, np.uint64).reshape(-1, 2)[max(start - self.kept, 0) : stop - self.kept]
+        return np.concatenate([base, tail]) if len(base) else tail
+
+    def gather(self, positions: np.ndarray) -> np.ndarray:
+        """The entries at these positions (int64, (n,)), as in the file: uint64, (n, 2), a copy."""
+        base = np.frombuffer(self.base, np.uint64).reshape(-1, 2)
+        if not self.used:
+            return base[positions]
+        tail = np.frombuffer(self.tail, np.uint64).reshape(-1, 2)
+        if not self.kept:
+            return tail[positions]
+        late = positions >= self.kept
+        rows = base[np.where(late, 0, positions)]
+        rows[late] = tail[positions[late] - self.kept]
+        return rows
+
+    def apply(self, places: Sequence[Place] | np.ndarray, op: int, positions: Sequence[int]) -> None:
+        """What a batch does to the list. `places` may be an array: uint64, (n, 3).
+
+        Raises:
+            CorruptError: positions that the list does not have; it is then as far as the edit came.
+        """
+        if isinstance(places, np.ndarray):
+            self.extend(places[:, 0], places[:, 1], places[:, 2])
+        else:
+            for place in places:
+                self.append(place)
+        if op == TAKE_LAST:
+            for p in positions:
+                count = len(self) - 1
+                if p > count:
+                    raise CorruptError(f"an edit takes position {p} of {count + 1}")
+                last = self.get(count)
+                if p < count:
+                    self._set(p, last)
+                self._drop(count)
+        elif op == DELETE and len(gone := np.asarray(positions, np.uint64)):
+            if int(gone[-1]) >= len(self) or (gone[1:] <= gone[:-1]).any():
+                raise CorruptError(f"an edit deletes positions that do not ascend within {len(self)}")
+            self._delete(gone.astype(np.int64))
+
+    def _drop(self, count: int) -> None:
+        self.kept, self.used = min(self.kept, count), max(count - self.kept, 0)
+
+    def _delete(self, gone: np.ndarray) -> None:
+        first, count = int(gone[0]), len(self)
+        rows = np.array(self.rows(first, count))
+        old = np.arange(first, count, dtype=np.uint64)
+        keep = np.ones(count - first, bool)
+        keep[gone - first] = False
+        rows, old = rows[keep], old[keep]
+        offsets, words = rows[:, 0], rows[:, 1]
+        sizes, checks = words & np.uint64(_LOW), words >> np.uint64(32) ^ mix(old)
+        self._drop(first)
+        self.extend(offsets, sizes * np.uint64(8), checks)
+
+
+def mix(positions: np.ndarray) -> np.ndarray:
+    """What the checks of entries are mixed with; uint64, so that what is above 32 bits is cut off."""
+    return positions.astype(np.uint64) * np.uint64(_MIX) & np.uint64(_LOW)
+
+
+def pack(positions: np.ndarray, sizes: np.ndarray, checks: np.ndarray) -> np.ndarray:
+    """The second words of entries, from arrays of uint64."""
+    return np.minimum(sizes >> np.uint64(3), np.uint64(_LOW)) | (checks ^ mix(positions)) << np.uint64(32)
+
+
+def read_slots(fd: int) -> list[Slot]:
+    """The valid slots, the newest first."""
+    slots = []
+    for at in (0, PAGE):
+        raw = _files.pread(fd, _SLOT_SIZE, at)
+        if len(raw) == _SLOT_SIZE and raw[:8] == MAGIC and crc32(raw[12:]) == int.from_bytes(raw[8:12], "little"):
+            slots.append(Slot(*_SLOT.unpack(raw[12:])))
+    return sorted(slots, key=lambda slot: -slot.seq)
+
+
+def may_be_replaced(path: str) -> bool:
+    """Whether there is no file, or an index of ours, damaged or not: no other file is ever written over."""
+    try:
+        file = _files.Descriptor(_files.open_read(path))
+    except FileNotFoundError:
+        return True
+    return any(_files.pread(file.number, len(MAGIC), at) == MAGIC for at in (0, PAGE))
+
+
+def map_entries(fd: int, slot: Slot | None, bits: int) -> Entries:
+    if slot is None or not slot.count:
+        return Entries(memoryview(b"").cast("Q"), 0, bits)
+    mapping = _files.map_private(fd, slot.base + 16 * slot.count)
+    return Entries(memoryview(mapping)[slot.base :].cast("Q"), slot.count, bits)
+
+
+def _write_slot(fd: int, slot: Slot) -> None:
+    body = _SLOT.pack(*slot)
+    _files.pwrite(fd, MAGIC + struct.pack("<I", crc32(body)) + body, PAGE * (slot.seq % 2))
+
+
+def _chunks(entries: Entries, start: int) -> list[tuple[int, int]]:
+    return [(i, min(i + _CHUNK, len(entries))) for i in range(start, len(entries), _CHUNK)]
+
+
+def publish_appended(path: str, old: Slot, slot: Slot, entries: Entries) -> None:
+    """Publish in place: only records were appended since `old`, the slot that this file now has.
+
+    The entries are on the disk before the slot that counts them is written; the other slot stays valid until then.
+    """
+    fd = _files.open_write(path)
+    try:
+        for start, stop in _chunks(entries, old.count):
+            _files.pwrite(fd, entries.rows(start, stop).tobytes(), slot.base + 16 * start)
+        _files.sync(fd)
+        _write_slot(fd, slot)
+    finally:
+        _files.close(fd)
+
+
+def publish_whole(path: str, header: Header, slot: Slot, entries: Entries, rename: bool = True) -> str:
+    """Write a new index and put it in the place of what is there (or leave it beside: the path it then has)."""
+    temporary = f"{path}.{os.getpid()}.tmp"
+    try:
+        fd = _files.create(temporary)
+    except FileExistsError:  # left by a killed process that had this number
+        _files.unlink(temporary)
+        fd = _files.create(temporary)
+    try:
+        _write_slot(fd, slot)
+        _files.pwrite(fd, header.raw, 2 * PAGE)
+        for start, stop in _chunks(entries, 0):
+            _files.pwrite(fd, entries.rows(start, stop).tobytes(), slot.base + 16 * start)
+        _files.sync(fd, metadata=True)
+    finally:
+        _files.close(fd)
+    if rename:
+        _files.rename(temporary, path)
+    return temporary
+
+
+def make_slot(header: Header, seq: int, count: int, covered: int, edits: int, last: int, check: int) -> Slot:
+    return Slot(VERSION, 0, header.id, seq, count, covered, edits, last, check, 2 * PAGE + header.size)

@@ -1,0 +1,213 @@
+"""The `.rec` file: its header, and the walk along its frames. Knows nothing of the index, or of samples."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from . import _files
+from ._frame import COMMIT, COMMIT_HEAD, DELETE, FRAME, PENDING, RECORD, Frames, crc32
+from ._schema import Schema
+from ._values import NONE
+from .errors import CorruptError, SchemaError, UnsupportedVersionError
+
+MAGIC = b"\x89DSR\r\n\x1a\n"
+VERSION = 1
+PAGE = 4096
+_HEADER = struct.Struct("<8sIHHII16s")
+_LARGEST_HEADER = 16 * 2**20
+LARGEST_COMMIT = 256 * 2**20  # bytes: so that a reader never has to hold more positions than this
+_CHUNK = 2**20
+
+
+class Header:
+    """What the header of a `.rec` says: id, schema, metadata; `raw` is all of it, `size` its length H."""
+
+    def __init__(self, raw: bytes, id: bytes, schema: Schema, metadata: dict[str, Any]) -> None:
+        self.raw, self.size, self.id, self.schema, self.metadata = raw, len(raw), id, schema, metadata
+        self.frames = Frames(schema, id)
+
+
+def make_header(schema: Schema, metadata: dict[str, Any], id: bytes) -> Header:
+    """Raises SchemaError where the metadata are not JSON, or too much of it."""
+    try:
+        text = json.dumps({**schema.to_json(), "metadata": metadata}, ensure_ascii=False, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise SchemaError(f"metadata must be JSON: {error}") from None
+    size = -(-(_HEADER.size + len(text)) // PAGE) * PAGE
+    if size > _LARGEST_HEADER:
+        raise SchemaError(f"schema and metadata take {len(text)} bytes; a header has at most {_LARGEST_HEADER}")
+    rest = (struct.pack("<HHII16s", VERSION, 0, size, len(text), id) + text).ljust(size - 12, b"\0")
+    return Header(MAGIC + struct.pack("<I", crc32(rest)) + rest, id, schema, metadata)
+
+
+def read_header(fd: int, path: str) -> Header:
+    """The header, everything in it checked. Raises CorruptError or UnsupportedVersionError."""
+    start = _files.pread(fd, _HEADER.size, 0)
+    if start[:8] != MAGIC:
+        raise CorruptError(
+            "not a DSRecords file: it does not begin with the magic bytes" if start else "empty", file=path
+        )
+    if len(start) < _HEADER.size:
+        raise CorruptError("the header is cut short", file=path, offset=len(start))
+    _, checksum, version, flags, size, length, id = _HEADER.unpack(start)
+    if version != VERSION or flags:
+        raise UnsupportedVersionError(
+            f"format version {version}, flags {flags}: this library reads version {VERSION}", file=path
+        )
+    if size % PAGE or not _HEADER.size + length <= size <= _LARGEST_HEADER:
+        raise CorruptError(f"the header claims {size} bytes with {length} of JSON", file=path, offset=16)
+    raw = _files.pread(fd, size, 0)
+    if len(raw) < size:
+        raise CorruptError(f"the header is cut short: {size} bytes claimed", file=path, offset=len(raw))
+    if crc32(raw[12:]) != checksum:
+        raise CorruptError("the header's checksum is wrong", file=path, offset=8)
+    try:
+        data = json.loads(
+            raw[_HEADER.size : _HEADER.size + length], object_pairs_hook=_unique, parse_constant=_no_constant
+        )
+        schema = Schema.from_json(data)
+        metadata = data.get("metadata", {})
+        if not isinstance(metadata, dict):
+            raise ValueError("metadata is not an object")
+    except (ValueError, RecursionError) as error:
+        raise CorruptError(f"the header's JSON: {error}", file=path, offset=_HEADER.size) from None
+    return Header(raw, id, schema, metadata)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(result := dict(pairs)) < len(pairs):
+        raise ValueError("a key stands twice")
+    return result
+
+
+def _no_constant(text: str) -> Any:
+    raise ValueError(f"{text} is not JSON")
+
+
+Place = tuple[int, int, int]  # of a record: offset, size and check of its frame
+
+
+class Walk:
+    """The batches of a log from some offset on, each verified as a whole: iterate, then look at the attributes.
+
+    Yields (places of the records to append, op, positions) for each batch.
+
+    Attributes:
+        end: behind the last whole batch.
+        last: offset of the last frame before `end`; None if there was none.
+        check: that frame's check.
+        fault: (offset, what is wrong there) of the frame that ended the walk; None if it came to `stop`.
+    """
+
+    def __init__(self, fd: int, frames: Frames, start: int, stop: int) -> None:
+        self._fd, self._frames, self._stop = fd, frames, stop
+        self.end, self.last, self.check = start, None, 0  # type: int, int | None, int
+        self.fault: tuple[int, str] | None = None
+        self._buffer, self._base = memoryview(b""), 0
+
+    def __iter__(self) -> Iterator[tuple[list[Place], int, Sequence[int]]]:
+        at, pending = self.end, []  # type: int, list[Place]
+        while at < self._stop:
+            kind, size, check, wrong, _ = self.frame(at)
+            records, op, positions = pending, 0, ()  # type: list[Place], int, Sequence[int]
+            if not wrong and kind == PENDING:
+                pending.append((at, size, check))
+                at += size
+                continue
+            if not wrong and kind == COMMIT:
+                wrong, op, positions = self.commit(at, size, pending)
+                pending = []
+            elif not wrong and pending:
+                wrong = "the pending records before it have no commit"
+            elif kind == RECORD:
+                records = [(at, size, check)]
+            if wrong:
+                self.fault = at, wrong
+                return
+            self.end, self.last, self.check = at + size, at, check
+            yield records, op, positions
+            at += size
+
+    def frame(self, at: int) -> tuple[int, int, int, str, Any]:
+        """Kind, size and check of the frame at an offset, what is wrong with it, and in which field. The size is 0 if not known."""
+        start = self._bytes(at, FRAME.size)
+        check, kind, size = FRAME.unpack(start) if len(start) == FRAME.size else (0, 0, 0)
+        covered = self._frames.head_size(kind, size)
+        if not covered or size & 7:
+            return kind, 0, check, f"no frame has kind {kind} and size {size}", None
+        if size > self._stop - at:
+            return kind, 0, check, "the frame is cut short", None
+        if not self._verifies(at, covered):
+            return kind, 0, check, "the frame's check is wrong", None
+        wrong, field = self._bad_payload(at, size) if kind in (RECORD, PENDING) else ("", None)
+        return kind, size, check, wrong, field
+
+    def _bytes(self, at: int, count: int) -> memoryview:
+        """Bytes of the file, through a buffer; fewer than asked for at its end."""
+        start = at - self._base
+        if start < 0 or start + count > len(self._buffer):
+            self._buffer = memoryview(_files.pread(self._fd, min(max(count, _CHUNK), self._stop - at), at))
+            self._base, start = at, 0
+        return self._buffer[start : start + count]
+
+    def _crc(self, at: int, count: int, seed: int = 0) -> int:
+        """crc32 of a part of the file, however long, in pieces."""
+        while count > 0 and len(piece := self._bytes(at, min(count, _CHUNK))):
+            seed, at, count = crc32(piece, seed), at + len(piece), count - len(piece)
+        return seed if count <= 0 else -1
+
+    def _verifies(self, at: int, covered: int) -> bool:
+        if covered <= _CHUNK:
+            head = self._bytes(at, covered)
+            return len(head) == covered and self._frames.verifies(head, at)
+        check = int.from_bytes(self._bytes(at, 4), "little")
+        return self._crc(at + 4, covered - 4, self._frames.seed) ^ (at >> 3 & 2**32 - 1) == check
+
+    def _bad_payload(self, at: int, size: int) -> tuple[str, Any]:
+        frames = self._frames
+        head = self._bytes(at, frames.head)
+        if (extent := frames.extent(head)) != size:
+            return f"a frame of {size} bytes, whose payloads need {extent}", None
+        sizes, start = frames.schema.unpack(head), at + frames.head
+        for field, checksum in zip(frames.schema.payloads, frames.schema.checksums(head)):
+            if (length := sizes[field.payload]) != NONE:
+                if self._crc(start, length) != checksum:
+                    return "the checksum is wrong", field.key
+                start += (length + 7) & -8
+        return "", None
+
+    def commit(self, at: int, size: int, pending: list[Place]) -> tuple[str, int, Sequence[int]]:
+        """What is wrong with a commit that verifies; its op and positions."""
+        if size > LARGEST_COMMIT:
+            return f"a commit of {size} bytes", 0, ()
+        frame = self._bytes(at, size)
+        start, count, total, op = struct.unpack_from("<QQII", frame, FRAME.size)
+        checks = np.array([place[2] for place in pending], "<u4")
+        if (start, count) != (pending[0][0] if pending else at, len(pending)) or total != crc32(checks.tobytes()):
+            return "a commit that is not of the pending records before it", 0, ()
+        if op > DELETE:
+            raise UnsupportedVersionError(f"an edit of the unknown kind {op} at byte {at}")
+        return "", op, np.frombuffer(frame[COMMIT_HEAD:], "<u8").tolist()
+
+
+def find_frame(fd: int, frames: Frames, start: int, stop: int, kinds: Sequence[int] = (RECORD, COMMIT)) -> int | None:
+    """Offset of the first frame in start … stop that verifies and is of these kinds: those that somebody may rely on, which a pending
+    record is not. Payloads cannot be mistaken for one, since the check depends on the offset."""
+    walk = Walk(fd, frames, start, stop)
+    while start < stop - FRAME.size:
+        words = np.frombuffer(_files.pread(fd, min(_CHUNK, stop - start) & -8, start), "<u8")
+        if len(words) < 2:
+            return None
+        kind, size = words[:-1] >> np.uint64(32), words[1:]
+        room = np.uint64(stop - start) - np.arange(0, 8 * len(size), 8, dtype=np.uint64)
+        for word in np.flatnonzero(np.isin(kind, kinds) & (size <= room) & (size & np.uint64(7) == 0)).tolist():
+            covered = frames.head_size(int(kind[word]), int(size[word]))
+            if covered and walk._verifies(start + 8 * word, covered):
+                return start + 8 * word
+        start += 8 * len(size)
+    return None

@@ -1,0 +1,251 @@
+"""The schema: which fields a sample has, where each lies in a frame, and how a sample becomes numbers and payloads.
+
+Knows types, and nothing of files. Functions of `dsrecords.io` are known here only by what they say of themselves: `dsrecords_type` of
+a serializer and `dsrecords_reads` of a deserializer.
+"""
+
+from __future__ import annotations
+
+import functools
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ._images import Image
+from ._types import parse
+from ._values import Bytes, Custom, Scalar, Type, describe
+from .errors import SchemaError
+
+Key = Any  # a field's name; its position where fields have no names
+Load = Callable[[memoryview, bool], Any]
+_MOST_FIELDS = 4096
+
+
+class Field:
+    """One field: its type, its place in the frame, and the functions that write it."""
+
+    at = -1  # of a scalar: the byte of the frame where its value lies
+    present = -1  # of a scalar that may be None: the byte of the frame that says whether it is there
+    payload = -1  # of any other: which payload it is
+    slot = presence = -1  # positions among the numbers that the head is packed from
+
+    def __init__(self, key: Key, type: Type, dump: Callable[[Any], Any] | None = None) -> None:
+        self.key, self.type = key, type
+        self.dump = type.check if isinstance(type, Scalar) else dump or type.dump
+
+    def spec(self, named: bool) -> dict[str, Any]:
+        """What the header's JSON says of it."""
+        places = {"payload": self.payload, "at": self.at, "present": self.present}
+        name = {"name": self.key} if named else {}
+        return {**name, "type": self.type.name, **{place: n for place, n in places.items() if n >= 0}}
+
+
+class Schema:
+    """Fields in their order, and the layout of the head that follows from their types.
+
+    Attributes:
+        named: whether samples are dicts (else tuples).
+        keys: the fields' names, or their positions.
+        head: size of a record's head in bytes.
+        payloads: the fields that are payloads; P of them.
+        pack: packs a head from byte 4 on: kind, size, P sizes, P checksums, the numbers.
+        unpack: unpacks from the start of a frame: P sizes, then the numbers.
+    """
+
+    def __init__(self, fields: Sequence[Field], named: bool) -> None:
+        self.fields, self.named = list(fields), named
+        self.keys = tuple(field.key for field in fields)
+        self.by_key = {field.key: field for field in fields}
+        if not fields or len(fields) > _MOST_FIELDS or len(self.by_key) < len(fields):
+            raise SchemaError(f"a schema has 1 to {_MOST_FIELDS} fields of different names")
+        for key in self.keys if named else ():
+            if not isinstance(key, str) or not key:
+                raise SchemaError(f"a field's name is a text that is not empty, not {key!r}")
+        self.payloads = [field for field in fields if not isinstance(field.type, Scalar)]
+        for number, field in enumerate(self.payloads):
+            field.payload = number
+        self._lay_out(len(self.payloads))
+
+    def _lay_out(self, count: int) -> None:
+        position, codes, slot = 16 + 12 * count, "", 0
+        scalars = [(field, field.type) for field in self.fields if isinstance(field.type, Scalar)]
+        for field, scalar in sorted(
+            scalars, key=lambda pair: -pair[1].width
+        ):  # stable: fields of one width keep their order
+            field.at = -(-position // scalar.width) * scalar.width
+            codes += f"{field.at - position}x{scalar.code}"
+            field.slot, position, slot = slot, field.at + scalar.width, slot + 1
+        for field, scalar in scalars:
+            if scalar.nullable:
+                codes += "B"
+                field.present, field.presence, position, slot = position, slot, position + 1, slot + 1
+        self.head = (position + 7) & -8
+        codes += f"{self.head - position}x"
+        self.pack = struct.Struct(f"<IQ{count}Q{count}I{codes}").pack
+        self.unpack = struct.Struct(f"<16x{count}Q{4 * count}x{codes}").unpack_from
+        self.checksums = struct.Struct(f"<{16 + 8 * count}x{count}I").unpack_from
+        self.zeros = [0] * slot
+
+    def types(self) -> dict[str, str] | list[str]:
+        """As a user writes it: names to types, or a list of types."""
+        if self.named:
+            return {field.key: field.type.name for field in self.fields}
+        return [field.type.name for field in self.fields]
+
+    def encode(self, sample: Any, record: int | None) -> tuple[list[Any], list[bytes | None]]:
+        """The numbers of the head and the payloads of a sample. Raises SchemaError that names record and field."""
+        numbers, payloads = self.zeros.copy(), [None] * len(self.payloads)
+        for field, value in zip(self.fields, self._values(sample, record)):
+            if value is None and field.type.nullable:
+                continue
+            try:
+                if field.slot >= 0:
+                    numbers[field.slot] = field.dump(value)
+                    if field.presence >= 0:
+                        numbers[field.presence] = 1
+                else:
+                    payloads[field.payload] = field.dump(value)
+            except SchemaError as error:
+                raise SchemaError(error.message, record=record, field=field.key) from error.__cause__
+            except field.type.unreadable as error:
+                if isinstance(error, OSError):  # a path that is not there is the caller's to see
+                    raise
+                raise SchemaError(f"{field.type.name}: {error}", record=record, field=field.key) from error
+        return numbers, payloads
+
+    def _values(self, sample: Any, record: int | None) -> Sequence[Any]:
+        if self.named:
+            if not isinstance(sample, Mapping):
+                raise SchemaError(f"a sample is a dict with {self._names()}, not {describe(sample)}", record=record)
+            if sample.keys() != self.by_key.keys():
+                for key in self.keys:
+                    if key not in sample:
+                        raise SchemaError(f"missing: a sample has {self._names()}", record=record, field=key)
+                key = next(key for key in sample if key not in self.by_key)
+                raise SchemaError(f"unknown: a sample has {self._names()}", record=record, field=key)
+            return [sample[key] for key in self.keys]
+        if isinstance(sample, (str, bytes, Mapping)) or not hasattr(sample, "__len__"):
+            raise SchemaError(f"a sample is a tuple of {len(self.keys)}, not {describe(sample)}", record=record)
+        if len(sample) != len(self.keys):
+            raise SchemaError(f"a sample has {len(self.keys)} fields, here are {len(sample)}", record=record)
+        return sample  # type: ignore[no-any-return]
+
+    def _names(self) -> str:
+        shown = ", ".join(map(repr, self.keys[:20]))
+        return (
+            f"the fields {shown}{', …' if len(self.keys) > 20 else ''}"
+            if self.named
+            else f"fields 0 to {len(self.keys) - 1}"
+        )
+
+    def field(self, key: Key) -> Field:
+        """The field with this name (or position). Raises SchemaError."""
+        if not self.named and isinstance(key, (int, np.integer)) and -len(self.keys) <= key < 0:
+            key = key + len(self.keys)
+        try:
+            return self.by_key[key]
+        except (KeyError, TypeError):
+            raise SchemaError(f"no field {key!r}: there are {self._names()}") from None
+
+    def difference(self, other: Schema) -> str | None:
+        """In words, what `other` has that this one has not; None where they agree."""
+        if self.named != other.named:
+            return (
+                f"fields {'with' if self.named else 'without'} names here, {'with' if other.named else 'without'} there"
+            )
+        for mine, its in zip(self.fields, other.fields):
+            if (mine.key, mine.type.name) != (its.key, its.type.name):
+                return f"{mine.key!r}: {mine.type.name} here, {its.key!r}: {its.type.name} there"
+        if len(self.fields) != len(other.fields):
+            return f"{len(self.fields)} fields here, {len(other.fields)} there"
+        return None
+
+    def to_json(self) -> dict[str, Any]:
+        return {"fields": [field.spec(self.named) for field in self.fields], "head": self.head}
+
+    @classmethod
+    def from_json(cls, data: Any) -> Schema:
+        """The schema that a header states. Raises SchemaError where it states what does not follow from its types."""
+        fields = data.get("fields") if isinstance(data, dict) else None
+        if not isinstance(fields, list) or not all(isinstance(field, dict) for field in fields):
+            raise SchemaError("the header's JSON has no list of fields")
+        if len(fields) > _MOST_FIELDS:
+            raise SchemaError(f"{len(fields)} fields, more than {_MOST_FIELDS}")
+        named = any("name" in field for field in fields)
+        schema = cls([Field(f.get("name") if named else i, parse(f.get("type"))) for i, f in enumerate(fields)], named)
+        stated = {"fields": [{k: v for k, v in f.items() if k in _SPEC} for f in fields], "head": data.get("head")}
+        if stated != schema.to_json():
+            raise SchemaError("the places that the header states do not follow from its types")
+        return schema
+
+
+_SPEC = ("name", "type", "payload", "at", "present")
+
+
+def make_schema(schema: Any) -> Schema:
+    """The schema that a user gives: names to types or serializers, or a list of them."""
+    if isinstance(schema, Schema):
+        return schema
+    named = isinstance(schema, Mapping)
+    if not named and (isinstance(schema, (str, bytes)) or not isinstance(schema, Sequence)):
+        raise SchemaError(f"a schema is a dict of types or a list of types or serializers, not {describe(schema)}")
+    items = list(schema.items()) if isinstance(schema, Mapping) else list(enumerate(schema))
+    fields = []
+    for key, entry in items:
+        try:
+            fields.append(Field(key, *_resolve(entry)))
+        except SchemaError as error:
+            raise SchemaError(error.message, field=key) from None
+    return Schema(fields, named)
+
+
+def _inner(function: Any) -> Any:
+    return function.func if isinstance(function, functools.partial) else function
+
+
+def has(function: Any, attribute: str) -> bool:
+    """Whether a function, perhaps with options bound by `functools.partial`, says this of itself."""
+    return hasattr(_inner(function), attribute)
+
+
+def says(function: Any, attribute: str, *args: Any) -> Any:
+    """What a function says of itself, given its options: None if it says nothing."""
+    answer = getattr(_inner(function), attribute, None)
+    options = function.keywords if isinstance(function, functools.partial) else {}
+    return answer(*args, **options) if callable(answer) else answer
+
+
+def _resolve(entry: Any) -> tuple[Type, Callable[[Any], Any] | None]:
+    """The type that an entry of a schema stands for, and the function that writes it, if it is not the type's own."""
+    if isinstance(entry, type) or not callable(entry):
+        return parse(entry), None
+    name = says(entry, "dsrecords_type")
+    if name is None:
+        if has(entry, "dsrecords_reads"):
+            raise SchemaError(f"io.{_inner(entry).__name__} is a deserializer; writing takes a serializer, io.save_…")
+        return Custom(getattr(_inner(entry), "__name__", type(entry).__name__)), _checked(Bytes().dump, entry)
+    kind = parse(name)
+    return kind, _checked(kind.accept, entry) if says(entry, "dsrecords_payload") else None
+
+
+def _checked(dump: Callable[[Any], bytes], function: Callable[[Any], Any]) -> Callable[[Any], bytes]:
+    return lambda value: dump(function(value))
+
+
+def bind(field: Field, deserializer: Callable[..., Any] | None, decode: str | None) -> Load:
+    """The function that reads a field: as its type does, as `decode` says, or by a deserializer."""
+    if decode is not None:
+        if not isinstance(field.type, Image):
+            raise SchemaError(f"decode is for images, this is {field.type.name}", field=field.key)
+        return field.type.decoder(decode)
+    if deserializer is None:
+        return field.type.load
+    if has(deserializer, "dsrecords_reads"):
+        how = says(deserializer, "dsrecords_reads", field.type.name.rstrip("?"))
+        if how is None:
+            raise SchemaError(f"io.{_inner(deserializer).__name__} does not read {field.type.name}", field=field.key)
+        if how == "value":
+            return field.type.load
+    return lambda data, copy: deserializer(bytes(data))

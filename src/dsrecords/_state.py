@@ -1,0 +1,177 @@
+"""Opening a dataset: the header, the newest usable index, and what the log says after it. Knows nothing of samples, and writes nothing.
+
+The `.rec` is the truth, the `.idx` a cache. Damage is not a torn tail: only bytes behind the last whole batch may be unfinished work.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from . import _files, _index
+from ._frame import FRAME
+from ._index import Entries, Slot
+from ._log import Walk, find_frame, read_header
+from ._reader import Snapshot
+from .errors import CorruptError, UnsupportedVersionError
+
+_TRIES = 4  # a reader that opens while the files are being replaced sees a pair that does not fit: it looks again
+_PAUSE = 0.005  # seconds before the second try, doubled for each further one
+
+
+def default_index(path: str) -> str:
+    """`my_data.rec` → `my_data.idx`. Raises ValueError where that is the same file."""
+    index = os.path.splitext(path)[0] + ".idx"
+    if index == path:
+        raise ValueError(f"{path}: the data file cannot have the index's ending; use .rec")
+    return index
+
+
+class State:
+    """A dataset's files, read as far as their last whole batch.
+
+    Attributes:
+        file, fd: descriptor of the `.rec`, for reading; closed with the last snapshot of it.
+        header: of the `.rec`.
+        snapshot: the list.
+        edits: how many edits the log has.
+        last: offset of the last frame, and `check`, its check; 0 and 0 if there is none.
+        slot: of the index file, the slot that was used; None where the list was made again from the log.
+        slot_file: which file that was (device and inode).
+        fault: (offset, what is wrong) where the log stops being whole before the end of the file.
+        beyond: offset of a frame behind the fault that verifies: then it is damage, or a lost write, and not a torn tail.
+    """
+
+    def __init__(
+        self, path: str, index_path: str, verify: bool | str, *, index_must_exist: bool = False, torn: bool = False
+    ) -> None:
+        self.path, self.index_path = path, index_path
+        self._verify, self._index_must_exist = verify, index_must_exist
+        self.reopen(torn)
+
+    def reopen(self, torn: bool = False) -> None:
+        """Read the files anew, as if nothing were known of them. `torn` allows damage behind the last whole batch, if an index says
+        what was whole before: the writer deals with it.
+
+        Raises:
+            CorruptError: the header or the log is damaged.
+        """
+        for attempt in range(_TRIES):
+            last = attempt == _TRIES - 1
+            try:
+                if self._open(torn, last):
+                    return
+            except CorruptError:
+                if last:
+                    raise
+            time.sleep(_PAUSE * 2**attempt)
+
+    def _open(self, torn: bool, last: bool) -> bool:
+        """One try; False if the index is of another dataset, which is how a replacement in progress looks."""
+        self.file = _files.Descriptor(_files.open_read(self.path))
+        self.fd = self.file.number
+        self.header = read_header(self.fd, self.path)
+        self.slot: Slot | None = None
+        self.slot_file: tuple[int, int] | None = None
+        bits = len(self.header.schema.payloads) + 1
+        covered = 0  # up to where the index vouches for the log
+        try:
+            index = _files.open_read(self.index_path)
+        except FileNotFoundError:
+            if self._index_must_exist:
+                raise
+            entries = _index.map_entries(-1, None, bits)
+        else:
+            try:
+                slots = _index.read_slots(index)
+                mine = [slot for slot in slots if slot.id == self.header.id]
+                covered = max((slot.covered for slot in mine), default=0)
+                if slots and not mine and not last:
+                    return False
+                self.slot = next((slot for slot in mine if self._usable(slot, index)), None)
+                self.slot_file = _files.identity(index)
+                entries = _index.map_entries(index, self.slot, bits)
+            finally:
+                _files.close(index)
+            if self.slot is None:
+                what = "of another dataset" if slots and not mine else "damaged, or no index of ours"
+                warnings.warn(f"{self.index_path} is {what}: the list is made again from {self.path}", stacklevel=5)
+        self.edits, self.last, self.check = (
+            (self.slot.edits, self.slot.last, self.slot.check) if self.slot else (0, 0, 0)
+        )
+        start = self.slot.covered if self.slot else self.header.size
+        self.snapshot = Snapshot(self.path, self.file, self.header, entries, start, self._verify)
+        self.follow(torn and self.slot is not None)
+        if self.snapshot.end < covered:
+            raise CorruptError(
+                f"the index vouches for {covered} bytes of the log, which is whole only up to here"
+                + (f": {self.fault[1]}" if self.fault else ": the file was cut short"),
+                file=self.path,
+                offset=self.snapshot.end,
+            )
+        return True
+
+    def _usable(self, slot: Slot, index: int) -> bool:
+        if slot.version != _index.VERSION or slot.flags:
+            raise UnsupportedVersionError(
+                f"index version {slot.version}, flags {slot.flags}: this library reads version {_index.VERSION}",
+                file=self.index_path,
+            )
+        if slot.base != 2 * _index.PAGE + self.header.size or _files.size(index) < slot.base + 16 * slot.count:
+            return False
+        if slot.covered == self.header.size:
+            return slot.count == slot.last == 0
+        raw = _files.pread(self.fd, FRAME.size, slot.last)
+        check, _, size = FRAME.unpack(raw) if len(raw) == FRAME.size else (0, 0, 0)
+        return check == slot.check and slot.last + size == slot.covered <= _files.size(self.fd)
+
+    def follow(self, torn: bool = False) -> None:
+        """Read what the log has gained; `torn` as in `reopen`.
+
+        Raises:
+            CorruptError: the log is damaged.
+        """
+        snapshot, stop = self.snapshot, _files.size(self.fd)
+        if stop < snapshot.end:
+            raise CorruptError(f"the file was cut short: it had {snapshot.end} bytes", file=self.path, offset=stop)
+        walk = Walk(self.fd, self.header.frames, snapshot.end, stop)
+        for places, op, positions in walk:
+            assert walk.last is not None
+            try:
+                self.apply(places, op, positions, walk.end, walk.last, walk.check)
+            except CorruptError as error:
+                raise CorruptError(error.message, file=self.path, offset=walk.last) from None
+        snapshot = self.snapshot
+        snapshot.end = max(snapshot.end, walk.end)
+        self.fault, self.beyond = walk.fault, None
+        if walk.fault:
+            at, reason = walk.fault
+            self.beyond = find_frame(self.fd, self.header.frames, at + 8, stop)
+            if self.beyond is not None and not torn:
+                raise CorruptError(
+                    f"{reason}, and whole frames follow (at {self.beyond}): damage, or writes that a crash lost",
+                    file=self.path,
+                    record=len(snapshot.entries),
+                    offset=at,
+                )
+
+    def apply(self, places: Any, op: int, positions: Sequence[int], end: int, last: int, check: int) -> None:
+        """Take a whole batch into the list."""
+        if op and self.snapshot.shared:  # views go on showing what they showed
+            self.snapshot = self.snapshot.with_entries(self.snapshot.entries.copy())
+        self.snapshot.entries.apply(places, op, positions)
+        self.edits += op != 0
+        self.last, self.check = last, check
+        self.snapshot.end = end
+
+    def refresh(self) -> None:
+        """See what others have written, or the file that a compaction has put into the place of this one."""
+        if _files.identity(self.path) == _files.identity(self.fd):
+            try:
+                return self.follow()
+            except CorruptError:
+                pass  # or a writer is just cutting off what a killed one left
+        self.reopen()

@@ -1,0 +1,329 @@
+"""Writing: the lock, the log's growth, the index's publication. Knows nothing of samples: they come as numbers and payloads.
+
+The order of every change: the frames, in one call; then what this process knows; at a checkpoint the log is synced, then the index's
+entries, then its slot. So the index never vouches for bytes that a power loss could still take.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+import weakref
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from . import _files, _index
+from ._columns import Packed
+from ._frame import COMMIT_HEAD, PENDING, RECORD, Frames
+from ._index import Slot
+from ._log import LARGEST_COMMIT, MAGIC, make_header
+from ._schema import Schema
+from ._state import State
+from .errors import DSRecordsError, LockedError, ReadOnlyError
+
+Encoded = tuple[list[Any], list[bytes | None]]  # the numbers and the payloads of a record
+
+_CHECKPOINT_FRAMES = 16_384  # a checkpoint after so many frames or bytes bounds what opening has to replay
+_CHECKPOINT_BYTES = 64 * 2**20
+_BATCH_RECORDS = 1024  # of an `extend`: one commit for so many records or bytes
+_BATCH_BYTES = 4 * 2**20
+_JOINED = 2**16  # bytes: up to here, joining buffers costs less than writing them one by one
+
+
+class Writer:
+    """The one writer of a dataset. Takes the lock, reads the files anew, and cuts off what a killed writer left unfinished.
+
+    Args:
+        state: of the dataset; brought up to date.
+        descriptor: of the `.rec`, for writing, if its lock is held already.
+        checkpoints: whether to publish the index every now and then; without, only when asked to.
+
+    Raises:
+        LockedError: another writer has the dataset.
+        CorruptError: the log is damaged, other than by a write that did not end.
+    """
+
+    def __init__(self, state: State, descriptor: _files.Descriptor | None = None, checkpoints: bool = True) -> None:
+        self.state, self._checkpoints = state, checkpoints
+        self._file: _files.Descriptor | None = descriptor or lock(state.path)
+        self._mutex = threading.RLock()
+        self._interrupted = False  # an exception came amid a change: the files are the truth, not what is in memory
+        self._refuses = ""  # why this writer does not go on
+        self._frames = self._bytes = 0  # since the last checkpoint
+        self._recover()
+        _writers.add(self)
+
+    def _recover(self) -> None:
+        state = self.state
+        state.reopen(torn=True)
+        if state.slot is None and not _index.may_be_replaced(state.index_path):
+            raise ReadOnlyError("this file is not an index of ours, and is never written over", file=state.index_path)
+        assert self._file is not None
+        self._edited = False  # whether the published entries are no longer the beginning of the list
+        end, size = state.snapshot.end, _files.size(self._file.number)
+        if size > end:
+            if state.beyond is not None:
+                self._save_tail(end, size)
+            _files.truncate(self._file.number, end)
+            _files.sync(self._file.number, metadata=True)  # or old frames could come back behind new ones
+        self._edited = state.slot is not None and state.edits != state.slot.edits
+        self._frames = int(state.slot is None or state.slot.covered != end)
+        self._interrupted = False
+
+    def _save_tail(self, end: int, size: int) -> None:
+        """Keep what is cut off, if any of it verifies: a crash lost the writes before it, and only a person can say what it is worth."""
+        path = f"{self.state.path}.tail-{end}"
+        copy = _files.Descriptor(_files.create(path))
+        for at in range(end, size, _BATCH_BYTES):
+            _files.pwrite(copy.number, _files.pread(self.state.fd, min(_BATCH_BYTES, size - at), at), at - end)
+        _files.sync(copy.number, metadata=True)
+        warnings.warn(
+            f"{self.state.path}: the log is damaged from byte {end} on; what follows was moved to {path}", stacklevel=8
+        )
+
+    def change(self) -> threading.RLock:
+        """The lock to hold during a change, once this writer is ready for one.
+
+        Raises:
+            ReadOnlyError: forked, closed, or after a failed write.
+        """
+        if self._refuses:
+            raise ReadOnlyError(self._refuses, file=self.state.path)
+        if self._interrupted:
+            with self._mutex:
+                self._recover()
+        return self._mutex
+
+    def append(self, encoded: Encoded) -> None:
+        """One record, there when this returns."""
+        with self.change():
+            end = self.state.snapshot.end
+            buffers, size, check = self.state.header.frames.record(RECORD, *encoded, end)
+            self._commit(buffers, [(end, size, check)], 0, (), end + size, end, check)
+
+    def extend(self, records: Iterable[Encoded]) -> None:
+        """Many records, in batches. If the iterator raises, what it gave before is written first."""
+        batch: list[Encoded] = []
+        size = 0
+        try:
+            for record in records:
+                batch.append(record)
+                size += self.state.header.schema.head + sum(
+                    len(payload) for payload in record[1] if payload is not None
+                )
+                if len(batch) == _BATCH_RECORDS or size >= _BATCH_BYTES:
+                    full, batch, size = batch, [], 0
+                    self.batch(full)
+        finally:
+            if batch:
+                self.batch(batch)
+
+    def batch(self, records: Sequence[Encoded], op: int = 0, positions: Sequence[int] = ()) -> None:
+        """Records and an edit, all at once or not at all."""
+        with self.change():
+            if len(records) == 1 and not op:
+                return self.append(records[0])
+            frames, start = self.state.header.frames, self.state.snapshot.end
+            end, buffers, places = start, [], np.empty((len(records), 3), np.uint64)
+            for number, (numbers, payloads) in enumerate(records):
+                frame, size, check = frames.record(PENDING, numbers, payloads, end)
+                buffers += frame
+                places[number] = end, size, check
+                end += size
+            self._finish(buffers, places, op, positions, start, end)
+
+    def packed_batch(self, pack: Callable[[Frames, int], Iterable[Packed]]) -> None:
+        """Pending frames that are packed already for where the log ends, as one batch."""
+        with self.change():
+            start = end = self.state.snapshot.end
+            parts = []
+            for buffers, places in pack(self.state.header.frames, end):
+                self._write(buffers, end)
+                parts.append(places)
+                end = int(places[-1, 0] + places[-1, 1])
+            self._finish([], np.concatenate(parts), 0, (), start, end)
+
+    def _finish(
+        self, buffers: list[bytes], places: np.ndarray, op: int, positions: Sequence[int], start: int, end: int
+    ) -> None:
+        if COMMIT_HEAD + 8 * len(positions) > LARGEST_COMMIT:
+            raise DSRecordsError(
+                f"{len(positions)} positions in one edit; at most {(LARGEST_COMMIT - COMMIT_HEAD) // 8}"
+            )
+        frame, check = self.state.header.frames.commit(start, places[:, 2], op, positions, end)
+        self._commit([*buffers, frame], places, op, positions, end + len(frame), end, check)
+
+    def _commit(
+        self, buffers: list[bytes], places: Any, op: int, positions: Sequence[int], end: int, last: int, check: int
+    ) -> None:
+        """Write the last buffers of a batch, then let the list have it."""
+        self._write(buffers, end - sum(map(len, buffers)))
+        self.state.apply(places, op, positions, end, last, check)
+        self._interrupted = False
+        self._edited |= op != 0
+        self._frames += len(places) + (op != 0)
+        self._bytes += end - (int(places[0][0]) if len(places) else last)
+        if self._checkpoints and (self._frames >= _CHECKPOINT_FRAMES or self._bytes >= _CHECKPOINT_BYTES):
+            self.checkpoint()
+
+    def _write(self, buffers: list[bytes], offset: int) -> None:
+        assert self._file is not None
+        self._interrupted = True
+        size = sum(map(len, buffers))
+        try:
+            if size <= _JOINED:
+                _files.pwrite(self._file.number, b"".join(buffers), offset)
+            else:
+                _files.pwritev(self._file.number, buffers, offset)
+        except OSError as error:
+            self._refuses = f"writing failed ({error}): close this dataset and open it again"
+            raise
+
+    def checkpoint(self, sync: bool = False) -> None:
+        """Make what the log holds durable, and publish the index of it; `sync` the names of the files as well."""
+        with self.change():
+            assert self._file is not None
+            try:
+                if self._frames:
+                    _files.sync(self._file.number)
+                    self._publish()
+                    self._frames = self._bytes = 0
+                if sync:
+                    _files.sync(self._file.number, metadata=True)
+                    _files.sync_directory(self.state.path)
+                    _files.sync_directory(self.state.index_path)
+            except OSError as error:  # after a failed sync nobody knows what is on the disk: never try it again
+                self._refuses = f"a checkpoint failed ({error}): close this dataset and open it again"
+                raise
+
+    def _publish(self) -> None:
+        state, old = self.state, self.state.slot
+        slot = self.next_slot()
+        entries = state.snapshot.entries
+        if old is not None and not self._edited and state.slot_file == _files.identity(state.index_path):
+            _index.publish_appended(state.index_path, old, slot, entries)
+        else:
+            _index.publish_whole(state.index_path, state.header, slot, entries)
+        index = _files.Descriptor(_files.open_read(state.index_path))
+        mapped = _index.map_entries(index.number, slot, entries.bits)
+        mapped.seen = entries.seen
+        state.snapshot = state.snapshot.with_entries(mapped)
+        state.slot, state.slot_file, self._edited = slot, _files.identity(index.number), False
+
+    def next_slot(self) -> Slot:
+        """What the index is to say next."""
+        state = self.state
+        seq, end = (state.slot.seq if state.slot else 0) + 1, state.snapshot.end
+        return _index.make_slot(
+            state.header, seq, len(state.snapshot.entries), end, state.edits, state.last, state.check
+        )
+
+    def close(self) -> None:
+        """Publish, and let go of the lock."""
+        try:
+            if not self._refuses:
+                self.checkpoint()
+        finally:
+            self._refuses = self._refuses or "this dataset is closed"
+            self._file = None
+
+    def forked(self) -> None:
+        """In a forked child: the lock is the parent's. Its descriptor is closed here, or the lock would outlive the parent."""
+        self._refuses = (
+            "this process was forked from the writer: only the parent writes; open the dataset anew to write here"
+        )
+        self._mutex = threading.RLock()  # another thread of the parent may have held it
+        self._file = None
+
+
+_writers: weakref.WeakSet[Writer] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for writer in list(_writers):
+        writer.forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def lock(path: str) -> _files.Descriptor:
+    """Take the writer's lock of the file that has this path now. Raises LockedError."""
+    while True:
+        file = _files.Descriptor(_files.open_write(path))
+        if not _files.lock(file.number):
+            raise LockedError("another writer has it: close that one first", file=path)
+        if _files.identity(path) == _files.identity(file.number):
+            return file  # else it was replaced between opening and locking: a lock on a file without a name
+
+
+def _is_log(path: str) -> bool:
+    file = _files.Descriptor(_files.open_read(path))
+    return _files.pread(file.number, len(MAGIC), 0) == MAGIC
+
+
+class Builder:
+    """A new dataset, written beside and renamed into place at the end, so that a failure leaves what was there.
+
+    Args:
+        path, index_path: where it is to be.
+        partial: what it is called until then.
+        overwrite: whether a dataset of ours that is there gives way. It is locked meanwhile, unless `held`.
+
+    Raises:
+        FileExistsError: there is one, or a file that is not ours.
+        LockedError: another process is making it, or writing to the one that is there.
+    """
+
+    def __init__(
+        self, path: str, index_path: str, partial: str, schema: Schema, metadata: dict[str, Any], id: bytes | None,
+        overwrite: bool, held: bool,
+    ) -> None:  # fmt: skip
+        self.path, self.index_path, self._partial = path, index_path, partial
+        self._replaced = self._check_target(overwrite, held)
+        header = make_header(schema, metadata, os.urandom(16) if id is None else id)
+        if os.path.exists(partial):  # left by a killed process, unless its lock is held
+            lock(partial)
+            _files.unlink(partial)
+        file = _files.Descriptor(_files.create(partial))
+        if not _files.lock(file.number):
+            raise LockedError("another process is making it", file=partial)
+        _files.pwrite(file.number, header.raw, 0)
+        self.writer = Writer(State(partial, f"{partial}.idx", True), file, checkpoints=False)
+
+    def _check_target(self, overwrite: bool, held: bool) -> _files.Descriptor | None:
+        for path in filter(os.path.lexists, (self.path, self.index_path)):
+            if not overwrite:
+                raise FileExistsError(f"{path} exists: give overwrite=True, or another path")
+            if not (_index.may_be_replaced if path == self.index_path else _is_log)(path):
+                raise FileExistsError(f"{path} exists and is not ours: remove it, or give another path")
+        return lock(self.path) if os.path.exists(self.path) and not held else None
+
+    def finish(self, replace: bool) -> _files.Descriptor:
+        """Put both files in place, durably. Returns the descriptor of the `.rec`, which holds its lock."""
+        writer, state = self.writer, self.writer.state
+        file = writer._file
+        assert file is not None
+        _files.sync(file.number, metadata=True)
+        index = _index.publish_whole(
+            self.index_path, state.header, writer.next_slot(), state.snapshot.entries, rename=False
+        )
+        try:
+            (_files.rename if replace else _files.link)(self._partial, self.path)
+        except BaseException:
+            _files.unlink(index)
+            raise
+        _files.rename(index, self.index_path)
+        _files.sync_directory(self.path)
+        _files.sync_directory(self.index_path)
+        writer.forked()
+        return file
+
+    def abandon(self) -> None:
+        """Remove what was written so far."""
+        self.writer.forked()
+        _files.unlink(self._partial)

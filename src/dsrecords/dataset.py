@@ -1,0 +1,476 @@
+"""`IndexedRecordDataset`: a dataset as a list. What the list means is here; how it is read, written and opened is not."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ._check import check
+from ._columns import Columns
+from ._frame import DELETE, TAKE_LAST
+from ._reader import Plan, Snapshot
+from ._schema import Field, Key, Load, Schema, bind, make_schema
+from ._selection import position, positions
+from ._state import State, default_index
+from ._writer import Encoded, Writer
+from .errors import CorruptError, ReadOnlyError, SchemaError, StaleViewError
+from .making import compact
+from .making import create as create_files
+
+Path = str | os.PathLike[str]
+Functions = Sequence[Callable[..., Any] | None] | Mapping[Any, Callable[..., Any] | None]
+_COLUMN_CHUNK = 2**16  # records whose heads are looked at together
+
+
+def open(
+    path: Path,
+    *,
+    index_path: Path | None = None,
+    decode: Mapping[Any, str] | None = None,
+    copy: bool = True,
+    transform: Callable[[Any], Any] | None = None,
+    verify: bool | str = True,
+) -> IndexedRecordDataset:
+    """Open a dataset that exists; its schema is in the file. The arguments are those of `IndexedRecordDataset`.
+
+    Raises:
+        FileNotFoundError: there is no such file. Nothing is ever created.
+        CorruptError: the file is not a dataset, or damaged.
+    """
+    return IndexedRecordDataset(
+        path, index_path=index_path, create=False, decode=decode, copy=copy, transform=transform, verify=verify
+    )
+
+
+class IndexedRecordDataset(Sequence[Any]):
+    """A dataset: a list of samples in a file, which can be read by many and changed by one.
+
+    A sample is a dict where the schema has names, else a tuple. Opening reads; the writer's lock is taken at the first change and
+    held until `close`. Readers hold no lock and start no thread; they may be shared by threads, inherited by forked processes and
+    pickled.
+
+    Args:
+        path: of the data file, `.rec`.
+        deserializers: functions that read the fields (a list in their order, or a dict by name), such as `io.load_int`. Not needed
+            for files whose schema has only types. A function of `io` gives the stored value; another gets the payload's bytes.
+        serializers: functions of `io`, one's own, or types: what `schema` says in another way.
+        index_path: of the index; by default `path` with the ending `.idx`.
+        create: None: create the files if there are none and a schema or serializers are given. True: there must be none. False:
+            never create.
+        transform: called with each whole sample that is read; not for parts of samples, batches or columns.
+        schema: names to types, or a list of types. If the files exist, it must be theirs.
+        decode: how to read images, by field: "pil" (a `PIL.Image`, the default), "array" (uint8, height × width × channel, RGB) or
+            "bytes" (as they are stored).
+        copy: True: what is read is owned and can be written to. False: bytes and arrays are read-only views of the file.
+        verify: True: the checksums of what is read are checked the first time that this process reads it. "always": each time.
+            False: never; sizes and places still are.
+        loaders, dumpers: other names of `deserializers` and `serializers`.
+
+    Raises:
+        FileNotFoundError: there is no such file, or no such index where `index_path` is given.
+        FileExistsError: with `create=True`.
+        SchemaError: the schema is not the file's.
+        CorruptError: the file is not a dataset, or damaged.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        deserializers: Functions | None = None,
+        serializers: Any = None,
+        index_path: Path | None = None,
+        create: bool | None = None,
+        transform: Callable[[Any], Any] | None = None,
+        *,
+        schema: Any = None,
+        decode: Mapping[Any, str] | None = None,
+        copy: bool = True,
+        verify: bool | str = True,
+        loaders: Functions | None = None,
+        dumpers: Any = None,
+    ) -> None:
+        if verify not in (True, False, "always"):
+            raise ValueError(f"verify can be True, False or 'always', not {verify!r}")
+        self.path = os.fspath(path)
+        self.index_path = default_index(self.path) if index_path is None else os.fspath(index_path)
+        given = next((one for one in (schema, serializers, dumpers) if one is not None), None)
+        self._given = None if given is None else make_schema(given)
+        self._deserializers = loaders if deserializers is None else deserializers
+        self._decode, self._copy, self.transform, self._verify = decode, copy, transform, verify
+        self._index_must_exist = index_path is not None
+        self._writer: Writer | None = None
+        self._frozen: Snapshot | None = None  # of a view: the list as it was
+        self._selection: Any = None  # of a view: positions in that list, a range or int64 (n,)
+        self._version: tuple[bytes, int] | None = None  # of a view: of which list, see `_list_version`
+        if create or (create is None and self._given is not None and not os.path.exists(self.path)):
+            self._create(must=bool(create))
+        absolute = os.path.abspath(self.path), os.path.abspath(self.index_path)
+        try:
+            self._state: Any = State(*absolute, verify, index_must_exist=self._index_must_exist)
+        except FileNotFoundError as error:
+            if error.filename != absolute[0]:
+                raise
+            hint = f"{self.path} does not exist; to create it, give serializers=[...] or schema={{...}}"
+            raise FileNotFoundError(error.errno, hint) from None
+        self._bind()
+
+    def _create(self, must: bool) -> None:
+        if self._given is None:
+            raise SchemaError("to create a dataset, give serializers=[...] or schema={...}", file=self.path)
+        try:
+            create_files(self.path, self.index_path, self._given)
+        except FileExistsError:
+            if must or not os.path.exists(self.path):
+                raise  # else another process was faster, and it is opened
+
+    def _bind(self) -> None:
+        """Fit what was given to the schema of the file."""
+        header = self._state.header
+        schema = header.schema
+        if self._given is not None and (difference := self._given.difference(schema)):
+            raise SchemaError(f"the schema given is not that of the file: {difference}", file=self.path)
+        self._schema: Schema = self._given or schema
+        given = self._deserializers
+        if given is not None and not isinstance(given, Mapping):
+            if len(given) != len(schema.fields):
+                raise SchemaError(f"{len(given)} deserializers for {len(schema.fields)} fields", file=self.path)
+            given = dict(zip(schema.keys, given))
+        for key in (*(given or ()), *(self._decode or ())):
+            schema.field(key)
+        self._loads: dict[Key, Load] = {
+            field.key: bind(field, (given or {}).get(field.key), (self._decode or {}).get(field.key))
+            for field in schema.fields
+        }
+        self._plans: dict[Any, Plan] = {}
+        self._plan = self._plan_for(schema.keys)
+        self._header = header
+
+    def _plan_for(self, keys: tuple[Key, ...]) -> Plan:
+        if (plan := self._plans.get(keys)) is None:
+            fields: list[Field] = [self._state.header.schema.field(key) for key in keys]
+            plan = Plan(self._state.header, [(field, self._loads[field.key]) for field in fields], self._copy)
+            self._plans[keys] = plan
+        return plan
+
+    # What it is
+
+    @property
+    def schema(self) -> dict[str, str] | list[str]:
+        """Names to types, or a list of types: what `make_dataset` takes."""
+        return self._schema.types()
+
+    @property
+    def fields(self) -> tuple[Any, ...]:
+        """The fields' names; their positions where they have no names."""
+        return self._schema.keys
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What was given to `make_dataset`; a copy."""
+        return dict(self._header.metadata)
+
+    def _list_version(self) -> tuple[bytes, int]:
+        """Which list it is: its id, and how many edits it has had. Appending does not change what positions mean."""
+        return self._version or (self._state.header.id, self._state.edits)
+
+    def _snapshot(self) -> Snapshot:
+        snapshot: Snapshot = self._frozen or self._state.snapshot
+        return snapshot
+
+    def __len__(self) -> int:
+        return len(self._state.snapshot.entries) if self._selection is None else len(self._selection)
+
+    def __repr__(self) -> str:
+        schema, closed = self._schema.types(), isinstance(self._state, _Closed)
+        shown = ", ".join(f"{k}: {t}" for k, t in schema.items()) if isinstance(schema, dict) else ", ".join(schema)
+        brackets = "{}" if isinstance(schema, dict) else "[]"
+        count = "closed" if closed else f"{len(self):,} records" + (" (view)" if self._selection is not None else "")
+        return f"<IndexedRecordDataset {self.path!r}: {count}, {brackets[0]}{shown}{brackets[1]}>"
+
+    # Reading
+
+    def __getitem__(self, key: Any) -> Any:
+        """`ds[7]`: a sample. `ds[7, "label"]`, `ds[7, ["label", "image"]]`: parts of one, read alone. `ds[2:9]`, `ds[[5, 1]]`,
+        `ds[mask]`: a view, which copies no data and goes on showing what the list is now.
+
+        Raises:
+            IndexError: out of range.
+            CorruptError: the record is not what was written; names record, field and byte offset.
+        """
+        if key.__class__ is tuple:
+            return self._part(key)
+        if isinstance(key, (slice, list, np.ndarray, range)) and getattr(key, "ndim", 1):
+            return self._view(key)
+        snapshot = self._snapshot()
+        values = snapshot.read(self._position(key), self._plan)
+        sample = dict(zip(self._schema.keys, values)) if self._schema.named else tuple(values)
+        return sample if self.transform is None else self.transform(sample)
+
+    def _part(self, key: tuple[Any, ...]) -> Any:
+        if len(key) != 2 or isinstance(key[0], (slice, list, np.ndarray)):
+            raise TypeError(
+                "for parts of many samples call ds.batch([1, 2], fields=['label']), for all ds.column('label')"
+            )
+        row, fields = key
+        several = isinstance(fields, (list, tuple))
+        plan = self._plan_for(tuple(fields) if several else (fields,))
+        values = self._snapshot().read(self._position(row), plan)
+        if not several:
+            return values[0]
+        return dict(zip((field.key for field in plan.fields), values)) if self._schema.named else tuple(values)
+
+    def _position(self, key: Any) -> int:
+        """Where in the whole list the record at an index of this one is."""
+        index = position(key, len(self))
+        return index if self._selection is None else int(self._selection[index])
+
+    def _positions(self, key: Any) -> Any:
+        """The same for many: a range or an array of int64."""
+        return positions(key, range(len(self)) if self._selection is None else self._selection)
+
+    def _view(self, key: Any) -> IndexedRecordDataset:
+        view: IndexedRecordDataset = object.__new__(type(self))
+        view.__dict__.update(self.__dict__)
+        snapshot = view._frozen = self._snapshot()
+        view._selection, view._version, view._writer = self._positions(key), self._list_version(), None
+        snapshot.shared = True
+        return view
+
+    def __iter__(self) -> Iterator[Any]:
+        """Over the list as it is now, whatever is changed meanwhile."""
+        view = self._view(slice(None))
+        return (view[i] for i in range(len(view)))
+
+    def __getitems__(self, indices: Sequence[int]) -> list[Any]:
+        """Samples for PyTorch's fetcher: `[ds[i] for i in indices]`."""
+        return [self[i] for i in indices]
+
+    def batch(self, indices: Any, fields: Any = None) -> Any:
+        """Many samples, field by field.
+
+        Args:
+            indices: integers, a mask, a slice or a range.
+            fields: which, a list; by default all. One field alone gives its column alone.
+
+        Returns:
+            A dict (a tuple where fields have no names) of one column a field: an array (n,) of scalars, a masked one where they may
+            be None; an array (n, …) of arrays of one shape; a list of anything else.
+
+        Raises:
+            TypeError, IndexError: of the indices.
+            CorruptError: a record is not what was written.
+        """
+        several = fields is None or isinstance(fields, (list, tuple))
+        plan = self._plan if fields is None else self._plan_for(tuple(fields) if several else (fields,))
+        columns = self._columns(plan, self._positions(indices))
+        if not several:
+            return columns[0]
+        return dict(zip((field.key for field in plan.fields), columns)) if self._schema.named else tuple(columns)
+
+    def column(self, field: Any) -> Any:
+        """One field of all samples, as `batch` gives it. Of the other fields nothing is read.
+
+        Raises:
+            SchemaError: no such field.
+            CorruptError: a record is not what was written.
+        """
+        return self._columns(self._plan_for((field,)), self._positions(slice(None)))[0]
+
+    def _columns(self, plan: Plan, positions: Any) -> list[Any]:
+        snapshot = self._snapshot()
+        chunks = [positions[i : i + _COLUMN_CHUNK] for i in range(0, len(positions), _COLUMN_CHUNK)] or [positions]
+        parts = [snapshot.columns(np.asarray(chunk, np.int64), plan) for chunk in chunks]
+        return parts[0] if len(parts) == 1 else [_join(column) for column in zip(*parts)]
+
+    # Changing
+
+    def _change(self, positions: bool = True) -> Writer:
+        """The writer, ready. `positions`: whether the change refers to places in the list, which must still mean what they meant."""
+        if self._selection is not None:
+            raise ReadOnlyError("a view is read-only: change the dataset that it was made from", file=self.path)
+        if self._writer is None:
+            known = self._list_version()
+            self._writer = Writer(self._state)
+            self._bind()
+            if positions and self._list_version() != known:
+                raise StaleViewError(
+                    "another writer changed it since it was opened: look again, then repeat", file=self.path
+                )
+        return self._writer
+
+    def append(self, sample: Any) -> None:
+        """Add a sample. When this returns, whoever opens the dataset sees it, and killing this process does not lose it.
+
+        Raises:
+            SchemaError: the sample does not fit; the dataset is as it was.
+            LockedError: another writer has the dataset.
+        """
+        writer = self._change(positions=False)
+        writer.append(self._schema.encode(sample, len(self)))
+
+    def extend(self, samples: Iterable[Any]) -> None:
+        """Add samples, batch by batch: each is there as a whole or not at all. If one does not fit, those before it are added.
+
+        Raises:
+            SchemaError: a sample does not fit; names its position among those given.
+        """
+        writer = self._change(positions=False)
+        writer.extend(self._encoded(samples, len(self)))
+
+    def _encoded(self, samples: Iterable[Any], start: int) -> Iterator[Encoded]:
+        for number, sample in enumerate(samples):
+            try:
+                yield self._schema.encode(sample, start + number)
+            except SchemaError as error:
+                text = f"row {number} of those given: {error.message}"
+                raise SchemaError(text, record=error.record, field=error.field) from error.__cause__
+
+    def extend_columns(self, columns: Any) -> None:
+        """Add many samples, given field by field; all at once or not at all.
+
+        Args:
+            columns: a dict (a list where fields have no names) of one sequence a field, all of one length: an array (n, …) or a
+                list; masked arrays where values may be None.
+
+        Raises:
+            SchemaError: a column is missing, unknown, of another length, or a value does not fit.
+        """
+        writer = self._change(positions=False)
+        prepared = Columns(self._schema, columns, len(self))
+        if prepared.count:
+            writer.packed_batch(prepared.pack)
+
+    def __setitem__(self, index: Any, sample: Any) -> None:
+        """Replace one sample, whole. Raises SchemaError, IndexError."""
+        if isinstance(index, (slice, list, np.ndarray, tuple)):
+            raise TypeError("one sample at a time: ds[7] = sample; for several ds.update({7: sample, 9: other})")
+        self.update({index: sample})
+
+    def update(self, samples: Mapping[int, Any]) -> None:
+        """Replace samples, all at once or not at all. Raises SchemaError, IndexError."""
+        writer = self._change()
+        positions = [self._position(index) for index in samples]
+        if len(set(positions)) < len(positions):
+            raise IndexError("two of the indices are the same record")
+        encoded = [self._schema.encode(sample, i) for i, sample in zip(positions, samples.values())]
+        if encoded:  # they are appended, then taken from the end, the last one first
+            writer.batch(encoded, TAKE_LAST, positions[::-1])
+
+    def __delitem__(self, key: Any) -> None:
+        """Delete one sample, or those of a slice, a list or a mask, at once; the others keep their order. Raises IndexError."""
+        writer = self._change()
+        several = isinstance(key, (slice, list, np.ndarray, range))
+        positions = np.unique(np.asarray(self._positions(key) if several else [self._position(key)], np.int64))
+        if len(positions):
+            writer.batch((), DELETE, positions.tolist())
+
+    def quick_remove_at(self, index: int) -> None:
+        """Delete one sample in constant time: the last one takes its place. Raises IndexError."""
+        writer = self._change()
+        writer.batch((), TAKE_LAST, [self._position(index)])
+
+    # Files
+
+    def flush(self, sync: bool = False) -> None:
+        """Make all changes durable against a loss of power, and publish the index; `sync` the files' names as well."""
+        if self._writer is not None:
+            self._writer.checkpoint(sync)
+
+    def refresh(self) -> None:
+        """See what others have written since. A view stays what it is: raises ReadOnlyError."""
+        if self._selection is not None:
+            raise ReadOnlyError("a view does not change: refresh the dataset that it was made from", file=self.path)
+        if self._writer is None:
+            self._state.refresh()
+            self._bind()
+
+    def compact(self, output: Path | None = None) -> tuple[str, str]:
+        """Write the dataset without what was replaced and deleted.
+
+        Args:
+            output: path of a new dataset; by default the files are replaced, and views and pickled copies of before become stale.
+
+        Returns:
+            (data path, index path)
+
+        Raises:
+            CorruptError: a record is damaged; all is as it was.
+            FileExistsError: `output` exists.
+        """
+        if output is not None:
+            index_path = default_index(os.fspath(output))
+            compact(os.fspath(output), index_path, self._snapshot(), self._positions(slice(None)))
+            return os.fspath(output), index_path
+        writer, state = self._change(), self._state
+        descriptor = compact(state.path, state.index_path, state.snapshot, range(len(self)), replace=True)
+        writer.forked()
+        self._writer = Writer(state, descriptor)
+        self._bind()
+        return self.path, self.index_path
+
+    defrag = compact
+
+    def check(self) -> list[CorruptError]:
+        """Look at every byte of the dataset. Returns what is wrong: an empty list, or an error for each thing; none is raised."""
+        return check(self._state)
+
+    def close(self) -> None:
+        """Publish the index, let go of the lock. What comes after it raises ValueError; views of it stay open."""
+        try:
+            if self._writer is not None:
+                self._writer.close()
+        finally:
+            self._writer, self._frozen, self._state = None, None, _Closed(self.path)
+
+    def __enter__(self) -> IndexedRecordDataset:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    # Copies in other processes
+
+    def __getstate__(self) -> dict[str, Any]:
+        arguments = {
+            "path": self._state.path, "index_path": self._state.index_path, "deserializers": self._deserializers,
+            "transform": self.transform, "decode": self._decode, "copy": self._copy, "verify": self._verify,
+        }  # fmt: skip
+        whole = len(self._snapshot().entries) if self._selection is None else None
+        shown = self._selection if whole is None else range(whole)
+        return {"arguments": arguments, "version": self._list_version(), "selection": shown, "view": whole is None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        arguments = state["arguments"]
+        if arguments["index_path"] == default_index(arguments["path"]):
+            arguments = {**arguments, "index_path": None}
+        self.__init__(**arguments)  # type: ignore[misc]
+        selection, count = state["selection"], len(self)
+        highest = (
+            int(max(selection[0], selection[-1]) if isinstance(selection, range) else selection.max())
+            if len(selection)
+            else -1
+        )
+        if self._list_version() != state["version"] or highest >= count:
+            raise StaleViewError("the dataset was changed since this copy of it was made", file=self.path)
+        if state["view"] or len(selection) != count:
+            view = self._view(slice(None))
+            self.__dict__.update(view.__dict__, _selection=selection)
+
+
+class _Closed:
+    """In the place of a closed dataset's state."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __getattr__(self, name: str) -> Any:
+        raise ValueError(f"{self.path} is closed")
+
+
+def _join(parts: tuple[Any, ...]) -> Any:
+    if isinstance(parts[0], np.ma.MaskedArray):
+        return np.ma.concatenate(parts)
+    return np.concatenate(parts) if isinstance(parts[0], np.ndarray) else [value for part in parts for value in part]

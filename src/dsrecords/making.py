@@ -1,0 +1,152 @@
+"""Making whole datasets: from samples, and from another dataset."""
+
+from __future__ import annotations
+
+import collections
+import itertools
+import os
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from ._files import Descriptor
+from ._reader import Plan, Snapshot
+from ._schema import Schema, make_schema
+from ._state import default_index
+from ._writer import Builder, Encoded
+from .errors import SchemaError
+
+_CHUNK = 64  # samples that one thread encodes at once
+
+
+def make_dataset(
+    samples: Iterable[Any],
+    path: str | os.PathLike[str],
+    schema: Any,
+    index_path: str | os.PathLike[str] | None = None,
+    *,
+    metadata: dict[str, Any] | None = None,
+    overwrite: bool = False,
+    progress: bool = False,
+    num_workers: int = 0,
+    id: bytes | None = None,
+) -> tuple[str, str]:
+    """Write samples to a new dataset.
+
+    It is written as `path` + ".partial" and renamed at the end: a failure leaves what was there, and a kill leaves a `.partial` that
+    opens as a dataset of all that was written so far.
+
+    Args:
+        samples: dicts for a schema with names, else tuples or lists. Any iterable.
+        path: of the data file; by custom it ends in `.rec`.
+        schema: names to types, such as `{"image": "jpeg", "label": "int64"}`, or a list of types; functions of `dsrecords.io` may
+            stand for types.
+        index_path: of the index; by default `path` with the ending `.idx`.
+        metadata: anything that JSON can hold, kept in the header.
+        overwrite: whether a dataset that is there gives way. Who has it open goes on reading the old one.
+        progress: whether to show a progress bar.
+        num_workers: threads that encode samples. They help where images are compressed or files are read, which happens outside of
+            Python's lock; not where a serializer is pure Python.
+        id: 16 bytes that identify the dataset; by default random. The same id and samples give the same bytes.
+
+    Returns:
+        (data path, index path)
+
+    Raises:
+        FileExistsError: there is a file at either path, and `overwrite` is not given, or the file is not a dataset.
+        SchemaError: a type that is none, or a sample that does not fit: names its position and field.
+        LockedError: somebody else writes to the dataset, or makes it.
+    """
+    data_path = os.fspath(path)
+    index = default_index(data_path) if index_path is None else os.fspath(index_path)
+    fields = make_schema(schema)
+    build(
+        data_path,
+        index,
+        fields,
+        metadata or {},
+        _encoded(fields, _shown(samples, data_path, progress), num_workers),
+        overwrite,
+        id,
+    )
+    return data_path, index
+
+
+def build(
+    path: str,
+    index_path: str,
+    schema: Schema,
+    metadata: dict[str, Any],
+    records: Iterable[Encoded],
+    overwrite: bool = False,
+    id: bytes | None = None,
+    temporary: str = ".partial",
+    held: bool = False,
+) -> Descriptor:
+    """A new dataset of encoded records; without any trace if they raise. `held`: the lock of what is replaced is held already.
+
+    Returns the descriptor of the new `.rec`, which holds its lock.
+    """
+    if id is not None and (not isinstance(id, bytes) or len(id) != 16):
+        raise ValueError("an id is 16 bytes")
+    builder = Builder(path, index_path, path + temporary, schema, metadata, id, overwrite, held)
+    try:
+        builder.writer.extend(records)
+    except BaseException:
+        builder.abandon()
+        raise
+    return builder.finish(replace=overwrite)
+
+
+def create(path: str, index_path: str, schema: Schema) -> None:
+    """Empty files. Raises FileExistsError if another process was faster."""
+    build(path, index_path, schema, {}, (), temporary=f".{os.getpid()}.tmp")
+
+
+def compact(path: str, index_path: str, snapshot: Snapshot, positions: Any, replace: bool = False) -> Descriptor:
+    """The records at these positions as a new dataset; `replace`: in the place of their own, whose lock is held."""
+    header = snapshot.header
+    everything = Plan(header, [(field, field.type.load) for field in header.schema.fields], copy=True)
+    records = (snapshot.encoded(int(i), everything) for i in positions)
+    return build(path, index_path, header.schema, header.metadata, records, overwrite=replace, held=replace)
+
+
+def _shown(samples: Iterable[Any], path: str, progress: bool) -> Iterable[Any]:
+    if not progress:
+        return samples
+    from tqdm import tqdm
+
+    return tqdm(samples, desc=os.path.basename(path), unit=" samples", dynamic_ncols=True)
+
+
+def _encoded(schema: Schema, samples: Iterable[Any], num_workers: int) -> Iterator[Encoded]:
+    numbered = enumerate(samples)
+    if num_workers <= 0:
+        for number, sample in numbered:
+            yield schema.encode(sample, number)
+        return
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+    def encode(chunk: list[tuple[int, Any]]) -> list[Encoded | BaseException]:
+        results: list[Encoded | BaseException] = []
+        for number, sample in chunk:
+            try:
+                results.append(schema.encode(sample, number))
+            except (SchemaError, OSError) as error:  # to be raised in its turn, after what comes before it
+                return [*results, error]
+        return results
+
+    with ThreadPoolExecutor(num_workers) as pool:
+        waiting: collections.deque[Future[list[Encoded | BaseException]]] = collections.deque()
+        try:
+            while True:
+                while len(waiting) < 2 * num_workers and (chunk := list(itertools.islice(numbered, _CHUNK))):
+                    waiting.append(pool.submit(encode, chunk))
+                if not waiting:
+                    return
+                for result in waiting.popleft().result():
+                    if isinstance(result, BaseException):
+                        raise result
+                    yield result
+        finally:
+            for future in waiting:
+                future.cancel()
