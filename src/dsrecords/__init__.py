@@ -5,15 +5,7 @@
 
 from . import io
 from .dataset import IndexedRecordDataset, open
-from .errors import (
-    CorruptError,
-    DSRecordsError,
-    LockedError,
-    ReadOnlyError,
-    SchemaError,
-    StaleViewError,
-    UnsupportedVersionError,
-)
+from .errors import CorruptError, DSRecordsError, LockedError, ReadOnlyError, SchemaError, StaleViewError, UnsupportedVersionError
 from .making import make_dataset
 
 __version__ = "1.0.0"

@@ -46,7 +46,8 @@ class ShapedArray(Type):
         return view(data, self.dtype, shape, copy)
 
     def stack(self, count: int) -> np.ndarray | None:
-        return None if self.free or self.nullable else np.empty((count, *self.shape), self.dtype)  # type: ignore[misc]
+        shape: Any = self.shape
+        return None if self.free or self.nullable else np.empty((count, *shape), self.dtype)
 
 
 class AnyArray(Type):
@@ -59,9 +60,7 @@ class AnyArray(Type):
             raise SchemaError(f"an array expected, not {describe(value)}")
         array = np.asarray(value)
         if array.dtype.hasobject:
-            raise SchemaError(
-                f"an array of numbers, texts, times or records expected, not {describe(value)} of objects"
-            )
+            raise SchemaError(f"an array of numbers, texts, times or records expected, not {describe(value)} of objects")
         descr = json.dumps(np.lib.format.dtype_to_descr(array.dtype), separators=(",", ":")).encode()
         head = struct.pack(f"<II{array.ndim}Q", len(descr), array.ndim, *array.shape) + descr
         return head + PAD[len(head) & 7] + array.tobytes()
@@ -100,8 +99,10 @@ def view(data: memoryview, dtype: np.dtype[Any], shape: tuple[int, ...], copy: b
 
 
 def cast(value: Any, dtype: np.dtype[Any], name: str) -> np.ndarray:
-    """`value` as an array of `dtype`, refusing what would change it beyond rounding: a fraction to an integer, a number out of
-    range, a finite one to an infinite one."""
+    """`value` as an array of `dtype`, refusing what would change it beyond rounding.
+
+    That is: a fraction to an integer, a number out of range, a finite one to an infinite one.
+    """
     if isinstance(value, np.ma.MaskedArray):
         raise SchemaError(f"{name} expected, not a masked array: fill it first")
     try:
@@ -117,10 +118,8 @@ def cast(value: Any, dtype: np.dtype[Any], name: str) -> np.ndarray:
         raise SchemaError(f"{name} expected, not {describe(array)}")
     with np.errstate(over="ignore", invalid="ignore"):
         result: np.ndarray = array.astype(dtype)
-    if dtype.kind == "f":
-        lost = np.isinf(result) & np.isfinite(array)
-    else:
-        lost = (result != array) | ((result < 0) != (array < 0))
+    overflow = np.isinf(result) & np.isfinite(array)
+    lost = overflow if dtype.kind == "f" else (result != array) | ((result < 0) != (array < 0))
     if lost.any():
         raise SchemaError(f"{array[lost].flat[0]!r} is out of the range of {name}")
     return result

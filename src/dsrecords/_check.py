@@ -1,4 +1,4 @@
-"""Looking at every byte of a dataset: what is wrong, and where. Reads with `pread` only, so that a file cut short is no SIGBUS."""
+"""Looking at every byte of a dataset: what is wrong, and where. Reads with `pread`: a file cut short is no SIGBUS."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from . import _files, _index
 from ._frame import COMMIT, PENDING, RECORD
-from ._log import Place, Walk, find_frame
+from ._log import PAGE, Place, Walk, find_frame
 from ._state import State
 from .errors import CorruptError
 
@@ -19,10 +19,12 @@ def check(state: State) -> list[CorruptError]:
     entries, end = snapshot.entries, snapshot.end
     wrongs: dict[int, tuple[str, Any]] = {}  # at which offset what is wrong, in which field
     replayed = _index.map_entries(-1, None, entries.bits)
-    walk, at, pending = Walk(state.fd, header.frames, header.size, end), header.size, []  # type: Walk, int, list[Place]
+    walk, at = Walk(state.fd, header.frames, header.size, end), header.size
+    pending: list[Place] = []
     while at < end:
         kind, size, stored, wrong, field = walk.frame(at)
-        places, op, positions = pending, 0, ()  # type: list[Place], int, Any
+        places, op = pending, 0
+        positions: Any = ()
         if not wrong and kind == PENDING:
             pending.append((at, size, stored))
         elif not wrong and kind in (RECORD, COMMIT):
@@ -42,10 +44,8 @@ def check(state: State) -> list[CorruptError]:
     problems += [CorruptError(text, file=state.path, field=field, offset=at) for at, (text, field) in wrongs.items()]
     if state.slot is not None and _files.identity(state.index_path) is not None:
         index = _files.Descriptor(_files.open_read(state.index_path))
-        if _files.pread(index.number, header.size, 2 * _index.PAGE) != header.raw:
-            problems.append(
-                CorruptError("the copy of the header differs", file=state.index_path, offset=2 * _index.PAGE)
-            )
+        if _files.pread(index.number, header.size, 2 * PAGE) != header.raw:
+            problems.append(CorruptError("the copy of the header differs", file=state.index_path, offset=2 * PAGE))
     return problems
 
 

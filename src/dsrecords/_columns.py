@@ -67,9 +67,7 @@ class Columns:
             if isinstance(error, OSError):
                 raise
             text = error.message if isinstance(error, SchemaError) else f"{field.type.name}: {error}"
-            raise SchemaError(
-                f"row {number} of those given: {text}", record=self._start + number, field=field.key
-            ) from error
+            raise SchemaError(f"row {number} of those given: {text}", record=self._start + number, field=field.key) from error
 
     def pack(self, frames: Frames, end: int) -> Iterator[Packed]:
         """Pending frames, chunk by chunk, for a log that ends at `end`."""

@@ -98,7 +98,8 @@ def pwrite(fd: int, data: Buffer, offset: int) -> None:
 def pwritev(fd: int, buffers: Sequence[Buffer], offset: int) -> None:
     """Write all of the buffers one after another at `offset`, without joining them where the system can."""
     if not hasattr(os, "pwritev"):
-        return pwrite(fd, b"".join(buffers), offset)
+        pwrite(fd, b"".join(buffers), offset)
+        return
     for first in range(0, len(buffers), _IOV_MAX):
         part = buffers[first : first + _IOV_MAX]
         total = sum(memoryview(buffer).nbytes for buffer in part)

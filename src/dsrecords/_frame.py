@@ -1,7 +1,7 @@
 """One frame of the log: packing and verifying it. Knows the schema's layout, and nothing of files.
 
-Every check is mixed with the dataset's id and the frame's offset, so that zeros, frames of another dataset and frames in the wrong
-place never verify.
+Every check is mixed with the dataset's id and the frame's offset, so that zeros, frames of another dataset and frames in the
+wrong place never verify.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from ._schema import Schema
 from ._values import NONE, PAD
 
 try:
-    from isal.isal_zlib import crc32  # 16 times zlib's speed on long payloads
+    from isal.isal_zlib import crc32 as crc32  # 16 times zlib's speed on long payloads
 except ImportError:  # no wheel for this system
-    from zlib import crc32
+    from zlib import crc32 as crc32
 
 RECORD, PENDING, COMMIT = 1, 2, 3
 TAKE_LAST, DELETE = 1, 2
@@ -75,7 +75,7 @@ class Frames:
     def verifies(self, head: memoryview | bytes, offset: int) -> bool:
         """Whether a head (all of it that the check covers) is what was written at this offset."""
         check = int.from_bytes(head[:4], "little")
-        return crc32(head[4:], self.seed) ^ (offset >> 3 & _LOW) == check  # type: ignore[no-any-return]
+        return crc32(head[4:], self.seed) ^ (offset >> 3 & _LOW) == check
 
     def extent(self, head: memoryview | bytes) -> int:
         """The size that a record's frame must have by its payloads' sizes."""
@@ -111,9 +111,7 @@ class Frames:
         else:
             tables = self._crc_tables()
             positions = heads[:, 4:] + np.arange(0, 256 * (self.head - 4), 256)
-            crcs = np.bitwise_xor.reduce(tables.take(positions), axis=1) ^ np.uint32(
-                crc32(bytes(self.head - 4), self.seed)
-            )
+            crcs = np.bitwise_xor.reduce(tables.take(positions), axis=1) ^ np.uint32(crc32(bytes(self.head - 4), self.seed))
         return crcs ^ (offsets >> np.uint64(3)).astype(np.uint32)
 
     def _crc_tables(self) -> np.ndarray:

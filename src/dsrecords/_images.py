@@ -43,7 +43,7 @@ class Image(Type):
     """An encoded image; `image` is one of any format that is known."""
 
     # Pillow's decoders raise OSError and SyntaxError for broken files, and a class of their own for bombs
-    unreadable = (*Type.unreadable, OSError, SyntaxError, EOFError, IndexError, AttributeError)
+    unreadable: tuple[type[Exception], ...] = (*Type.unreadable, OSError, SyntaxError, EOFError, IndexError, AttributeError)
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -59,8 +59,7 @@ class Image(Type):
         if isinstance(value, np.ndarray):
             if value.dtype != np.uint8 or value.ndim not in (2, 3) or 0 in value.shape:
                 raise SchemaError(
-                    f"{self.name} takes an array of uint8, height × width or height × width × channel, "
-                    f"not {describe(value)}"
+                    f"{self.name} takes an array of uint8, height × width or height × width × channel, not {describe(value)}"
                 )
             value = image.fromarray(value[:, :, 0] if value.ndim == 3 and value.shape[2] == 1 else value)
         if not isinstance(value, image.Image):

@@ -1,4 +1,4 @@
-"""The `.idx` file: where each record is. Its slots, its entries, and how it is published. Knows nothing of what a record holds."""
+"""The `.idx` file: where each record is; its slots, its entries, its publication. Knows nothing of what a record holds."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Slot(NamedTuple):
     flags: int
     id: bytes
     seq: int
-    count: int
+    count: int  # type: ignore[assignment]  # the standard term, rather than tuple's method
     covered: int
     edits: int
     last: int
@@ -38,10 +38,11 @@ class Slot(NamedTuple):
 class Entries:
     """Where each record of the list is: the file's entries (mapped, privately), then those that came since.
 
-    `base` and `tail` are memoryviews of u64, two for each entry, as in the file: the offset; size / 8 and the mixed check. Of `base`,
-    the first `kept` entries are in use, of `tail` the first `used`. `seen` is a memoryview of a number for each position: which
-    parts of the record there this process has verified; the reader gives the bits their meaning, here they are set back to 0 when
-    another record comes to the position. It is allocated as zeros, which take no memory until they are touched.
+    `base` and `tail` are memoryviews of u64, two for each entry, as in the file: the offset; size / 8 and the mixed check. Of
+    `base`, the first `kept` entries are in use, of `tail` the first `used`. `seen` is a memoryview of a number for each
+    position: which parts of the record there this process has verified; the reader gives the bits their meaning, here they are
+    set back to 0 when another record comes to the position. It is allocated as zeros, which take no memory until they are
+    touched.
     """
 
     def __init__(self, base: memoryview, kept: int, bits: int) -> None:
@@ -101,22 +102,20 @@ class Entries:
 
     def rows(self, start: int, stop: int) -> np.ndarray:
         """The entries start … stop as in the file: uint64, (n, 2), a copy where they lie in both parts."""
-        base = np.frombuffer(self.base, np.uint64).reshape(-1, 2)[start : min(stop, self.kept)]
+        base: np.ndarray = np.frombuffer(self.base, np.uint64).reshape(-1, 2)[start : min(stop, self.kept)]
         if stop <= self.kept:
             return base
-        tail = np.frombuffer(self.tail, np.uint64).reshape(-1, 2)[max(start - self.kept, 0) : stop - self.kept]
+        tail: np.ndarray = np.frombuffer(self.tail, np.uint64).reshape(-1, 2)[max(start - self.kept, 0) : stop - self.kept]
         return np.concatenate([base, tail]) if len(base) else tail
 
     def gather(self, positions: np.ndarray) -> np.ndarray:
         """The entries at these positions (int64, (n,)), as in the file: uint64, (n, 2), a copy."""
-        base = np.frombuffer(self.base, np.uint64).reshape(-1, 2)
-        if not self.used:
-            return base[positions]
-        tail = np.frombuffer(self.tail, np.uint64).reshape(-1, 2)
-        if not self.kept:
-            return tail[positions]
+        base, tail = (np.frombuffer(part, np.uint64).reshape(-1, 2) for part in (self.base, self.tail))
+        if not self.used or not self.kept:
+            rows: np.ndarray = (tail if self.used else base).take(positions, axis=0)
+            return rows
         late = positions >= self.kept
-        rows = base[np.where(late, 0, positions)]
+        rows = base.take(np.where(late, 0, positions), axis=0)
         rows[late] = tail[positions[late] - self.kept]
         return rows
 
@@ -163,12 +162,14 @@ class Entries:
 
 def mix(positions: np.ndarray) -> np.ndarray:
     """What the checks of entries are mixed with; uint64, so that what is above 32 bits is cut off."""
-    return positions.astype(np.uint64) * np.uint64(_MIX) & np.uint64(_LOW)
+    mixed: np.ndarray = positions.astype(np.uint64) * np.uint64(_MIX) & np.uint64(_LOW)
+    return mixed
 
 
 def pack(positions: np.ndarray, sizes: np.ndarray, checks: np.ndarray) -> np.ndarray:
     """The second words of entries, from arrays of uint64."""
-    return np.minimum(sizes >> np.uint64(3), np.uint64(_LOW)) | (checks ^ mix(positions)) << np.uint64(32)
+    words: np.ndarray = np.minimum(sizes >> np.uint64(3), np.uint64(_LOW)) | (checks ^ mix(positions)) << np.uint64(32)
+    return words
 
 
 def read_slots(fd: int) -> list[Slot]:

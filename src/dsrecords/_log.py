@@ -49,16 +49,12 @@ def read_header(fd: int, path: str) -> Header:
     """The header, everything in it checked. Raises CorruptError or UnsupportedVersionError."""
     start = _files.pread(fd, _HEADER.size, 0)
     if start[:8] != MAGIC:
-        raise CorruptError(
-            "not a DSRecords file: it does not begin with the magic bytes" if start else "empty", file=path
-        )
+        raise CorruptError("not a DSRecords file: it does not begin with the magic bytes" if start else "empty", file=path)
     if len(start) < _HEADER.size:
         raise CorruptError("the header is cut short", file=path, offset=len(start))
     _, checksum, version, flags, size, length, id = _HEADER.unpack(start)
     if version != VERSION or flags:
-        raise UnsupportedVersionError(
-            f"format version {version}, flags {flags}: this library reads version {VERSION}", file=path
-        )
+        raise UnsupportedVersionError(f"format version {version}, flags {flags}: this library reads version {VERSION}", file=path)
     if size % PAGE or not _HEADER.size + length <= size <= _LARGEST_HEADER:
         raise CorruptError(f"the header claims {size} bytes with {length} of JSON", file=path, offset=16)
     raw = _files.pread(fd, size, 0)
@@ -67,9 +63,7 @@ def read_header(fd: int, path: str) -> Header:
     if crc32(raw[12:]) != checksum:
         raise CorruptError("the header's checksum is wrong", file=path, offset=8)
     try:
-        data = json.loads(
-            raw[_HEADER.size : _HEADER.size + length], object_pairs_hook=_unique, parse_constant=_no_constant
-        )
+        data = json.loads(raw[_HEADER.size : _HEADER.size + length], object_pairs_hook=_unique, parse_constant=_no_constant)
         schema = Schema.from_json(data)
         metadata = data.get("metadata", {})
         if not isinstance(metadata, dict):
@@ -106,15 +100,18 @@ class Walk:
 
     def __init__(self, fd: int, frames: Frames, start: int, stop: int) -> None:
         self._fd, self._frames, self._stop = fd, frames, stop
-        self.end, self.last, self.check = start, None, 0  # type: int, int | None, int
+        self.end, self.check = start, 0
+        self.last: int | None = None
         self.fault: tuple[int, str] | None = None
         self._buffer, self._base = memoryview(b""), 0
 
     def __iter__(self) -> Iterator[tuple[list[Place], int, Sequence[int]]]:
-        at, pending = self.end, []  # type: int, list[Place]
+        at = self.end
+        pending: list[Place] = []
         while at < self._stop:
             kind, size, check, wrong, _ = self.frame(at)
-            records, op, positions = pending, 0, ()  # type: list[Place], int, Sequence[int]
+            records, op = pending, 0
+            positions: Sequence[int] = ()
             if not wrong and kind == PENDING:
                 pending.append((at, size, check))
                 at += size
@@ -134,7 +131,7 @@ class Walk:
             at += size
 
     def frame(self, at: int) -> tuple[int, int, int, str, Any]:
-        """Kind, size and check of the frame at an offset, what is wrong with it, and in which field. The size is 0 if not known."""
+        """Kind, size (0 if not known) and check of the frame at an offset, what is wrong with it, and in which field."""
         start = self._bytes(at, FRAME.size)
         check, kind, size = FRAME.unpack(start) if len(start) == FRAME.size else (0, 0, 0)
         covered = self._frames.head_size(kind, size)
@@ -196,8 +193,11 @@ class Walk:
 
 
 def find_frame(fd: int, frames: Frames, start: int, stop: int, kinds: Sequence[int] = (RECORD, COMMIT)) -> int | None:
-    """Offset of the first frame in start … stop that verifies and is of these kinds: those that somebody may rely on, which a pending
-    record is not. Payloads cannot be mistaken for one, since the check depends on the offset."""
+    """Offset of the first frame in start … stop that verifies and is of these kinds.
+
+    By default those that somebody may rely on, which a pending record is not. Payloads cannot be mistaken for a frame, since the
+    check depends on the offset.
+    """
     walk = Walk(fd, frames, start, stop)
     while start < stop - FRAME.size:
         words = np.frombuffer(_files.pread(fd, min(_CHUNK, stop - start) & -8, start), "<u8")

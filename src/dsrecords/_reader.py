@@ -16,7 +16,7 @@ from . import _files
 from ._frame import FRAME, PENDING, RECORD, crc32
 from ._index import Entries, mix
 from ._log import Header
-from ._schema import Field, Key, Load
+from ._schema import Field, Load
 from ._values import NONE, Scalar
 from .errors import CorruptError, SchemaError
 
@@ -158,10 +158,9 @@ class Snapshot:
             for field in schema.payloads[: plan.payloads]:
                 if (length := sizes[field.payload]) == NONE:
                     continue
-                bit = seen_bit(field)
-                if bit & plan.need & ~seen or bit & plan.need & _NEVER_SEEN:
-                    if crc32(self.data[start : start + length]) != checksums[field.payload]:
-                        raise wrong("the checksum is wrong", start, field)
+                unseen = seen_bit(field) & plan.need & (~seen | _NEVER_SEEN)
+                if unseen and crc32(self.data[start : start + length]) != checksums[field.payload]:
+                    raise wrong("the checksum is wrong", start, field)
                 start += (length + 7) & -8
         if self.verify != "always" and entries.get(i) == place:
             entries.seen[i] |= plan.need & ~_NEVER_SEEN
@@ -185,8 +184,8 @@ class Snapshot:
             plan: what to read.
 
         Returns:
-            For each field of the plan: an array (n, …) where all values have one shape, a masked array (n,) of scalars that may be
-            None, else a list.
+            For each field of the plan: an array (n, …) where all values have one shape, a masked array (n,) of scalars that may
+                be None, else a list.
 
         Raises:
             CorruptError: naming the first record that is not as it was written.
@@ -221,14 +220,7 @@ class Snapshot:
         return [None if v is None else load(memoryview(dump(v)), plan.copy) for v in column.tolist()]
 
     def _payload_column(
-        self,
-        field: Field,
-        load: Any,
-        builtin: bool,
-        positions: np.ndarray,
-        starts: list[int],
-        sizes: list[int],
-        plan: Plan,
+        self, field: Field, load: Any, builtin: bool, positions: np.ndarray, starts: list[int], sizes: list[int], plan: Plan
     ) -> Any:
         data = self.data
         stacked = field.type.stack(len(starts)) if builtin else None
@@ -240,7 +232,7 @@ class Snapshot:
                     target[at : at + nbytes] = data[start : start + nbytes]
                     at += nbytes
                 return stacked
-        values = []
+        values: list[Any] = []
         for i, start, length in zip(positions.tolist(), starts, sizes):
             if length == NONE:
                 self._must_be_nullable(i, field, start)
@@ -251,7 +243,7 @@ class Snapshot:
 
     def _look_many(self, positions: np.ndarray, plan: Plan) -> np.ndarray:
         """Verify what a plan needs of many records. Returns the offsets of their frames: uint64, (n,)."""
-        entries, schema = self.entries, self.header.schema
+        entries = self.entries
         rows = entries.gather(positions)
         offsets = rows[:, 0]
         seen = np.asarray(entries.seen)[positions]

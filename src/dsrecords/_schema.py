@@ -1,7 +1,7 @@
 """The schema: which fields a sample has, where each lies in a frame, and how a sample becomes numbers and payloads.
 
-Knows types, and nothing of files. Functions of `dsrecords.io` are known here only by what they say of themselves: `dsrecords_type` of
-a serializer and `dsrecords_reads` of a deserializer.
+Knows types, and nothing of files. Functions of `dsrecords.io` are known here only by what they say of themselves:
+`dsrecords_type` of a serializer and `dsrecords_reads` of a deserializer.
 """
 
 from __future__ import annotations
@@ -71,9 +71,7 @@ class Schema:
     def _lay_out(self, count: int) -> None:
         position, codes, slot = 16 + 12 * count, "", 0
         scalars = [(field, field.type) for field in self.fields if isinstance(field.type, Scalar)]
-        for field, scalar in sorted(
-            scalars, key=lambda pair: -pair[1].width
-        ):  # stable: fields of one width keep their order
+        for field, scalar in sorted(scalars, key=lambda pair: -pair[1].width):  # stable: fields of one width keep their order
             field.at = -(-position // scalar.width) * scalar.width
             codes += f"{field.at - position}x{scalar.code}"
             field.slot, position, slot = slot, field.at + scalar.width, slot + 1
@@ -96,7 +94,8 @@ class Schema:
 
     def encode(self, sample: Any, record: int | None) -> tuple[list[Any], list[bytes | None]]:
         """The numbers of the head and the payloads of a sample. Raises SchemaError that names record and field."""
-        numbers, payloads = self.zeros.copy(), [None] * len(self.payloads)
+        numbers: list[Any] = self.zeros.copy()
+        payloads: list[bytes | None] = [None] * len(self.payloads)
         for field, value in zip(self.fields, self._values(sample, record)):
             if value is None and field.type.nullable:
                 continue
@@ -134,11 +133,7 @@ class Schema:
 
     def _names(self) -> str:
         shown = ", ".join(map(repr, self.keys[:20]))
-        return (
-            f"the fields {shown}{', …' if len(self.keys) > 20 else ''}"
-            if self.named
-            else f"fields 0 to {len(self.keys) - 1}"
-        )
+        return f"the fields {shown}{', …' if len(self.keys) > 20 else ''}" if self.named else f"fields 0 to {len(self.keys) - 1}"
 
     def field(self, key: Key) -> Field:
         """The field with this name (or position). Raises SchemaError."""
@@ -152,9 +147,7 @@ class Schema:
     def difference(self, other: Schema) -> str | None:
         """In words, what `other` has that this one has not; None where they agree."""
         if self.named != other.named:
-            return (
-                f"fields {'with' if self.named else 'without'} names here, {'with' if other.named else 'without'} there"
-            )
+            return f"fields {'with' if self.named else 'without'} names here, {'with' if other.named else 'without'} there"
         for mine, its in zip(self.fields, other.fields):
             if (mine.key, mine.type.name) != (its.key, its.type.name):
                 return f"{mine.key!r}: {mine.type.name} here, {its.key!r}: {its.type.name} there"

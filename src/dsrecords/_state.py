@@ -1,6 +1,7 @@
-"""Opening a dataset: the header, the newest usable index, and what the log says after it. Knows nothing of samples, and writes nothing.
+"""Opening a dataset: the header, the newest usable index, and what the log says after it. Writes nothing; knows no samples.
 
-The `.rec` is the truth, the `.idx` a cache. Damage is not a torn tail: only bytes behind the last whole batch may be unfinished work.
+The `.rec` is the truth, the `.idx` a cache. Damage is not a torn tail: only bytes behind the last whole batch may be unfinished
+work.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from typing import Any
 
 from . import _files, _index
 from ._frame import FRAME
-from ._index import Entries, Slot
-from ._log import Walk, find_frame, read_header
+from ._index import Slot
+from ._log import PAGE, VERSION, Walk, find_frame, read_header
 from ._reader import Snapshot
 from .errors import CorruptError, UnsupportedVersionError
 
@@ -53,8 +54,11 @@ class State:
         self.reopen(torn)
 
     def reopen(self, torn: bool = False) -> None:
-        """Read the files anew, as if nothing were known of them. `torn` allows damage behind the last whole batch, if an index says
-        what was whole before: the writer deals with it.
+        """Read the files anew, as if nothing were known of them.
+
+        Args:
+            torn: whether to allow damage behind the last whole batch, if an index says what was whole before: the writer deals
+                with it.
 
         Raises:
             CorruptError: the header or the log is damaged.
@@ -99,9 +103,7 @@ class State:
             if self.slot is None:
                 what = "of another dataset" if slots and not mine else "damaged, or no index of ours"
                 warnings.warn(f"{self.index_path} is {what}: the list is made again from {self.path}", stacklevel=5)
-        self.edits, self.last, self.check = (
-            (self.slot.edits, self.slot.last, self.slot.check) if self.slot else (0, 0, 0)
-        )
+        self.edits, self.last, self.check = (self.slot.edits, self.slot.last, self.slot.check) if self.slot else (0, 0, 0)
         start = self.slot.covered if self.slot else self.header.size
         self.snapshot = Snapshot(self.path, self.file, self.header, entries, start, self._verify)
         self.follow(torn and self.slot is not None)
@@ -115,18 +117,17 @@ class State:
         return True
 
     def _usable(self, slot: Slot, index: int) -> bool:
-        if slot.version != _index.VERSION or slot.flags:
+        if slot.version != VERSION or slot.flags:
             raise UnsupportedVersionError(
-                f"index version {slot.version}, flags {slot.flags}: this library reads version {_index.VERSION}",
-                file=self.index_path,
+                f"index version {slot.version}, flags {slot.flags}: this library reads version {VERSION}", file=self.index_path
             )
-        if slot.base != 2 * _index.PAGE + self.header.size or _files.size(index) < slot.base + 16 * slot.count:
+        if slot.base != 2 * PAGE + self.header.size or _files.size(index) < slot.base + 16 * slot.count:
             return False
         if slot.covered == self.header.size:
             return slot.count == slot.last == 0
         raw = _files.pread(self.fd, FRAME.size, slot.last)
         check, _, size = FRAME.unpack(raw) if len(raw) == FRAME.size else (0, 0, 0)
-        return check == slot.check and slot.last + size == slot.covered <= _files.size(self.fd)
+        return bool(check == slot.check and slot.last + size == slot.covered <= _files.size(self.fd))
 
     def follow(self, torn: bool = False) -> None:
         """Read what the log has gained; `torn` as in `reopen`.
@@ -169,9 +170,10 @@ class State:
 
     def refresh(self) -> None:
         """See what others have written, or the file that a compaction has put into the place of this one."""
-        if _files.identity(self.path) == _files.identity(self.fd):
-            try:
-                return self.follow()
-            except CorruptError:
-                pass  # or a writer is just cutting off what a killed one left
-        self.reopen()
+        if _files.identity(self.path) != _files.identity(self.fd):
+            self.reopen()
+            return
+        try:
+            self.follow()
+        except CorruptError:  # or a writer is just cutting off what a killed one left
+            self.reopen()

@@ -17,7 +17,7 @@ _SHAPE = re.compile(r"(\w+)\[\s*((?:\d{1,18}|\*)\s*(?:,\s*(?:\d{1,18}|\*)\s*)*)\
 _PYTHON = {"int": "int32 or int64", "float": "float32 or float64", "string": "str", "jpg": "jpeg", "double": "float64"}
 
 
-def parse(name: str) -> Type:
+def parse(name: Any) -> Type:
     """The type with this name. Raises SchemaError for a name that is none."""
     if not isinstance(name, str):
         hint = f"; say which: '{_PYTHON[name.__name__]}'" if name in (int, float) else ""

@@ -1,7 +1,7 @@
 """Types of single values: scalars, texts, bytes, JSON, lists. Knows nothing of files or samples.
 
-A type turns a value into bytes (`dump`) and back (`load`). Both say what does not fit without saying where: whoever calls knows the
-record and the field. `load` takes sizes and counts from a file, and checks each before it is used.
+A type turns a value into bytes (`dump`) and back (`load`). Both say what does not fit without saying where: whoever calls knows
+the record and the field. `load` takes sizes and counts from a file, and checks each before it is used.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 import math
 import operator
 import struct
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,7 @@ class Type:
     code = ""
     nullable = False
     # What turns bytes that passed their checksum into a value can still find nonsense; anything else it raises is a defect.
-    unreadable = (ValueError, TypeError, KeyError, OverflowError, RecursionError, struct.error)
+    unreadable: tuple[type[Exception], ...] = (ValueError, TypeError, KeyError, OverflowError, RecursionError, struct.error)
 
     def dump(self, value: Any) -> bytes:
         """The bytes of a value (not None). Raises SchemaError, or what the value itself raises on the way."""
@@ -62,7 +62,7 @@ class Scalar(Type):
         if self.dtype.kind in "iu":
             info = np.iinfo(self.dtype)
             self._low, self._high = int(info.min), int(info.max)
-        self.check = {"b": self._check_bool, "f": self._check_float}.get(self.dtype.kind, self._check_int)
+        self.check: Callable[[Any], Any] = {"b": self._check_bool, "f": self._check_float}.get(self.dtype.kind, self._check_int)
 
     def _check_bool(self, value: Any) -> Any:
         if value.__class__ is bool or isinstance(value, np.bool_):
@@ -82,7 +82,7 @@ class Scalar(Type):
     def _check_float(self, value: Any) -> float:
         if value.__class__ is not float:
             # float() would also take texts, and arrays of one element
-            if isinstance(value, (str, bytes, bytearray, np.complexfloating)) or getattr(value, "ndim", 0):
+            if isinstance(value, (str, bytes, bytearray, np.complexfloating)) or (isinstance(value, np.ndarray) and value.ndim):
                 raise _wrong(self, value)
             try:
                 value = float(value)
@@ -127,9 +127,7 @@ class Custom(Type):
         self.function, self.name = function, f"custom({function})"
 
     def dump(self, value: Any) -> bytes:
-        raise SchemaError(
-            f"written by the serializer {self.function}, which is not in the file: give serializers=[...]"
-        )
+        raise SchemaError(f"written by the serializer {self.function}, which is not in the file: give serializers=[...]")
 
     def load(self, data: memoryview, copy: bool) -> Any:
         raise SchemaError(

@@ -1,7 +1,7 @@
 """Writing: the lock, the log's growth, the index's publication. Knows nothing of samples: they come as numbers and payloads.
 
-The order of every change: the frames, in one call; then what this process knows; at a checkpoint the log is synced, then the index's
-entries, then its slot. So the index never vouches for bytes that a power loss could still take.
+The order of every change: the frames, in one call; then what this process knows; at a checkpoint the log is synced, then the
+index's entries, then its slot. So the index never vouches for bytes that a power loss could still take.
 """
 
 from __future__ import annotations
@@ -74,15 +74,13 @@ class Writer:
         self._interrupted = False
 
     def _save_tail(self, end: int, size: int) -> None:
-        """Keep what is cut off, if any of it verifies: a crash lost the writes before it, and only a person can say what it is worth."""
+        """Keep what is cut off, where some of it verifies: only a person can say what it is worth."""
         path = f"{self.state.path}.tail-{end}"
         copy = _files.Descriptor(_files.create(path))
         for at in range(end, size, _BATCH_BYTES):
             _files.pwrite(copy.number, _files.pread(self.state.fd, min(_BATCH_BYTES, size - at), at), at - end)
         _files.sync(copy.number, metadata=True)
-        warnings.warn(
-            f"{self.state.path}: the log is damaged from byte {end} on; what follows was moved to {path}", stacklevel=8
-        )
+        warnings.warn(f"{self.state.path}: the log is damaged from byte {end} on; what follows was moved to {path}", stacklevel=8)
 
     def change(self) -> threading.RLock:
         """The lock to hold during a change, once this writer is ready for one.
@@ -111,9 +109,7 @@ class Writer:
         try:
             for record in records:
                 batch.append(record)
-                size += self.state.header.schema.head + sum(
-                    len(payload) for payload in record[1] if payload is not None
-                )
+                size += self.state.header.schema.head + sum(len(payload) for payload in record[1] if payload is not None)
                 if len(batch) == _BATCH_RECORDS or size >= _BATCH_BYTES:
                     full, batch, size = batch, [], 0
                     self.batch(full)
@@ -125,7 +121,8 @@ class Writer:
         """Records and an edit, all at once or not at all."""
         with self.change():
             if len(records) == 1 and not op:
-                return self.append(records[0])
+                self.append(records[0])
+                return
             frames, start = self.state.header.frames, self.state.snapshot.end
             end, buffers, places = start, [], np.empty((len(records), 3), np.uint64)
             for number, (numbers, payloads) in enumerate(records):
@@ -146,13 +143,9 @@ class Writer:
                 end = int(places[-1, 0] + places[-1, 1])
             self._finish([], np.concatenate(parts), 0, (), start, end)
 
-    def _finish(
-        self, buffers: list[bytes], places: np.ndarray, op: int, positions: Sequence[int], start: int, end: int
-    ) -> None:
+    def _finish(self, buffers: list[bytes], places: np.ndarray, op: int, positions: Sequence[int], start: int, end: int) -> None:
         if COMMIT_HEAD + 8 * len(positions) > LARGEST_COMMIT:
-            raise DSRecordsError(
-                f"{len(positions)} positions in one edit; at most {(LARGEST_COMMIT - COMMIT_HEAD) // 8}"
-            )
+            raise DSRecordsError(f"{len(positions)} positions in one edit; at most {(LARGEST_COMMIT - COMMIT_HEAD) // 8}")
         frame, check = self.state.header.frames.commit(start, places[:, 2], op, positions, end)
         self._commit([*buffers, frame], places, op, positions, end + len(frame), end, check)
 
@@ -217,9 +210,7 @@ class Writer:
         """What the index is to say next."""
         state = self.state
         seq, end = (state.slot.seq if state.slot else 0) + 1, state.snapshot.end
-        return _index.make_slot(
-            state.header, seq, len(state.snapshot.entries), end, state.edits, state.last, state.check
-        )
+        return _index.make_slot(state.header, seq, len(state.snapshot.entries), end, state.edits, state.last, state.check)
 
     def close(self) -> None:
         """Publish, and let go of the lock."""
@@ -232,9 +223,7 @@ class Writer:
 
     def forked(self) -> None:
         """In a forked child: the lock is the parent's. Its descriptor is closed here, or the lock would outlive the parent."""
-        self._refuses = (
-            "this process was forked from the writer: only the parent writes; open the dataset anew to write here"
-        )
+        self._refuses = "this process was forked from the writer: only the parent writes; open the dataset anew to write here"
         self._mutex = threading.RLock()  # another thread of the parent may have held it
         self._file = None
 
@@ -309,9 +298,7 @@ class Builder:
         file = writer._file
         assert file is not None
         _files.sync(file.number, metadata=True)
-        index = _index.publish_whole(
-            self.index_path, state.header, writer.next_slot(), state.snapshot.entries, rename=False
-        )
+        index = _index.publish_whole(self.index_path, state.header, writer.next_slot(), state.snapshot.entries, rename=False)
         try:
             (_files.rename if replace else _files.link)(self._partial, self.path)
         except BaseException:

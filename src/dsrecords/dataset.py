@@ -54,16 +54,17 @@ class IndexedRecordDataset(Sequence[Any]):
 
     Args:
         path: of the data file, `.rec`.
-        deserializers: functions that read the fields (a list in their order, or a dict by name), such as `io.load_int`. Not needed
-            for files whose schema has only types. A function of `io` gives the stored value; another gets the payload's bytes.
+        deserializers: functions that read the fields (a list in their order, or a dict by name), such as `io.load_int`. Not
+            needed for files whose schema has only types. A function of `io` gives the stored value; another gets the payload's
+            bytes.
         serializers: functions of `io`, one's own, or types: what `schema` says in another way.
         index_path: of the index; by default `path` with the ending `.idx`.
         create: None: create the files if there are none and a schema or serializers are given. True: there must be none. False:
             never create.
         transform: called with each whole sample that is read; not for parts of samples, batches or columns.
         schema: names to types, or a list of types. If the files exist, it must be theirs.
-        decode: how to read images, by field: "pil" (a `PIL.Image`, the default), "array" (uint8, height × width × channel, RGB) or
-            "bytes" (as they are stored).
+        decode: how to read images, by field: "pil" (a `PIL.Image`, the default), "array" (uint8, height × width × channel, RGB)
+            or "bytes" (as they are stored).
         copy: True: what is read is owned and can be written to. False: bytes and arrays are read-only views of the file.
         verify: True: the checksums of what is read are checked the first time that this process reads it. "always": each time.
             False: never; sizes and places still are.
@@ -141,8 +142,7 @@ class IndexedRecordDataset(Sequence[Any]):
         for key in (*(given or ()), *(self._decode or ())):
             schema.field(key)
         self._loads: dict[Key, Load] = {
-            field.key: bind(field, (given or {}).get(field.key), (self._decode or {}).get(field.key))
-            for field in schema.fields
+            field.key: bind(field, (given or {}).get(field.key), (self._decode or {}).get(field.key)) for field in schema.fields
         }
         self._plans: dict[Any, Plan] = {}
         self._plan = self._plan_for(schema.keys)
@@ -193,8 +193,10 @@ class IndexedRecordDataset(Sequence[Any]):
     # Reading
 
     def __getitem__(self, key: Any) -> Any:
-        """`ds[7]`: a sample. `ds[7, "label"]`, `ds[7, ["label", "image"]]`: parts of one, read alone. `ds[2:9]`, `ds[[5, 1]]`,
-        `ds[mask]`: a view, which copies no data and goes on showing what the list is now.
+        """A sample, parts of one, or a view.
+
+        `ds[7]` is a sample. `ds[7, "label"]` and `ds[7, ["label", "image"]]` are parts of one, read alone. `ds[2:9]`, `ds[[5,
+        1]]` and `ds[mask]` are views, which copy no data and go on showing what the list is now.
 
         Raises:
             IndexError: out of range.
@@ -202,7 +204,7 @@ class IndexedRecordDataset(Sequence[Any]):
         """
         if key.__class__ is tuple:
             return self._part(key)
-        if isinstance(key, (slice, list, np.ndarray, range)) and getattr(key, "ndim", 1):
+        if isinstance(key, (slice, list, np.ndarray, range)) and not (isinstance(key, np.ndarray) and key.ndim == 0):
             return self._view(key)
         snapshot = self._snapshot()
         values = snapshot.read(self._position(key), self._plan)
@@ -211,9 +213,7 @@ class IndexedRecordDataset(Sequence[Any]):
 
     def _part(self, key: tuple[Any, ...]) -> Any:
         if len(key) != 2 or isinstance(key[0], (slice, list, np.ndarray)):
-            raise TypeError(
-                "for parts of many samples call ds.batch([1, 2], fields=['label']), for all ds.column('label')"
-            )
+            raise TypeError("for parts of many samples call ds.batch([1, 2], fields=['label']), for all ds.column('label')")
         row, fields = key
         several = isinstance(fields, (list, tuple))
         plan = self._plan_for(tuple(fields) if several else (fields,))
@@ -256,8 +256,8 @@ class IndexedRecordDataset(Sequence[Any]):
             fields: which, a list; by default all. One field alone gives its column alone.
 
         Returns:
-            A dict (a tuple where fields have no names) of one column a field: an array (n,) of scalars, a masked one where they may
-            be None; an array (n, …) of arrays of one shape; a list of anything else.
+            A dict (a tuple where fields have no names) of one column a field: an array (n,) of scalars, a masked one where they
+            may be None; an array (n, …) of arrays of one shape; a list of anything else.
 
         Raises:
             TypeError, IndexError: of the indices.
@@ -288,7 +288,7 @@ class IndexedRecordDataset(Sequence[Any]):
     # Changing
 
     def _change(self, positions: bool = True) -> Writer:
-        """The writer, ready. `positions`: whether the change refers to places in the list, which must still mean what they meant."""
+        """The writer, ready. `positions`: whether the change is of places in the list, which must still mean what they meant."""
         if self._selection is not None:
             raise ReadOnlyError("a view is read-only: change the dataset that it was made from", file=self.path)
         if self._writer is None:
@@ -296,9 +296,7 @@ class IndexedRecordDataset(Sequence[Any]):
             self._writer = Writer(self._state)
             self._bind()
             if positions and self._list_version() != known:
-                raise StaleViewError(
-                    "another writer changed it since it was opened: look again, then repeat", file=self.path
-                )
+                raise StaleViewError("another writer changed it since it was opened: look again, then repeat", file=self.path)
         return self._writer
 
     def append(self, sample: Any) -> None:
@@ -449,9 +447,7 @@ class IndexedRecordDataset(Sequence[Any]):
         self.__init__(**arguments)  # type: ignore[misc]
         selection, count = state["selection"], len(self)
         highest = (
-            int(max(selection[0], selection[-1]) if isinstance(selection, range) else selection.max())
-            if len(selection)
-            else -1
+            int(max(selection[0], selection[-1]) if isinstance(selection, range) else selection.max()) if len(selection) else -1
         )
         if self._list_version() != state["version"] or highest >= count:
             raise StaleViewError("the dataset was changed since this copy of it was made", file=self.path)
@@ -472,5 +468,5 @@ class _Closed:
 
 def _join(parts: tuple[Any, ...]) -> Any:
     if isinstance(parts[0], np.ma.MaskedArray):
-        return np.ma.concatenate(parts)
+        return np.ma.concatenate(parts)  # type: ignore[no-untyped-call]
     return np.concatenate(parts) if isinstance(parts[0], np.ndarray) else [value for part in parts for value in part]

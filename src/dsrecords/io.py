@@ -3,8 +3,8 @@
 Each can be used bare (`io.save_int`), with options (`io.save_int(bits=8, signed=False)` is again a serializer), or called
 (`io.save_int(3)` gives bytes). In a schema each stands for a type, so that what they wrote is read without them.
 
-**Bare `save_int` and `save_float` mean 32 bits**: larger integers are an error, and floats are rounded to 7 digits. Say `bits=64` for
-Python's own range.
+**Bare `save_int` and `save_float` mean 32 bits**: larger integers are an error, and floats are rounded to 7 digits. Say
+`bits=64` for Python's own range.
 """
 
 from __future__ import annotations
@@ -50,9 +50,11 @@ def kurry(function: Function) -> Function:
 
 
 def _function(attribute: str, answer: Function, payload: bool = False) -> Callable[[Function], Function]:
-    """Make a function of this module, which answers the schema's question (see `_schema`): with these options, what do you write,
-    or do you read this type? `payload`: whether a serializer's bytes are a payload of its type as they stand, so that its options
-    count; else the type's own bytes are used."""
+    """Make a function of this module, which answers the schema's question (see `_schema`).
+
+    The question is: with these options, what do you write, or do you read this type? `payload`: whether a serializer's bytes
+    are a payload of its type as they stand, so that its options count; else the type's own bytes are used.
+    """
 
     def decorate(function: Function) -> Function:
         wrapped = kurry(function)
@@ -79,7 +81,7 @@ def _saver(answer: Function, payload: bool = False) -> Callable[[Function], Func
 
 
 def _loader(pattern: str, how: str = "value") -> Callable[[Function], Function]:
-    """A deserializer of the types whose names fit a pattern: in a dataset it gives the stored "value", or is called with "bytes"."""
+    """A deserializer of types whose names fit a pattern: in a dataset it gives the stored "value", or is called with "bytes"."""
     return _function("dsrecords_reads", lambda name, **options: how if re.fullmatch(pattern, name) else None)
 
 
@@ -273,12 +275,10 @@ def load_list(data: bytes, load_fn: Function | None = None, loader: Function | N
     """A list from the bytes of `save_list`; `load_fn` reads each item, `loader` is another name of it."""
     load_fn = _one(load_fn, loader, "load_list(load_fn=io.load_int)")
     options = load_fn.keywords if isinstance(load_fn, functools.partial) else {}
-    for load, type_name in ((load_int, _int_type), (load_float, _float_type), (load_bool, lambda: "bool")):
-        if load in (load_fn, getattr(load_fn, "func", None)):  # scalars lie side by side, without sizes
-            return List(parse(type_name(**options))).load(memoryview(data), True)  # type: ignore[operator]
+    scalars: dict[Function, Function] = {load_int: _int_type, load_float: _float_type, load_bool: lambda: "bool"}
+    if (type_name := scalars.get(getattr(load_fn, "func", load_fn))) is not None:  # they lie side by side, without sizes
+        return List(parse(type_name(**options))).load(memoryview(data), True)
     return [load_fn(item) for item in List(Bytes()).load(memoryview(data), True)]
 
 
-globals().update(
-    {name.replace("save_", "dump_"): value for name, value in list(globals().items()) if name.startswith("save_")}
-)
+globals().update({name.replace("save_", "dump_"): value for name, value in list(globals().items()) if name.startswith("save_")})

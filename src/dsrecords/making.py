@@ -32,8 +32,8 @@ def make_dataset(
 ) -> tuple[str, str]:
     """Write samples to a new dataset.
 
-    It is written as `path` + ".partial" and renamed at the end: a failure leaves what was there, and a kill leaves a `.partial` that
-    opens as a dataset of all that was written so far.
+    It is written as `path` + ".partial" and renamed at the end: a failure leaves what was there, and a kill leaves a `.partial`
+    that opens as a dataset of all that was written so far.
 
     Args:
         samples: dicts for a schema with names, else tuples or lists. Any iterable.
@@ -44,8 +44,8 @@ def make_dataset(
         metadata: anything that JSON can hold, kept in the header.
         overwrite: whether a dataset that is there gives way. Who has it open goes on reading the old one.
         progress: whether to show a progress bar.
-        num_workers: threads that encode samples. They help where images are compressed or files are read, which happens outside of
-            Python's lock; not where a serializer is pure Python.
+        num_workers: threads that encode samples. They help where images are compressed or files are read, which happens outside
+            of Python's lock; not where a serializer is pure Python.
         id: 16 bytes that identify the dataset; by default random. The same id and samples give the same bytes.
 
     Returns:
@@ -86,7 +86,7 @@ def build(
 
     Returns the descriptor of the new `.rec`, which holds its lock.
     """
-    if id is not None and (not isinstance(id, bytes) or len(id) != 16):
+    if id is not None and len(id) != 16:
         raise ValueError("an id is 16 bytes")
     builder = Builder(path, index_path, path + temporary, schema, metadata, id, overwrite, held)
     try:
