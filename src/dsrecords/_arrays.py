@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import struct
 from typing import Any
 
@@ -12,6 +13,10 @@ import numpy as np
 from ._values import PAD, Scalar, Type, describe
 from .errors import CorruptError, SchemaError
 
+# All that NumPy writes for a dtype that is not a record. It reads far more, and divides by zero for some of it ("M8[s/0]").
+_DTYPE = re.compile(
+    r"[<>|](b1|[iu][1248]|f(2|4|8|12|16)|c(8|16|24|32)|[SUV]\d{1,9}|[mM]8(\[([1-9]\d{0,8})?(Y|M|W|D|h|m|s|ms|us|ns|ps|fs|as)\])?)"
+)
 _LIMIT = 2**62  # bytes; NumPy's own sizes are signed 64-bit numbers
 
 
@@ -28,6 +33,8 @@ class ShapedArray(Type):
 
     def dump(self, value: Any) -> bytes:
         array = cast(value, self.dtype, self.name)
+        if self.free and array.shape == (0,):  # [] is how one writes no boxes at all
+            array = array.reshape([n or 0 for n in self.shape])
         if len(array.shape) != len(self.shape) or any(n not in (None, m) for n, m in zip(self.shape, array.shape)):
             raise SchemaError(f"{self.name} expected, not shape {array.shape}")
         if not self.free:
@@ -57,11 +64,15 @@ class AnyArray(Type):
 
     def dump(self, value: Any) -> bytes:
         if isinstance(value, (str, bytes, bytearray, np.ma.MaskedArray)):
-            raise SchemaError(f"an array expected, not {describe(value)}")
+            masked = isinstance(value, np.ma.MaskedArray)
+            raise SchemaError(f"an array expected, not {'a masked one: fill it first' if masked else describe(value)}")
         array = np.asarray(value)
         if array.dtype.hasobject:
-            raise SchemaError(f"an array of numbers, texts, times or records expected, not {describe(value)} of objects")
-        descr = json.dumps(np.lib.format.dtype_to_descr(array.dtype), separators=(",", ":")).encode()
+            raise SchemaError(f"an array of numbers, texts, times or records expected, not of objects such as {describe(value)}")
+        described = array.dtype.descr if array.dtype.names is not None else array.dtype.str
+        descr = json.dumps(described, separators=(",", ":")).encode()
+        if _dtype(json.loads(descr)) != array.dtype or math.prod(n or 1 for n in array.shape) * array.itemsize > _LIMIT:
+            raise SchemaError(f"{describe(array)} cannot be stored: of its dtype NumPy says only {described!r}")
         head = struct.pack(f"<II{array.ndim}Q", len(descr), array.ndim, *array.shape) + descr
         return head + PAD[len(head) & 7] + array.tobytes()
 
@@ -72,20 +83,24 @@ class AnyArray(Type):
         start = 8 + 8 * ndim
         if ndim > 64 or start + length > len(data):
             raise CorruptError(f"an array of {ndim} dimensions does not fit into {len(data)} bytes")
-        dtype = np.lib.format.descr_to_dtype(_tuples(json.loads(bytes(data[start : start + length]))))
-        if dtype.hasobject:
-            raise CorruptError(f"an array of {dtype} holds objects, which no file may")
+        dtype = _dtype(json.loads(bytes(data[start : start + length])))
         return view(data[(start + length + 7) & -8 :], dtype, struct.unpack_from(f"<{ndim}Q", data, 8), copy)
 
 
-def _tuples(descr: Any) -> Any:
-    """NumPy's description of a dtype, after JSON has made lists of its tuples: a list of fields (name, dtype[, shape])."""
-    if not isinstance(descr, list):
+def _dtype(descr: Any) -> np.dtype[Any]:
+    """The dtype of a description: what NumPy writes for it, once JSON has made lists of the tuples. Raises CorruptError."""
+    return np.lib.format.descr_to_dtype(_tuples(descr, 0))
+
+
+def _tuples(descr: Any, depth: int) -> Any:
+    if isinstance(descr, list) and depth < 32:  # fields: name (or title and name), dtype, and perhaps a shape
+        return [
+            (tuple(name) if isinstance(name, list) else name, _tuples(kind, depth + 1), *(tuple(n) for n in shape))
+            for name, kind, *shape in descr
+        ]
+    if isinstance(descr, str) and _DTYPE.fullmatch(descr):
         return descr
-    return [
-        (tuple(name) if isinstance(name, list) else name, _tuples(dtype), *(tuple(n) for n in shape))
-        for name, dtype, *shape in descr
-    ]
+    raise CorruptError(f"{str(descr)[:80]!r} is not the description of a dtype")
 
 
 def view(data: memoryview, dtype: np.dtype[Any], shape: tuple[int, ...], copy: bool) -> np.ndarray:
@@ -121,5 +136,5 @@ def cast(value: Any, dtype: np.dtype[Any], name: str) -> np.ndarray:
     overflow = np.isinf(result) & np.isfinite(array)
     lost = overflow if dtype.kind == "f" else (result != array) | ((result < 0) != (array < 0))
     if lost.any():
-        raise SchemaError(f"{array[lost].flat[0]!r} is out of the range of {name}")
+        raise SchemaError(f"{array[lost].flat[0].item()!r} is out of the range of {name}")
     return result

@@ -34,7 +34,7 @@ def check(state: State) -> list[CorruptError]:
             else:
                 wrong, op, positions = walk.commit(at, size, pending)
             if not wrongs and not wrong:  # behind damage nobody can tell what edits and commits refer to
-                replayed.apply(places, op, positions)
+                replayed = replayed.apply(places, op, positions)
             wrong, pending = "" if wrongs else wrong, []
         if wrong:
             wrongs[at] = wrong, field

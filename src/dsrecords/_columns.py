@@ -32,7 +32,7 @@ class Columns:
         for key in (*schema.keys, *given):
             if key not in given or key not in schema.by_key:
                 raise SchemaError("this column is missing" if key not in given else "there is no such field", field=key)
-        lengths = {key: len(column) for key, column in given.items()}
+        lengths = {key: _length(key, column) for key, column in given.items()}
         self.count = lengths[schema.keys[0]]
         for key, length in lengths.items():
             if length != self.count:
@@ -112,12 +112,22 @@ class Columns:
         return buffers
 
 
+def _length(key: Any, column: Any) -> int:
+    try:
+        return len(column)
+    except TypeError:
+        raise SchemaError(f"a column is an array or a list, not {describe(column)}", field=key) from None
+
+
 def _absent(column: Any, field: Field) -> tuple[Any, np.ndarray]:
     """A column without its Nones (zeros in the place of scalars), and which they were: bool, (n,)."""
     if not field.type.nullable:
         return column, np.zeros(len(column), bool)
     if isinstance(column, np.ma.MaskedArray):
-        absent = np.ma.getmaskarray(column)
+        masks = np.ma.getmaskarray(column).reshape(len(column), -1)
+        absent = masks.all(axis=1) if masks.shape[1] else np.zeros(len(column), bool)
+        if (masks.any(axis=1) & ~absent).any():
+            raise SchemaError("a row is masked in part", field=field.key)
         return (column.filled(0) if isinstance(field.type, Scalar) else column.data), absent
     if isinstance(column, np.ndarray) and column.dtype != object:
         return column, np.zeros(len(column), bool)

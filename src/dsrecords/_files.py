@@ -154,7 +154,7 @@ def link(source: str, target: str) -> None:
     try:
         os.link(source, target)
     except FileExistsError:
-        raise
+        raise FileExistsError(f"{target} exists") from None
     except OSError:  # a file system without hard links
         if os.path.exists(target):
             raise FileExistsError(f"{target} exists") from None

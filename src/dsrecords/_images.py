@@ -87,10 +87,10 @@ class Image(Type):
     def load(self, data: memoryview, copy: bool) -> Any:
         return self.decode_pil(data, copy)
 
-    def decoder(self, decoding: str) -> Callable[[memoryview, bool], Any]:
+    def decoder(self, decoding: str, field: Any) -> Callable[[memoryview, bool], Any]:
         """The function for `decode="pil" | "array" | "bytes"`."""
         if decoding not in DECODINGS:
-            raise SchemaError(f"decode can be {', '.join(map(repr, DECODINGS))}, not {decoding!r}")
+            raise SchemaError(f"decode can be {', '.join(map(repr, DECODINGS))}, not {decoding!r}", field=field)
         return getattr(self, f"decode_{decoding}")  # type: ignore[no-any-return]
 
     def decode_bytes(self, data: memoryview, copy: bool) -> Any:

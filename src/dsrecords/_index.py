@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import struct
 from collections.abc import Sequence
@@ -119,11 +120,14 @@ class Entries:
         rows[late] = tail[positions[late] - self.kept]
         return rows
 
-    def apply(self, places: Sequence[Place] | np.ndarray, op: int, positions: Sequence[int]) -> None:
+    def apply(self, places: Sequence[Place] | np.ndarray, op: int, positions: Sequence[int]) -> Entries:
         """What a batch does to the list. `places` may be an array: uint64, (n, 3).
 
+        Returns the list to use from then on. It may share memory with this one, in which nothing moves but what is replaced: a
+        thread that goes on reading this one finds the old record or the new one.
+
         Raises:
-            CorruptError: positions that the list does not have; it is then as far as the edit came.
+            CorruptError: positions that the list does not have.
         """
         if isinstance(places, np.ndarray):
             self.extend(places[:, 0], places[:, 1], places[:, 2])
@@ -131,23 +135,26 @@ class Entries:
             for place in places:
                 self.append(place)
         if op == TAKE_LAST:
+            count = len(self)
             for p in positions:
-                count = len(self) - 1
+                count -= 1
                 if p > count:
                     raise CorruptError(f"an edit takes position {p} of {count + 1}")
-                last = self.get(count)
                 if p < count:
-                    self._set(p, last)
-                self._drop(count)
-        elif op == DELETE and len(gone := np.asarray(positions, np.uint64)):
+                    self._set(p, self.get(count))
+            return self._first(count)
+        if op == DELETE and len(gone := np.asarray(positions, np.uint64)):
             if int(gone[-1]) >= len(self) or (gone[1:] <= gone[:-1]).any():
                 raise CorruptError(f"an edit deletes positions that do not ascend within {len(self)}")
-            self._delete(gone.astype(np.int64))
+            return self._without(gone.astype(np.int64))
+        return self
 
-    def _drop(self, count: int) -> None:
-        self.kept, self.used = min(self.kept, count), max(count - self.kept, 0)
+    def _first(self, count: int) -> Entries:
+        twin = copy.copy(self)
+        twin.kept, twin.used = min(self.kept, count), max(count - self.kept, 0)
+        return twin
 
-    def _delete(self, gone: np.ndarray) -> None:
+    def _without(self, gone: np.ndarray) -> Entries:
         first, count = int(gone[0]), len(self)
         rows = np.array(self.rows(first, count))
         old = np.arange(first, count, dtype=np.uint64)
@@ -156,8 +163,10 @@ class Entries:
         rows, old = rows[keep], old[keep]
         offsets, words = rows[:, 0], rows[:, 1]
         sizes, checks = words & np.uint64(_LOW), words >> np.uint64(32) ^ mix(old)
-        self._drop(first)
-        self.extend(offsets, sizes * np.uint64(8), checks)
+        twin = self._first(first)
+        twin.tail, twin.seen = memoryview(np.array(self.tail)), memoryview(np.array(self.seen))
+        twin.extend(offsets, sizes * np.uint64(8), checks)
+        return twin
 
 
 def mix(positions: np.ndarray) -> np.ndarray:
@@ -224,12 +233,8 @@ def publish_appended(path: str, old: Slot, slot: Slot, entries: Entries) -> None
 
 def publish_whole(path: str, header: Header, slot: Slot, entries: Entries, rename: bool = True) -> str:
     """Write a new index and put it in the place of what is there (or leave it beside: the path it then has)."""
-    temporary = f"{path}.{os.getpid()}.tmp"
-    try:
-        fd = _files.create(temporary)
-    except FileExistsError:  # left by a killed process that had this number
-        _files.unlink(temporary)
-        fd = _files.create(temporary)
+    temporary = f"{path}.{os.urandom(4).hex()}.tmp"
+    fd = _files.create(temporary)
     try:
         _write_slot(fd, slot)
         _files.pwrite(fd, header.raw, 2 * PAGE)

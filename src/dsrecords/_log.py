@@ -12,7 +12,7 @@ import numpy as np
 from . import _files
 from ._frame import COMMIT, COMMIT_HEAD, DELETE, FRAME, PENDING, RECORD, Frames, crc32
 from ._schema import Schema
-from ._values import NONE
+from ._values import NONE, describe
 from .errors import CorruptError, SchemaError, UnsupportedVersionError
 
 MAGIC = b"\x89DSR\r\n\x1a\n"
@@ -34,8 +34,11 @@ class Header:
 
 def make_header(schema: Schema, metadata: dict[str, Any], id: bytes) -> Header:
     """Raises SchemaError where the metadata are not JSON, or too much of it."""
+    if not isinstance(metadata, dict):
+        raise SchemaError(f"metadata are a dict, not {describe(metadata)}")
     try:
         text = json.dumps({**schema.to_json(), "metadata": metadata}, ensure_ascii=False, allow_nan=False).encode()
+        _parse(text)  # what nobody could read, such as the keys 1 and "1" beside each other, is not written
     except (TypeError, ValueError, RecursionError) as error:
         raise SchemaError(f"metadata must be JSON: {error}") from None
     size = -(-(_HEADER.size + len(text)) // PAGE) * PAGE
@@ -63,7 +66,7 @@ def read_header(fd: int, path: str) -> Header:
     if crc32(raw[12:]) != checksum:
         raise CorruptError("the header's checksum is wrong", file=path, offset=8)
     try:
-        data = json.loads(raw[_HEADER.size : _HEADER.size + length], object_pairs_hook=_unique, parse_constant=_no_constant)
+        data = _parse(raw[_HEADER.size : _HEADER.size + length])
         schema = Schema.from_json(data)
         metadata = data.get("metadata", {})
         if not isinstance(metadata, dict):
@@ -71,6 +74,10 @@ def read_header(fd: int, path: str) -> Header:
     except (ValueError, RecursionError) as error:
         raise CorruptError(f"the header's JSON: {error}", file=path, offset=_HEADER.size) from None
     return Header(raw, id, schema, metadata)
+
+
+def _parse(text: bytes) -> Any:
+    return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -188,7 +195,7 @@ class Walk:
         if (start, count) != (pending[0][0] if pending else at, len(pending)) or total != crc32(checks.tobytes()):
             return "a commit that is not of the pending records before it", 0, ()
         if op > DELETE:
-            raise UnsupportedVersionError(f"an edit of the unknown kind {op} at byte {at}")
+            raise UnsupportedVersionError(f"an edit of the unknown kind {op}: a later version of the format", offset=at)
         return "", op, np.frombuffer(frame[COMMIT_HEAD:], "<u8").tolist()
 
 

@@ -43,7 +43,7 @@ class Plan:
             # The struct that unpacks a head has unpacked its numbers: only a function of the user's has more to do.
             self.items.append((field, None if builtin and isinstance(field.type, Scalar) else load, builtin))
         self.payloads = max((field.payload for field in self.fields), default=-1) + 1
-        plain = all(load is None and field.presence < 0 for field, load, _ in self.items)
+        plain = self.fields and all(load is None and field.presence < 0 for field, load, _ in self.items)
         self.pick = operator.itemgetter(*(payloads + field.slot for field in self.fields)) if plain else None
         self.single = len(self.fields) == 1
 
@@ -84,7 +84,7 @@ class Snapshot:
         entries = self.entries
         offset = entries.base[2 * i] if i < entries.kept else entries.tail[2 * (i - entries.kept)]
         if entries.seen[i] & plan.need != plan.need:
-            offset = self._look(i, plan)
+            offset = self._look(entries, i, plan)
         unpacked = self.header.schema.unpack(self.data, offset)
         if plan.pick is not None:
             return (plan.pick(unpacked),) if plan.single else plan.pick(unpacked)
@@ -125,9 +125,9 @@ class Snapshot:
             text = f"None, but the type is {field.type.name}"
             raise CorruptError(text, file=self.file, record=i, field=field.key, offset=offset)
 
-    def _look(self, i: int, plan: Plan) -> int:
+    def _look(self, entries: Entries, i: int, plan: Plan) -> int:
         """Verify what a plan needs of one record, and remember it. Returns the offset of its frame."""
-        frames, schema, entries = self.header.frames, self.header.schema, self.entries
+        frames, schema = self.header.frames, self.header.schema
         place = entries.get(i)
         offset, size, check = place
         if offset + (size or self.end) > len(self.data) < self.end:
@@ -137,7 +137,7 @@ class Snapshot:
             return CorruptError(text, file=self.file, record=i, field=None if field is None else field.key, offset=at)
 
         if offset & 7 or offset < self.header.size or offset + schema.head > len(self.data):
-            raise wrong(f"the index is damaged: its entry points outside of the log; without {_INDEX} it is rebuilt")
+            raise wrong("the index is damaged: its entry points outside of the log; without the .idx file it is rebuilt")
         head = self.data[offset : offset + schema.head]
         stored, kind, stated = FRAME.unpack(head[: FRAME.size])
         seen = entries.seen[i]
@@ -147,8 +147,8 @@ class Snapshot:
                 raise wrong("the frame's check is wrong: its head, or the index's entry, is damaged")
             if stored != check:
                 if entries.get(i) != place:  # another thread has just put another record here
-                    return self._look(i, plan)
-                raise wrong(f"the index's entry is damaged, or of another record; without {_INDEX} it is rebuilt")
+                    return self._look(entries, i, plan)
+                raise wrong("the index's entry is damaged, or of another record; without the .idx file it is rebuilt")
             if kind not in (RECORD, PENDING) or extent != stated or size not in (0, stated):
                 raise wrong(f"a frame of kind {kind} and {stated} bytes, whose payloads need {extent}")
             if offset + extent > len(self.data):
@@ -169,7 +169,7 @@ class Snapshot:
     def encoded(self, i: int, plan: Plan) -> tuple[list[Any], list[bytes | None]]:
         """The numbers and payloads of a record as they are stored, verified whatever was verified before. `plan`: all fields."""
         self.entries.seen[i] = 0
-        offset, schema = self._look(i, plan), self.header.schema
+        offset, schema = self._look(self.entries, i, plan), self.header.schema
         unpacked, start, payloads = schema.unpack(self.data, offset), offset + schema.head, []
         for length in unpacked[: len(schema.payloads)]:
             payloads.append(None if length == NONE else bytes(self.data[start : start + length]))
@@ -256,7 +256,7 @@ class Snapshot:
             np.asarray(entries.seen)[positions[unseen]] |= seen.dtype.type(_HEAD_SEEN)
         if plan.payloads or not heads_are_right:
             for i in positions[unseen].tolist():
-                self._look(i, plan)
+                self._look(entries, i, plan)
             offsets = entries.gather(positions)[:, 0]
         return offsets
 
@@ -284,6 +284,3 @@ class Snapshot:
             and (offsets + extents <= np.uint64(self.end)).all()
             and ((stated == extents >> np.uint64(3)) | (stated == np.uint64(2**32 - 1))).all()
         )
-
-
-_INDEX = "the .idx file"

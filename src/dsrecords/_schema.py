@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from .errors import SchemaError
 Key = Any  # a field's name; its position where fields have no names
 Load = Callable[[memoryview, bool], Any]
 _MOST_FIELDS = 4096
+_LONGEST_NAME = 200  # of a function, as a custom type
 
 
 class Field:
@@ -125,7 +126,7 @@ class Schema:
                 key = next(key for key in sample if key not in self.by_key)
                 raise SchemaError(f"unknown: a sample has {self._names()}", record=record, field=key)
             return [sample[key] for key in self.keys]
-        if isinstance(sample, (str, bytes, Mapping)) or not hasattr(sample, "__len__"):
+        if isinstance(sample, (str, bytes, Mapping, Set)) or not hasattr(sample, "__len__"):
             raise SchemaError(f"a sample is a tuple of {len(self.keys)}, not {describe(sample)}", record=record)
         if len(sample) != len(self.keys):
             raise SchemaError(f"a sample has {len(self.keys)} fields, here are {len(sample)}", record=record)
@@ -147,12 +148,12 @@ class Schema:
     def difference(self, other: Schema) -> str | None:
         """In words, what `other` has that this one has not; None where they agree."""
         if self.named != other.named:
-            return f"fields {'with' if self.named else 'without'} names here, {'with' if other.named else 'without'} there"
+            return f"it has fields {'with' if self.named else 'without'} names, the file {'with' if other.named else 'without'}"
         for mine, its in zip(self.fields, other.fields):
             if (mine.key, mine.type.name) != (its.key, its.type.name):
-                return f"{mine.key!r}: {mine.type.name} here, {its.key!r}: {its.type.name} there"
+                return f"it has {mine.key!r}: {mine.type.name}, the file {its.key!r}: {its.type.name}"
         if len(self.fields) != len(other.fields):
-            return f"{len(self.fields)} fields here, {len(other.fields)} there"
+            return f"it has {len(self.fields)} fields, the file {len(other.fields)}"
         return None
 
     def to_json(self) -> dict[str, Any]:
@@ -218,7 +219,8 @@ def _resolve(entry: Any) -> tuple[Type, Callable[[Any], Any] | None]:
     if name is None:
         if has(entry, "dsrecords_reads"):
             raise SchemaError(f"io.{_inner(entry).__name__} is a deserializer; writing takes a serializer, io.save_…")
-        return Custom(getattr(_inner(entry), "__name__", type(entry).__name__)), _checked(Bytes().dump, entry)
+        name = str(getattr(_inner(entry), "__name__", type(entry).__name__))
+        return Custom(name[:_LONGEST_NAME]), _checked(Bytes().dump, entry)
     kind = parse(name)
     return kind, _checked(kind.accept, entry) if says(entry, "dsrecords_payload") else None
 
@@ -232,13 +234,17 @@ def bind(field: Field, deserializer: Callable[..., Any] | None, decode: str | No
     if decode is not None:
         if not isinstance(field.type, Image):
             raise SchemaError(f"decode is for images, this is {field.type.name}", field=field.key)
-        return field.type.decoder(decode)
+        return field.type.decoder(decode, field.key)
     if deserializer is None:
         return field.type.load
     if has(deserializer, "dsrecords_reads"):
         how = says(deserializer, "dsrecords_reads", field.type.name.rstrip("?"))
-        if how is None:
+        if how is None and not isinstance(field.type, Bytes):  # which may hold anything
             raise SchemaError(f"io.{_inner(deserializer).__name__} does not read {field.type.name}", field=field.key)
         if how == "value":
             return field.type.load
+    elif has(deserializer, "dsrecords_type"):
+        raise SchemaError(
+            f"io.{_inner(deserializer).__name__} is a serializer; reading takes a deserializer, io.load_…", field=field.key
+        )
     return lambda data, copy: deserializer(bytes(data))

@@ -139,12 +139,13 @@ class State:
         if stop < snapshot.end:
             raise CorruptError(f"the file was cut short: it had {snapshot.end} bytes", file=self.path, offset=stop)
         walk = Walk(self.fd, self.header.frames, snapshot.end, stop)
-        for places, op, positions in walk:
-            assert walk.last is not None
-            try:
+        try:
+            for places, op, positions in walk:
+                assert walk.last is not None
                 self.apply(places, op, positions, walk.end, walk.last, walk.check)
-            except CorruptError as error:
-                raise CorruptError(error.message, file=self.path, offset=walk.last) from None
+        except (CorruptError, UnsupportedVersionError) as error:
+            error.file, error.offset = self.path, error.offset or walk.last
+            raise
         snapshot = self.snapshot
         snapshot.end = max(snapshot.end, walk.end)
         self.fault, self.beyond = walk.fault, None
@@ -163,7 +164,7 @@ class State:
         """Take a whole batch into the list."""
         if op and self.snapshot.shared:  # views go on showing what they showed
             self.snapshot = self.snapshot.with_entries(self.snapshot.entries.copy())
-        self.snapshot.entries.apply(places, op, positions)
+        self.snapshot.entries = self.snapshot.entries.apply(places, op, positions)
         self.edits += op != 0
         self.last, self.check = last, check
         self.snapshot.end = end

@@ -67,6 +67,8 @@ class Scalar(Type):
     def _check_bool(self, value: Any) -> Any:
         if value.__class__ is bool or isinstance(value, np.bool_):
             return value
+        if isinstance(value, np.ndarray) and value.dtype == bool and not value.ndim and not isinstance(value, np.ma.MaskedArray):
+            return bool(value)
         raise _wrong(self, value)
 
     def _check_int(self, value: Any) -> int:
@@ -81,15 +83,18 @@ class Scalar(Type):
 
     def _check_float(self, value: Any) -> float:
         if value.__class__ is not float:
-            # float() would also take texts, and arrays of one element
-            if isinstance(value, (str, bytes, bytearray, np.complexfloating)) or (isinstance(value, np.ndarray) and value.ndim):
+            # float() would also take texts, masked values, and arrays of one element
+            refused = isinstance(value, (str, bytes, bytearray, np.complexfloating, np.ma.MaskedArray))
+            if refused or (isinstance(value, np.ndarray) and value.ndim):
                 raise _wrong(self, value)
             try:
-                value = float(value)
+                given, value = value, float(value)
             except (TypeError, ValueError):
                 raise _wrong(self, value) from None
             except OverflowError:
                 raise SchemaError(f"an integer is too large for {self.name}") from None
+            if math.isinf(value) and given != value:  # a long double or a Decimal
+                raise SchemaError(f"{given!r} is finite but would become infinite as {self.name}")
         if self.code != "d" and (value > 65503.0 or value < -65503.0) and not math.isinf(value):
             try:
                 self._struct.pack(value)
@@ -170,7 +175,7 @@ class List(Type):
     """A list of values of one type."""
 
     def __init__(self, item: Type) -> None:
-        self.item, self.name = item, f"list[{item.name}]"
+        self.item, self.name, self.unreadable = item, f"list[{item.name}]", item.unreadable
 
     def dump(self, value: Any) -> bytes:
         if not isinstance(value, (Sequence, np.ndarray)) or isinstance(value, (str, bytes, bytearray, memoryview)):
@@ -235,7 +240,9 @@ def describe(value: Any) -> str:
         return "None"
     if isinstance(value, (Mapping, Set, Sequence)) and not text:
         return f"a {type(value).__name__} of {len(value)}"
-    return f"a {type(value).__name__}" + (f" ({text[:40]}{'…' if len(text) > 40 else ''})" if text else "")
+    return f"a{'n' if type(value).__name__[0] in 'aeiouAEIOU' else ''} {type(value).__name__}" + (
+        f" ({text[:40]}{'…' if len(text) > 40 else ''})" if text else ""
+    )
 
 
 def _wrong(kind: Type, value: Any) -> SchemaError:

@@ -6,6 +6,7 @@ index's entries, then its slot. So the index never vouches for bytes that a powe
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 import warnings
@@ -41,6 +42,9 @@ class Writer:
         descriptor: of the `.rec`, for writing, if its lock is held already.
         checkpoints: whether to publish the index every now and then; without, only when asked to.
 
+    Attributes:
+        mutex: held during each change; to be held by whoever computes positions for one.
+
     Raises:
         LockedError: another writer has the dataset.
         CorruptError: the log is damaged, other than by a write that did not end.
@@ -49,7 +53,7 @@ class Writer:
     def __init__(self, state: State, descriptor: _files.Descriptor | None = None, checkpoints: bool = True) -> None:
         self.state, self._checkpoints = state, checkpoints
         self._file: _files.Descriptor | None = descriptor or lock(state.path)
-        self._mutex = threading.RLock()
+        self.mutex = threading.RLock()
         self._interrupted = False  # an exception came amid a change: the files are the truth, not what is in memory
         self._refuses = ""  # why this writer does not go on
         self._frames = self._bytes = 0  # since the last checkpoint
@@ -75,29 +79,24 @@ class Writer:
 
     def _save_tail(self, end: int, size: int) -> None:
         """Keep what is cut off, where some of it verifies: only a person can say what it is worth."""
-        path = f"{self.state.path}.tail-{end}"
+        names = (f"{self.state.path}.tail-{end}" + (f"-{number}" if number else "") for number in itertools.count())
+        path = next(name for name in names if not os.path.lexists(name))
         copy = _files.Descriptor(_files.create(path))
         for at in range(end, size, _BATCH_BYTES):
             _files.pwrite(copy.number, _files.pread(self.state.fd, min(_BATCH_BYTES, size - at), at), at - end)
         _files.sync(copy.number, metadata=True)
         warnings.warn(f"{self.state.path}: the log is damaged from byte {end} on; what follows was moved to {path}", stacklevel=8)
 
-    def change(self) -> threading.RLock:
-        """The lock to hold during a change, once this writer is ready for one.
-
-        Raises:
-            ReadOnlyError: forked, closed, or after a failed write.
-        """
+    def _be_ready(self) -> None:
         if self._refuses:
             raise ReadOnlyError(self._refuses, file=self.state.path)
         if self._interrupted:
-            with self._mutex:
-                self._recover()
-        return self._mutex
+            self._recover()
 
     def append(self, encoded: Encoded) -> None:
         """One record, there when this returns."""
-        with self.change():
+        with self.mutex:
+            self._be_ready()
             end = self.state.snapshot.end
             buffers, size, check = self.state.header.frames.record(RECORD, *encoded, end)
             self._commit(buffers, [(end, size, check)], 0, (), end + size, end, check)
@@ -119,7 +118,8 @@ class Writer:
 
     def batch(self, records: Sequence[Encoded], op: int = 0, positions: Sequence[int] = ()) -> None:
         """Records and an edit, all at once or not at all."""
-        with self.change():
+        with self.mutex:
+            self._be_ready()
             if len(records) == 1 and not op:
                 self.append(records[0])
                 return
@@ -134,7 +134,8 @@ class Writer:
 
     def packed_batch(self, pack: Callable[[Frames, int], Iterable[Packed]]) -> None:
         """Pending frames that are packed already for where the log ends, as one batch."""
-        with self.change():
+        with self.mutex:
+            self._be_ready()
             start = end = self.state.snapshot.end
             parts = []
             for buffers, places in pack(self.state.header.frames, end):
@@ -177,8 +178,12 @@ class Writer:
 
     def checkpoint(self, sync: bool = False) -> None:
         """Make what the log holds durable, and publish the index of it; `sync` the names of the files as well."""
-        with self.change():
+        with self.mutex:
+            self._be_ready()
             assert self._file is not None
+            if _files.identity(self.state.path) != _files.identity(self._file.number):
+                self._refuses = "the file was replaced or removed while it was open for writing: open it again"
+                raise ReadOnlyError(self._refuses, file=self.state.path)
             try:
                 if self._frames:
                     _files.sync(self._file.number)
@@ -202,8 +207,11 @@ class Writer:
             _index.publish_whole(state.index_path, state.header, slot, entries)
         index = _files.Descriptor(_files.open_read(state.index_path))
         mapped = _index.map_entries(index.number, slot, entries.bits)
-        mapped.seen = entries.seen
-        state.snapshot = state.snapshot.with_entries(mapped)
+        if state.snapshot.shared:  # what a view has verified lies in its own mapping
+            state.snapshot = state.snapshot.with_entries(mapped)
+        else:
+            mapped.seen = entries.seen
+            state.snapshot.entries = mapped
         state.slot, state.slot_file, self._edited = slot, _files.identity(index.number), False
 
     def next_slot(self) -> Slot:
@@ -224,14 +232,25 @@ class Writer:
     def forked(self) -> None:
         """In a forked child: the lock is the parent's. Its descriptor is closed here, or the lock would outlive the parent."""
         self._refuses = "this process was forked from the writer: only the parent writes; open the dataset anew to write here"
-        self._mutex = threading.RLock()  # another thread of the parent may have held it
+        self.mutex = threading.RLock()  # another thread of the parent may have held it
         self._file = None
 
 
 _writers: weakref.WeakSet[Writer] = weakref.WeakSet()
+_beginning = threading.Lock()  # of two threads that make a dataset's first change, one takes the file's lock
+
+
+def writer_of(holder: Any, state: State) -> Writer:
+    """The writer that `holder._writer` is, or becomes by this call. Raises LockedError."""
+    with _beginning:
+        if holder._writer is None:
+            holder._writer = Writer(state)
+        return holder._writer  # type: ignore[no-any-return]
 
 
 def _after_fork() -> None:
+    global _beginning
+    _beginning = threading.Lock()
     for writer in list(_writers):
         writer.forked()
 
@@ -287,7 +306,7 @@ class Builder:
     def _check_target(self, overwrite: bool, held: bool) -> _files.Descriptor | None:
         for path in filter(os.path.lexists, (self.path, self.index_path)):
             if not overwrite:
-                raise FileExistsError(f"{path} exists: give overwrite=True, or another path")
+                raise FileExistsError(f"{path} exists; make_dataset(..., overwrite=True) would replace a dataset")
             if not (_index.may_be_replaced if path == self.index_path else _is_log)(path):
                 raise FileExistsError(f"{path} exists and is not ours: remove it, or give another path")
         return lock(self.path) if os.path.exists(self.path) and not held else None
@@ -311,6 +330,7 @@ class Builder:
         return file
 
     def abandon(self) -> None:
-        """Remove what was written so far."""
+        """Remove what was written so far, unless it is in place already."""
         self.writer.forked()
-        _files.unlink(self._partial)
+        if os.path.lexists(self._partial):
+            _files.unlink(self._partial)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy as copy_module
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -15,7 +16,7 @@ from ._reader import Plan, Snapshot
 from ._schema import Field, Key, Load, Schema, bind, make_schema
 from ._selection import position, positions
 from ._state import State, default_index
-from ._writer import Encoded, Writer
+from ._writer import Encoded, Writer, writer_of
 from .errors import CorruptError, ReadOnlyError, SchemaError, StaleViewError
 from .making import compact
 from .making import create as create_files
@@ -114,7 +115,8 @@ class IndexedRecordDataset(Sequence[Any]):
         except FileNotFoundError as error:
             if error.filename != absolute[0]:
                 raise
-            hint = f"{self.path} does not exist; to create it, give serializers=[...] or schema={{...}}"
+            how = "make_dataset makes one" if create is False else "to create it, give serializers=[...] or schema={...}"
+            hint = f"{self.path} does not exist; {how}"
             raise FileNotFoundError(error.errno, hint) from None
         self._bind()
 
@@ -139,11 +141,18 @@ class IndexedRecordDataset(Sequence[Any]):
             if len(given) != len(schema.fields):
                 raise SchemaError(f"{len(given)} deserializers for {len(schema.fields)} fields", file=self.path)
             given = dict(zip(schema.keys, given))
-        for key in (*(given or ()), *(self._decode or ())):
-            schema.field(key)
-        self._loads: dict[Key, Load] = {
-            field.key: bind(field, (given or {}).get(field.key), (self._decode or {}).get(field.key)) for field in schema.fields
-        }
+        if self._decode is not None and not isinstance(self._decode, Mapping):
+            raise TypeError(f"decode is a dict, such as {{{schema.keys[0]!r}: 'array'}}, not {self._decode!r}")
+        functions, decodings = given or {}, self._decode or {}
+        self._loads: dict[Key, Load] = {}
+        try:
+            for key in (*functions, *decodings):
+                schema.field(key)
+            for field in schema.fields:
+                self._loads[field.key] = bind(field, functions.get(field.key), decodings.get(field.key))
+        except SchemaError as error:
+            error.file = self.path
+            raise
         self._plans: dict[Any, Plan] = {}
         self._plan = self._plan_for(schema.keys)
         self._header = header
@@ -170,7 +179,7 @@ class IndexedRecordDataset(Sequence[Any]):
     @property
     def metadata(self) -> dict[str, Any]:
         """What was given to `make_dataset`; a copy."""
-        return dict(self._header.metadata)
+        return copy_module.deepcopy(self._header.metadata)
 
     def _list_version(self) -> tuple[bytes, int]:
         """Which list it is: its id, and how many edits it has had. Appending does not change what positions mean."""
@@ -207,35 +216,40 @@ class IndexedRecordDataset(Sequence[Any]):
         if isinstance(key, (slice, list, np.ndarray, range)) and not (isinstance(key, np.ndarray) and key.ndim == 0):
             return self._view(key)
         snapshot = self._snapshot()
-        values = snapshot.read(self._position(key), self._plan)
+        values = snapshot.read(self._position(key, snapshot), self._plan)
         sample = dict(zip(self._schema.keys, values)) if self._schema.named else tuple(values)
         return sample if self.transform is None else self.transform(sample)
 
     def _part(self, key: tuple[Any, ...]) -> Any:
         if len(key) != 2 or isinstance(key[0], (slice, list, np.ndarray)):
-            raise TypeError("for parts of many samples call ds.batch([1, 2], fields=['label']), for all ds.column('label')")
+            name = self._schema.keys[0]
+            raise TypeError(
+                f"a part of one sample is ds[0, {name!r}]; of many, ds.batch([0, 1], fields=[{name!r}]); of all, ds.column({name!r})"
+            )
         row, fields = key
         several = isinstance(fields, (list, tuple))
         plan = self._plan_for(tuple(fields) if several else (fields,))
-        values = self._snapshot().read(self._position(row), plan)
+        snapshot = self._snapshot()
+        values = snapshot.read(self._position(row, snapshot), plan)
         if not several:
             return values[0]
         return dict(zip((field.key for field in plan.fields), values)) if self._schema.named else tuple(values)
 
-    def _position(self, key: Any) -> int:
+    def _position(self, key: Any, snapshot: Snapshot) -> int:
         """Where in the whole list the record at an index of this one is."""
-        index = position(key, len(self))
-        return index if self._selection is None else int(self._selection[index])
+        if self._selection is None:
+            return position(key, len(snapshot.entries))
+        return int(self._selection[position(key, len(self._selection))])
 
-    def _positions(self, key: Any) -> Any:
+    def _positions(self, key: Any, snapshot: Snapshot) -> Any:
         """The same for many: a range or an array of int64."""
-        return positions(key, range(len(self)) if self._selection is None else self._selection)
+        return positions(key, range(len(snapshot.entries)) if self._selection is None else self._selection)
 
     def _view(self, key: Any) -> IndexedRecordDataset:
         view: IndexedRecordDataset = object.__new__(type(self))
         view.__dict__.update(self.__dict__)
         snapshot = view._frozen = self._snapshot()
-        view._selection, view._version, view._writer = self._positions(key), self._list_version(), None
+        view._selection, view._version, view._writer = self._positions(key, snapshot), self._list_version(), None
         snapshot.shared = True
         return view
 
@@ -265,7 +279,7 @@ class IndexedRecordDataset(Sequence[Any]):
         """
         several = fields is None or isinstance(fields, (list, tuple))
         plan = self._plan if fields is None else self._plan_for(tuple(fields) if several else (fields,))
-        columns = self._columns(plan, self._positions(indices))
+        columns = self._columns(plan, indices)
         if not several:
             return columns[0]
         return dict(zip((field.key for field in plan.fields), columns)) if self._schema.named else tuple(columns)
@@ -277,10 +291,11 @@ class IndexedRecordDataset(Sequence[Any]):
             SchemaError: no such field.
             CorruptError: a record is not what was written.
         """
-        return self._columns(self._plan_for((field,)), self._positions(slice(None)))[0]
+        return self._columns(self._plan_for((field,)), slice(None))[0]
 
-    def _columns(self, plan: Plan, positions: Any) -> list[Any]:
+    def _columns(self, plan: Plan, indices: Any) -> list[Any]:
         snapshot = self._snapshot()
+        positions = self._positions(indices, snapshot)
         chunks = [positions[i : i + _COLUMN_CHUNK] for i in range(0, len(positions), _COLUMN_CHUNK)] or [positions]
         parts = [snapshot.columns(np.asarray(chunk, np.int64), plan) for chunk in chunks]
         return parts[0] if len(parts) == 1 else [_join(column) for column in zip(*parts)]
@@ -290,14 +305,16 @@ class IndexedRecordDataset(Sequence[Any]):
     def _change(self, positions: bool = True) -> Writer:
         """The writer, ready. `positions`: whether the change is of places in the list, which must still mean what they meant."""
         if self._selection is not None:
-            raise ReadOnlyError("a view is read-only: change the dataset that it was made from", file=self.path)
-        if self._writer is None:
-            known = self._list_version()
-            self._writer = Writer(self._state)
-            self._bind()
-            if positions and self._list_version() != known:
-                raise StaleViewError("another writer changed it since it was opened: look again, then repeat", file=self.path)
-        return self._writer
+            text = "a view (and a pickled copy of what has grown since is one) is read-only: change the dataset that it was made from"
+            raise ReadOnlyError(text, file=self.path)
+        if self._writer is not None:
+            return self._writer
+        known = self._list_version()
+        writer = writer_of(self, self._state)
+        self._bind()
+        if positions and self._list_version() != known:
+            raise StaleViewError("another writer changed it since it was opened: look again, then repeat", file=self.path)
+        return writer
 
     def append(self, sample: Any) -> None:
         """Add a sample. When this returns, whoever opens the dataset sees it, and killing this process does not lose it.
@@ -350,30 +367,36 @@ class IndexedRecordDataset(Sequence[Any]):
     def update(self, samples: Mapping[int, Any]) -> None:
         """Replace samples, all at once or not at all. Raises SchemaError, IndexError."""
         writer = self._change()
-        positions = [self._position(index) for index in samples]
-        if len(set(positions)) < len(positions):
-            raise IndexError("two of the indices are the same record")
-        encoded = [self._schema.encode(sample, i) for i, sample in zip(positions, samples.values())]
-        if encoded:  # they are appended, then taken from the end, the last one first
-            writer.batch(encoded, TAKE_LAST, positions[::-1])
+        with writer.mutex:
+            positions = [self._position(index, self._snapshot()) for index in samples]
+            if len(set(positions)) < len(positions):
+                raise IndexError("two of the indices are the same record")
+            encoded = [self._schema.encode(sample, i) for i, sample in zip(positions, samples.values())]
+            if encoded:  # they are appended, then taken from the end, the last one first
+                writer.batch(encoded, TAKE_LAST, positions[::-1])
 
     def __delitem__(self, key: Any) -> None:
         """Delete one sample, or those of a slice, a list or a mask, at once; the others keep their order. Raises IndexError."""
         writer = self._change()
         several = isinstance(key, (slice, list, np.ndarray, range))
-        positions = np.unique(np.asarray(self._positions(key) if several else [self._position(key)], np.int64))
-        if len(positions):
-            writer.batch((), DELETE, positions.tolist())
+        with writer.mutex:
+            snapshot = self._snapshot()
+            found = self._positions(key, snapshot) if several else [self._position(key, snapshot)]
+            positions = np.unique(np.asarray(found, np.int64))
+            if len(positions):
+                writer.batch((), DELETE, positions.tolist())
 
     def quick_remove_at(self, index: int) -> None:
         """Delete one sample in constant time: the last one takes its place. Raises IndexError."""
         writer = self._change()
-        writer.batch((), TAKE_LAST, [self._position(index)])
+        with writer.mutex:
+            writer.batch((), TAKE_LAST, [self._position(index, self._snapshot())])
 
     # Files
 
     def flush(self, sync: bool = False) -> None:
         """Make all changes durable against a loss of power, and publish the index; `sync` the files' names as well."""
+        self._snapshot()  # raises if closed
         if self._writer is not None:
             self._writer.checkpoint(sync)
 
@@ -400,13 +423,15 @@ class IndexedRecordDataset(Sequence[Any]):
         """
         if output is not None:
             index_path = default_index(os.fspath(output))
-            compact(os.fspath(output), index_path, self._snapshot(), self._positions(slice(None)))
+            snapshot = self._snapshot()
+            compact(os.fspath(output), index_path, snapshot, self._positions(slice(None), snapshot))
             return os.fspath(output), index_path
         writer, state = self._change(), self._state
-        descriptor = compact(state.path, state.index_path, state.snapshot, range(len(self)), replace=True)
-        writer.forked()
-        self._writer = Writer(state, descriptor)
-        self._bind()
+        with writer.mutex:
+            descriptor = compact(state.path, state.index_path, state.snapshot, range(len(self)), replace=True)
+            writer.forked()
+            self._writer = Writer(state, descriptor)
+            self._bind()
         return self.path, self.index_path
 
     defrag = compact

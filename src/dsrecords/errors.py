@@ -57,6 +57,9 @@ class DSRecordsError(Exception):
         where += [] if self.offset is None else [f"byte {self.offset}"]
         return ", ".join(where) + ": " + self.message if where else self.message
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"
+
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self.message, self.file, self.record, self.field, self.offset)
 

@@ -20,9 +20,10 @@ from ._arrays import AnyArray
 from ._images import Image
 from ._schema import has, says
 from ._types import parse
-from ._values import SCALARS, Bytes, List
+from ._values import SCALARS, Bytes, List, describe
 from .errors import SchemaError, optional
 
+__all__ = ["identity", "kurry"]  # and all that is called save_…, load_… or dump_…
 Function = Callable[..., Any]
 _MISSING = object()
 
@@ -40,9 +41,12 @@ def kurry(function: Function) -> Function:
         (6, 30)
     """
 
+    signature = inspect.signature(function)
+
     @functools.wraps(function)
     def wrapped(value: Any = _MISSING, /, **options: Any) -> Any:
         if value is _MISSING:
+            signature.bind_partial(None, **options)  # an option that there is none of is an error here, not later
             return functools.partial(wrapped, **options)
         return function(value, **options)
 
@@ -58,18 +62,7 @@ def _function(attribute: str, answer: Function, payload: bool = False) -> Callab
 
     def decorate(function: Function) -> Function:
         wrapped = kurry(function)
-        options = list(inspect.signature(function).parameters.values())[1:]
-        names = {option.name for option in options}
-        free = any(option.kind is option.VAR_KEYWORD for option in options)
-
-        def checked(*args: Any, **given: Any) -> Any:
-            if not free and (unknown := given.keys() - names):
-                raise TypeError(
-                    f"{function.__name__} has no option {min(unknown)!r}; it has {', '.join(sorted(names)) or 'none'}"
-                )
-            return answer(*args, **given)
-
-        setattr(wrapped, attribute, checked)
+        setattr(wrapped, attribute, answer)
         wrapped.dsrecords_payload = payload  # type: ignore[attr-defined]
         return wrapped
 
@@ -104,6 +97,9 @@ _IMAGES = "jpeg|png|webp|image"
 def identity(data: bytes) -> bytes:
     """The bytes as they are. As a serializer: type `bytes`. As a deserializer of any field: its bytes."""
     return data
+
+
+identity.dsrecords_reads = lambda name: "bytes"  # type: ignore[attr-defined]
 
 
 @_saver(lambda: "bool")
@@ -184,7 +180,11 @@ def save_pil(image: Any, format: str = "JPEG", quality: int = 95, **options: Any
     """
     import io
 
-    optional("PIL.Image", "pillow")
+    if not isinstance(image, optional("PIL.Image", "pillow").Image):
+        text = f"save_pil takes a Pillow image, not {describe(image)}"
+        raise SchemaError(
+            text + "; a path is taken by the type 'jpeg' and by io.save_raw_file" * isinstance(image, (str, os.PathLike))
+        )
     buffer = io.BytesIO()
     image.save(buffer, "JPEG" if format.lower() == "jpg" else format, quality=quality, **options)
     return buffer.getvalue()
@@ -208,7 +208,13 @@ def load_np(data: bytes) -> Any:
     return AnyArray().load(memoryview(data), True)
 
 
-@_saver(lambda ext, flags=None: _image_type(ext.lstrip(".")), payload=True)
+def _cv2_type(ext: str | None = None, flags: Sequence[int] | None = None) -> str:
+    if ext is None:
+        raise TypeError("save_cv2 needs the format, as in io.save_cv2(ext='.png')")
+    return _image_type(ext.lstrip("."))
+
+
+@_saver(_cv2_type, payload=True)
 def save_cv2(image: Any, ext: str, flags: Sequence[int] | None = None) -> bytes:
     """Types `jpeg`, `png`, `webp`, `image`: an array as OpenCV has it (BGR), encoded by `cv2.imencode`.
 
@@ -217,10 +223,11 @@ def save_cv2(image: Any, ext: str, flags: Sequence[int] | None = None) -> bytes:
         ext: such as ".png"; there is no default.
         flags: of `cv2.imencode`.
     """
-    done, data = optional("cv2", "opencv-python-headless").imencode(ext, image, list(flags or ()))
-    if not done:
-        raise SchemaError(f"OpenCV cannot encode this as {ext}")
-    return bytes(data.tobytes())
+    cv2 = optional("cv2", "opencv-python-headless")
+    try:
+        return bytes(cv2.imencode("." + ext.lstrip("."), image, list(flags or ()))[1].tobytes())
+    except cv2.error as error:
+        raise SchemaError(f"OpenCV cannot encode {describe(image)} as {ext}: {error}") from None
 
 
 @_loader(_IMAGES, "bytes")
@@ -275,10 +282,21 @@ def load_list(data: bytes, load_fn: Function | None = None, loader: Function | N
     """A list from the bytes of `save_list`; `load_fn` reads each item, `loader` is another name of it."""
     load_fn = _one(load_fn, loader, "load_list(load_fn=io.load_int)")
     options = load_fn.keywords if isinstance(load_fn, functools.partial) else {}
-    scalars: dict[Function, Function] = {load_int: _int_type, load_float: _float_type, load_bool: lambda: "bool"}
-    if (type_name := scalars.get(getattr(load_fn, "func", load_fn))) is not None:  # they lie side by side, without sizes
+    types: dict[Function, Function] = {
+        load_int: _int_type,
+        load_float: _float_type,
+        load_bool: lambda: "bool",
+        load_str: lambda **_: "str",
+    }
+    # Scalars lie side by side, without sizes; texts are UTF-8, whatever the encoding of what `load_str` reads alone
+    if (type_name := types.get(getattr(load_fn, "func", load_fn))) is not None:
         return List(parse(type_name(**options))).load(memoryview(data), True)
     return [load_fn(item) for item in List(Bytes()).load(memoryview(data), True)]
 
 
 globals().update({name.replace("save_", "dump_"): value for name, value in list(globals().items()) if name.startswith("save_")})
+__all__ += sorted(name for name in globals() if name.startswith(("save_", "load_", "dump_")))
+
+
+def __dir__() -> list[str]:
+    return __all__

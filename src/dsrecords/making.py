@@ -91,15 +91,15 @@ def build(
     builder = Builder(path, index_path, path + temporary, schema, metadata, id, overwrite, held)
     try:
         builder.writer.extend(records)
+        return builder.finish(replace=overwrite)
     except BaseException:
         builder.abandon()
         raise
-    return builder.finish(replace=overwrite)
 
 
 def create(path: str, index_path: str, schema: Schema) -> None:
     """Empty files. Raises FileExistsError if another process was faster."""
-    build(path, index_path, schema, {}, (), temporary=f".{os.getpid()}.tmp")
+    build(path, index_path, schema, {}, (), temporary=f".{os.urandom(4).hex()}.tmp")
 
 
 def compact(path: str, index_path: str, snapshot: Snapshot, positions: Any, replace: bool = False) -> Descriptor:
