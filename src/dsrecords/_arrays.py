@@ -17,6 +17,7 @@ from .errors import CorruptError, SchemaError
 _DTYPE = re.compile(
     r"[<>|](b1|[iu][1248]|f(2|4|8|12|16)|c(8|16|24|32)|[SUV]\d{1,9}|[mM]8(\[([1-9]\d{0,8})?(Y|M|W|D|h|m|s|ms|us|ns|ps|fs|as)\])?)"
 )
+_MOST_DIMENSIONS = 31  # NumPy 1 has 32, of which a batch takes one
 _LIMIT = 2**62  # bytes; NumPy's own sizes are signed 64-bit numbers
 
 
@@ -29,6 +30,8 @@ class ShapedArray(Type):
         self.name = f"{scalar.name}[{','.join('*' if n is None else str(n) for n in shape)}]"
         if math.prod(n or 1 for n in shape) * self.dtype.itemsize > _LIMIT:
             raise SchemaError(f"{self.name} is larger than any memory")
+        if len(shape) > _MOST_DIMENSIONS:
+            raise SchemaError(f"an array of {len(shape)} dimensions; at most {_MOST_DIMENSIONS}")
         self.nbytes = math.prod(n for n in shape if n is not None) * self.dtype.itemsize  # of a fixed shape
 
     def dump(self, value: Any) -> bytes:
@@ -52,9 +55,9 @@ class ShapedArray(Type):
             data = data[8 * self.free :]
         return view(data, self.dtype, shape, copy)
 
-    def stack(self, count: int) -> np.ndarray | None:
+    def row(self) -> np.ndarray | None:
         shape: Any = self.shape
-        return None if self.free or self.nullable else np.empty((count, *shape), self.dtype)
+        return None if self.free or self.nullable else np.empty((0, *shape), self.dtype)
 
 
 class AnyArray(Type):
@@ -83,7 +86,7 @@ class AnyArray(Type):
         start = 8 + 8 * ndim
         if ndim > 64 or start + length > len(data):
             raise CorruptError(f"an array of {ndim} dimensions does not fit into {len(data)} bytes")
-        dtype = _dtype(json.loads(bytes(data[start : start + length])))
+        dtype = _dtype(json.loads(str(data[start : start + length], "utf-8")))
         return view(data[(start + length + 7) & -8 :], dtype, struct.unpack_from(f"<{ndim}Q", data, 8), copy)
 
 

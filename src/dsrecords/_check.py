@@ -36,6 +36,10 @@ def check(state: State) -> list[CorruptError]:
             if not wrongs and not wrong:  # behind damage nobody can tell what edits and commits refer to
                 replayed = replayed.apply(places, op, positions)
             wrong, pending = "" if wrongs else wrong, []
+        elif not wrong and pending:
+            wrong, pending = "the pending records before it have no commit", []
+        if not wrong and kind in (RECORD, PENDING) and (padding := walk.padding(at)) is not None:
+            wrongs[padding] = "the padding behind a payload is not zero", None
         if wrong:
             wrongs[at] = wrong, field
         found = at + size if size else find_frame(state.fd, header.frames, at + 8, end, (RECORD, PENDING, COMMIT))
@@ -44,6 +48,10 @@ def check(state: State) -> list[CorruptError]:
     problems += [CorruptError(text, file=state.path, field=field, offset=at) for at, (text, field) in wrongs.items()]
     if state.slot is not None and _files.identity(state.index_path) is not None:
         index = _files.Descriptor(_files.open_read(state.index_path))
+        slots = {slot.seq % 2 for slot in _index.read_slots(index.number)}
+        for seq in {0, 1} - slots:
+            if any(_files.pread(index.number, PAGE, PAGE * seq)):  # one that was never written is all zeros
+                problems.append(CorruptError("a slot is damaged", file=state.index_path, offset=PAGE * seq))
         if _files.pread(index.number, header.size, 2 * PAGE) != header.raw:
             problems.append(CorruptError("the copy of the header differs", file=state.index_path, offset=2 * PAGE))
     return problems

@@ -125,7 +125,7 @@ def _absent(column: Any, field: Field) -> tuple[Any, np.ndarray]:
         return column, np.zeros(len(column), bool)
     if isinstance(column, np.ma.MaskedArray):
         masks = np.ma.getmaskarray(column).reshape(len(column), -1)
-        absent = masks.all(axis=1) if masks.shape[1] else np.zeros(len(column), bool)
+        absent = np.asarray(masks.all(axis=1)) & bool(masks.size)
         if (masks.any(axis=1) & ~absent).any():
             raise SchemaError("a row is masked in part", field=field.key)
         return (column.filled(0) if isinstance(field.type, Scalar) else column.data), absent

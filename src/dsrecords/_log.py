@@ -77,7 +77,7 @@ def read_header(fd: int, path: str) -> Header:
 
 
 def _parse(text: bytes) -> Any:
-    return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+    return json.loads(str(text, "utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -171,6 +171,17 @@ class Walk:
             return len(head) == covered and self._frames.verifies(head, at)
         check = int.from_bytes(self._bytes(at, 4), "little")
         return self._crc(at + 4, covered - 4, self._frames.seed) ^ (at >> 3 & 2**32 - 1) == check
+
+    def padding(self, at: int) -> int | None:
+        """Offset of the first byte behind a payload that should be zero and is not, in a whole record's frame."""
+        start = at + self._frames.head
+        for length in self._frames.schema.unpack(self._bytes(at, self._frames.head))[: len(self._frames.schema.payloads)]:
+            if length != NONE:
+                end: int = start + length
+                start = (end + 7) & -8
+                if any(self._bytes(end, start - end)):
+                    return end
+        return None
 
     def _bad_payload(self, at: int, size: int) -> tuple[str, Any]:
         frames = self._frames

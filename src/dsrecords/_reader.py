@@ -6,6 +6,7 @@ processes may share it.
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Sequence
 from typing import Any
@@ -223,15 +224,15 @@ class Snapshot:
         self, field: Field, load: Any, builtin: bool, positions: np.ndarray, starts: list[int], sizes: list[int], plan: Plan
     ) -> Any:
         data = self.data
-        stacked = field.type.stack(len(starts)) if builtin else None
-        if stacked is not None and stacked.size:
-            nbytes = stacked[0].nbytes
-            if sizes.count(nbytes) == len(sizes):
+        row = field.type.row() if builtin else None
+        if row is not None and sizes.count(nbytes := row.itemsize * math.prod(row.shape[1:])) == len(sizes):
+            stacked = np.empty((len(sizes), *row.shape[1:]), row.dtype)
+            if nbytes:
                 target, at = memoryview(stacked.reshape(-1).view(np.uint8)), 0
                 for start in starts:
                     target[at : at + nbytes] = data[start : start + nbytes]
                     at += nbytes
-                return stacked
+            return stacked
         values: list[Any] = []
         for i, start, length in zip(positions.tolist(), starts, sizes):
             if length == NONE:
@@ -239,7 +240,7 @@ class Snapshot:
                 values.append(None)
             else:
                 values.append(self._load(data[start : start + length], load, builtin, plan.copy, i, field, start))
-        return values if stacked is None else np.array(values, stacked.dtype).reshape(stacked.shape)
+        return values
 
     def _look_many(self, positions: np.ndarray, plan: Plan) -> np.ndarray:
         """Verify what a plan needs of many records. Returns the offsets of their frames: uint64, (n,)."""

@@ -7,6 +7,7 @@ Knows types, and nothing of files. Functions of `dsrecords.io` are known here on
 from __future__ import annotations
 
 import functools
+import json
 import struct
 from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any
@@ -64,6 +65,8 @@ class Schema:
         for key in self.keys if named else ():
             if not isinstance(key, str) or not key:
                 raise SchemaError(f"a field's name is a text that is not empty, not {key!r}")
+            if any("\ud800" <= letter <= "\udfff" for letter in key):
+                raise SchemaError(f"a field's name is Unicode, which {key!r} is not")
         self.payloads = [field for field in fields if not isinstance(field.type, Scalar)]
         for number, field in enumerate(self.payloads):
             field.payload = number
@@ -170,7 +173,7 @@ class Schema:
         named = any("name" in field for field in fields)
         schema = cls([Field(f.get("name") if named else i, parse(f.get("type"))) for i, f in enumerate(fields)], named)
         stated = {"fields": [{k: v for k, v in f.items() if k in _SPEC} for f in fields], "head": data.get("head")}
-        if stated != schema.to_json():
+        if json.dumps(stated, sort_keys=True) != json.dumps(schema.to_json(), sort_keys=True):  # 16.0 is not 16 here
             raise SchemaError("the places that the header states do not follow from its types")
         return schema
 

@@ -81,6 +81,8 @@ class State:
         self.slot: Slot | None = None
         self.slot_file: tuple[int, int] | None = None
         bits = len(self.header.schema.payloads) + 1
+        slots: list[Slot] = []
+        mine: list[Slot] = []
         covered = 0  # up to where the index vouches for the log
         try:
             index = _files.open_read(self.index_path)
@@ -100,9 +102,6 @@ class State:
                 entries = _index.map_entries(index, self.slot, bits)
             finally:
                 _files.close(index)
-            if self.slot is None:
-                what = "of another dataset" if slots and not mine else "damaged, or no index of ours"
-                warnings.warn(f"{self.index_path} is {what}: the list is made again from {self.path}", stacklevel=5)
         self.edits, self.last, self.check = (self.slot.edits, self.slot.last, self.slot.check) if self.slot else (0, 0, 0)
         start = self.slot.covered if self.slot else self.header.size
         self.snapshot = Snapshot(self.path, self.file, self.header, entries, start, self._verify)
@@ -114,6 +113,9 @@ class State:
                 file=self.path,
                 offset=self.snapshot.end,
             )
+        if self.slot is None and self.slot_file is not None:
+            what = "of another dataset" if slots and not mine else "damaged, or no index of ours"
+            warnings.warn(f"{self.index_path} is {what}: the list is made again from {self.path}", stacklevel=5)
         return True
 
     def _usable(self, slot: Slot, index: int) -> bool:

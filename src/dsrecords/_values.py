@@ -42,8 +42,8 @@ class Type:
         """The value of these bytes: owned if `copy`, else perhaps a read-only view of them. Raises CorruptError."""
         raise CorruptError(f"type {self.name} cannot be read")
 
-    def stack(self, count: int) -> np.ndarray | None:
-        """An array to put `count` values side by side, where they all have one shape; else None."""
+    def row(self) -> np.ndarray | None:
+        """An array of no values, (0, …), where all have one shape and dtype; else None."""
         return None
 
     def __repr__(self) -> str:

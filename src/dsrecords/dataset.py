@@ -224,7 +224,7 @@ class IndexedRecordDataset(Sequence[Any]):
         if len(key) != 2 or isinstance(key[0], (slice, list, np.ndarray)):
             name = self._schema.keys[0]
             raise TypeError(
-                f"a part of one sample is ds[0, {name!r}]; of many, ds.batch([0, 1], fields=[{name!r}]); of all, ds.column({name!r})"
+                f"parts of one sample: ds[0, {name!r}]; of many: ds.batch([0, 1], fields=[{name!r}]); of all: ds.column({name!r})"
             )
         row, fields = key
         several = isinstance(fields, (list, tuple))
@@ -291,6 +291,8 @@ class IndexedRecordDataset(Sequence[Any]):
             SchemaError: no such field.
             CorruptError: a record is not what was written.
         """
+        if isinstance(field, (list, tuple)):
+            raise TypeError("a column is of one field; for several call ds.batch(slice(None), fields=[...])")
         return self._columns(self._plan_for((field,)), slice(None))[0]
 
     def _columns(self, plan: Plan, indices: Any) -> list[Any]:
@@ -305,7 +307,7 @@ class IndexedRecordDataset(Sequence[Any]):
     def _change(self, positions: bool = True) -> Writer:
         """The writer, ready. `positions`: whether the change is of places in the list, which must still mean what they meant."""
         if self._selection is not None:
-            text = "a view (and a pickled copy of what has grown since is one) is read-only: change the dataset that it was made from"
+            text = "a view is read-only (as is a pickled copy of what has grown since): change the dataset that it was made from"
             raise ReadOnlyError(text, file=self.path)
         if self._writer is not None:
             return self._writer

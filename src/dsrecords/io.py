@@ -40,7 +40,6 @@ def kurry(function: Function) -> Function:
         >>> scale(3), scale(by=10)(3)
         (6, 30)
     """
-
     signature = inspect.signature(function)
 
     @functools.wraps(function)
