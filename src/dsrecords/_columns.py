@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -124,7 +125,7 @@ def _absent(column: Any, field: Field) -> tuple[Any, np.ndarray]:
     if not field.type.nullable:
         return column, np.zeros(len(column), bool)
     if isinstance(column, np.ma.MaskedArray):
-        masks = np.ma.getmaskarray(column).reshape(len(column), -1)
+        masks = np.ma.getmaskarray(column).reshape(len(column), math.prod(column.shape[1:]))
         absent = np.asarray(masks.all(axis=1)) & bool(masks.size)
         if (masks.any(axis=1) & ~absent).any():
             raise SchemaError("a row is masked in part", field=field.key)

@@ -1,0 +1,220 @@
+"""A dataset as a sequence: samples, parts of them, views, batches, columns. Knows nothing of how one is opened or changed."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ._log import Header
+from ._reader import Plan, Snapshot
+from ._schema import Field, Key, Load, Schema, bind
+from ._selection import position, positions
+from .errors import SchemaError
+
+Functions = Sequence[Callable[..., Any] | None] | Mapping[Any, Callable[..., Any] | None]
+_COLUMN_CHUNK = 2**16  # records whose heads are looked at together
+
+
+class Records(Sequence[Any]):
+    """The half of a dataset that reads; `IndexedRecordDataset` sets the attributes and adds the other half."""
+
+    path: str
+    transform: Callable[[Any], Any] | None
+    _state: Any  # of the files, or Closed
+    _given: Schema | None  # the schema that was given, whose functions write
+    _deserializers: Functions | None
+    _decode: Mapping[Any, str] | None
+    _copy: bool
+    _writer: Any
+    _frozen: Snapshot | None  # of a view: the list as it was
+    _selection: Any  # of a view: positions in that list, a range or int64 (n,)
+    _version: tuple[bytes, int] | None  # of a view: of which list, see `_list_version`
+    _header: Header
+
+    def _bind(self) -> None:
+        """Fit what was given to the schema of the file."""
+        header = self._state.header
+        schema = header.schema
+        if self._given is not None and (difference := self._given.difference(schema)):
+            raise SchemaError(f"the schema given is not that of the file: {difference}", file=self.path)
+        self._schema: Schema = self._given or schema
+        given = self._deserializers
+        if given is not None and not isinstance(given, Mapping):
+            if len(given) != len(schema.fields):
+                raise SchemaError(f"{len(given)} deserializers for {len(schema.fields)} fields", file=self.path)
+            given = dict(zip(schema.keys, given))
+        if self._decode is not None and not isinstance(self._decode, Mapping):
+            raise TypeError(f"decode is a dict, such as {{{schema.keys[0]!r}: 'array'}}, not {self._decode!r}")
+        functions, decodings = given or {}, self._decode or {}
+        self._loads: dict[Key, Load] = {}
+        try:
+            for key in (*functions, *decodings):
+                schema.field(key)
+            for field in schema.fields:
+                self._loads[field.key] = bind(field, functions.get(field.key), decodings.get(field.key))
+        except SchemaError as error:
+            error.file = self.path
+            raise
+        self._plans: dict[Any, Plan] = {}
+        self._plan = self._plan_for(schema.keys)
+        self._header = header
+
+    def _plan_for(self, keys: tuple[Key, ...]) -> Plan:
+        if (plan := self._plans.get(keys)) is None:
+            fields: list[Field] = [self._state.header.schema.field(key) for key in keys]
+            plan = Plan(self._state.header, [(field, self._loads[field.key]) for field in fields], self._copy)
+            self._plans[keys] = plan
+        return plan
+
+    @property
+    def schema(self) -> dict[str, str] | list[str]:
+        """Names to types, or a list of types: what `make_dataset` takes."""
+        return self._schema.types()
+
+    @property
+    def fields(self) -> tuple[Any, ...]:
+        """The fields' names; their positions where they have no names."""
+        return self._schema.keys
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What was given to `make_dataset`; a copy."""
+        return copy.deepcopy(self._header.metadata)
+
+    def _list_version(self) -> tuple[bytes, int]:
+        """Which list it is: its id, and how many edits it has had. Appending does not change what positions mean."""
+        return self._version or (self._state.header.id, self._state.edits)
+
+    def _snapshot(self) -> Snapshot:
+        snapshot: Snapshot = self._frozen or self._state.snapshot
+        return snapshot
+
+    def __len__(self) -> int:
+        return len(self._state.snapshot.entries) if self._selection is None else len(self._selection)
+
+    def __repr__(self) -> str:
+        schema, closed = self._schema.types(), isinstance(self._state, Closed)
+        shown = ", ".join(f"{k}: {t}" for k, t in schema.items()) if isinstance(schema, dict) else ", ".join(schema)
+        brackets = "{}" if isinstance(schema, dict) else "[]"
+        count = "closed" if closed else f"{len(self):,} records" + (" (view)" if self._selection is not None else "")
+        return f"<IndexedRecordDataset {self.path!r}: {count}, {brackets[0]}{shown}{brackets[1]}>"
+
+    def __getitem__(self, key: Any) -> Any:
+        """A sample, parts of one, or a view.
+
+        `ds[7]` is a sample. `ds[7, "label"]` and `ds[7, ["label", "image"]]` are parts of one, read alone. `ds[2:9]`, `ds[[5,
+        1]]` and `ds[mask]` are views, which copy no data and go on showing what the list is now.
+
+        Raises:
+            IndexError: out of range.
+            CorruptError: the record is not what was written; names record, field and byte offset.
+        """
+        if key.__class__ is tuple:
+            return self._part(key)
+        if isinstance(key, (slice, list, np.ndarray, range)) and not (isinstance(key, np.ndarray) and key.ndim == 0):
+            return self._view(key)
+        snapshot = self._snapshot()
+        values = snapshot.read(self._position(key, snapshot), self._plan)
+        sample = dict(zip(self._schema.keys, values)) if self._schema.named else tuple(values)
+        return sample if self.transform is None else self.transform(sample)
+
+    def _part(self, key: tuple[Any, ...]) -> Any:
+        if len(key) != 2 or isinstance(key[0], (slice, list, np.ndarray)):
+            name = self._schema.keys[0]
+            raise TypeError(
+                f"parts of one sample: ds[0, {name!r}]; of many: ds.batch([0, 1], fields=[{name!r}]); of all: ds.column({name!r})"
+            )
+        row, fields = key
+        several = isinstance(fields, (list, tuple))
+        plan = self._plan_for(tuple(fields) if several else (fields,))
+        snapshot = self._snapshot()
+        values = snapshot.read(self._position(row, snapshot), plan)
+        if not several:
+            return values[0]
+        return dict(zip((field.key for field in plan.fields), values)) if self._schema.named else tuple(values)
+
+    def _position(self, key: Any, snapshot: Snapshot) -> int:
+        """Where in the whole list the record at an index of this one is."""
+        if self._selection is None:
+            return position(key, len(snapshot.entries))
+        return int(self._selection[position(key, len(self._selection))])
+
+    def _positions(self, key: Any, snapshot: Snapshot) -> Any:
+        """The same for many: a range or an array of int64."""
+        return positions(key, range(len(snapshot.entries)) if self._selection is None else self._selection)
+
+    def _view(self, key: Any) -> Any:
+        view = object.__new__(type(self))
+        view.__dict__.update(self.__dict__)
+        snapshot = view._frozen = self._snapshot()
+        view._selection, view._version, view._writer = self._positions(key, snapshot), self._list_version(), None
+        snapshot.shared = True
+        return view
+
+    def __iter__(self) -> Iterator[Any]:
+        """Over the list as it is now, whatever is changed meanwhile."""
+        view = self._view(slice(None))
+        return (view[i] for i in range(len(view)))
+
+    def __getitems__(self, indices: Sequence[int]) -> list[Any]:
+        """Samples for PyTorch's fetcher: `[ds[i] for i in indices]`."""
+        return [self[i] for i in indices]
+
+    def batch(self, indices: Any, fields: Any = None) -> Any:
+        """Many samples, field by field.
+
+        Args:
+            indices: integers, a mask, a slice or a range.
+            fields: which, a list; by default all. One field alone gives its column alone.
+
+        Returns:
+            A dict (a tuple where fields have no names) of one column a field: an array (n,) of scalars, a masked one where they
+            may be None; an array (n, …) of arrays of one shape; a list of anything else.
+
+        Raises:
+            TypeError, IndexError: of the indices.
+            CorruptError: a record is not what was written.
+        """
+        several = fields is None or isinstance(fields, (list, tuple))
+        plan = self._plan if fields is None else self._plan_for(tuple(fields) if several else (fields,))
+        columns = self._columns(plan, indices)
+        if not several:
+            return columns[0]
+        return dict(zip((field.key for field in plan.fields), columns)) if self._schema.named else tuple(columns)
+
+    def column(self, field: Any) -> Any:
+        """One field of all samples, as `batch` gives it. Of the other fields nothing is read.
+
+        Raises:
+            SchemaError: no such field.
+            CorruptError: a record is not what was written.
+        """
+        if isinstance(field, (list, tuple)):
+            raise TypeError("a column is of one field; for several call ds.batch(slice(None), fields=[...])")
+        return self._columns(self._plan_for((field,)), slice(None))[0]
+
+    def _columns(self, plan: Plan, indices: Any) -> list[Any]:
+        snapshot = self._snapshot()
+        positions = self._positions(indices, snapshot)
+        chunks = [positions[i : i + _COLUMN_CHUNK] for i in range(0, len(positions), _COLUMN_CHUNK)] or [positions]
+        parts = [snapshot.columns(np.asarray(chunk, np.int64), plan) for chunk in chunks]
+        return parts[0] if len(parts) == 1 else [_join(column) for column in zip(*parts)]
+
+
+class Closed:
+    """In the place of a closed dataset's state."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __getattr__(self, name: str) -> Any:
+        raise ValueError(f"{self.path} is closed")
+
+
+def _join(parts: tuple[Any, ...]) -> Any:
+    if isinstance(parts[0], np.ma.MaskedArray):
+        return np.ma.concatenate(parts)  # type: ignore[no-untyped-call]
+    return np.concatenate(parts) if isinstance(parts[0], np.ndarray) else [value for part in parts for value in part]
