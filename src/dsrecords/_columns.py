@@ -72,22 +72,16 @@ class Columns:
 
     def pack(self, frames: Frames, end: int) -> Iterator[Packed]:
         """Pending frames, chunk by chunk, for a log that ends at `end`."""
-        head, count = self._schema.head, len(self._payloads)
-        layout = [("check", "<u4", 0), ("kind", "<u4", 4), ("size", "<u8", 8)]
-        layout += [("sizes", f"({count},)<u8", 16), ("checksums", f"({count},)<u4", 16 + 8 * count)] if count else []
-        layout += [(f"n{at}", kind.dtype.str, at) for at, kind, _ in self._numbers]
-        layout += [(f"p{at}", "u1", at) for at, _ in self._presence]
-        names, formats, offsets = zip(*layout)
-        dtype = np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": head})
+        head, dtype = self._schema.head, self._schema.dtype
         for first in range(0, self.count, _CHUNK):
             rows = slice(first, min(first + _CHUNK, self.count))
             heads = np.zeros(rows.stop - first, dtype)
             sizes = np.full(len(heads), head, np.uint64)
             heads["kind"] = PENDING
             for at, _, numbers in self._numbers:
-                heads[f"n{at}"] = numbers[rows]
+                heads[f"at {at}"] = numbers[rows]
             for at, present in self._presence:
-                heads[f"p{at}"] = present[rows]
+                heads[f"at {at}"] = present[rows]
             for number, payloads in enumerate(self._payloads):
                 lengths = np.array([NONE if data is None else len(data) for data in payloads[rows]], np.uint64)
                 heads["sizes"][:, number] = lengths
@@ -96,7 +90,7 @@ class Columns:
             heads["size"] = sizes
             places = np.empty((len(heads), 3), np.uint64)
             places[:, 0], places[:, 1] = np.uint64(end) + sizes.cumsum() - sizes, sizes
-            heads["check"] = places[:, 2] = frames.checks_of(heads.view(np.uint8).reshape(-1, head), places[:, 0])
+            heads["check"] = places[:, 2] = frames.checks_of(heads, places[:, 0])
             yield self._buffers(heads, rows), places
             end = int(places[-1, 0] + places[-1, 1])
 

@@ -100,19 +100,23 @@ class Frames:
         CRC is linear: the checksum of a head is that of zeros, xor one number for each byte and its position.
 
         Args:
-            heads: uint8, (n, head).
+            heads: structured, (n,), contiguous.
             offsets: uint64, (n,), of the frames.
 
         Returns:
             uint32, (n,).
         """
+        rows = heads.view(np.uint8).reshape(-1, self.head)
         if self.head > _WIDEST_TABLE:
-            crcs = np.fromiter((crc32(head[4:], self.seed) for head in heads), np.uint32, len(heads))
+            crcs = np.fromiter((crc32(row[4:], self.seed) for row in rows), np.uint32, len(rows))
         else:
             tables = self._crc_tables()
-            positions = heads[:, 4:] + np.arange(0, 256 * (self.head - 4), 256)
-            crcs = np.bitwise_xor.reduce(tables.take(positions), axis=1) ^ np.uint32(crc32(bytes(self.head - 4), self.seed))
-        return crcs ^ (offsets >> np.uint64(3)).astype(np.uint32)
+            places = rows.T[4:] + np.arange(0, 256 * (self.head - 4), 256)[:, None]
+            # "wrap" only so that NumPy need not look for places out of range: there are none
+            crcs = np.bitwise_xor.reduce(tables.take(places, mode="wrap"), axis=0)
+            crcs ^= np.uint32(crc32(bytes(self.head - 4), self.seed))
+        checks: np.ndarray = crcs ^ (offsets >> np.uint64(3)).astype(np.uint32)
+        return checks
 
     def _crc_tables(self) -> np.ndarray:
         """uint32, (head - 4) × 256 flat: what each byte at each position adds to the checksum of zeros."""

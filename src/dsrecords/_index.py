@@ -18,7 +18,7 @@ from .errors import CorruptError
 MAGIC = b"\x89DSX\r\n\x1a\n"
 _SLOT = struct.Struct("<HH16sQQQQQII")  # from byte 12 on
 _SLOT_SIZE = 12 + _SLOT.size
-_MIX = 0x9E3779B1
+MIX = 0x9E3779B1
 _LOW = 2**32 - 1
 _CHUNK = 2**16  # entries written at once
 
@@ -69,12 +69,12 @@ class Entries:
         part, at = (self.base, i) if i < self.kept else (self.tail, i - self.kept)
         word = part[2 * at + 1]
         size = word & _LOW
-        return part[2 * at], size * 8 if size != _LOW else 0, word >> 32 ^ (i * _MIX & _LOW)
+        return part[2 * at], size * 8 if size != _LOW else 0, word >> 32 ^ (i * MIX & _LOW)
 
     def _set(self, i: int, place: Place) -> None:
         part, at = (self.base, i) if i < self.kept else (self.tail, i - self.kept)
         self.seen[i] = 0
-        part[2 * at + 1] = min(place[1] >> 3, _LOW) | (place[2] ^ (i * _MIX & _LOW)) << 32
+        part[2 * at + 1] = min(place[1] >> 3, _LOW) | (place[2] ^ (i * MIX & _LOW)) << 32
         part[2 * at] = place[0]
 
     def append(self, place: Place) -> None:
@@ -171,7 +171,7 @@ class Entries:
 
 def mix(positions: np.ndarray) -> np.ndarray:
     """What the checks of entries are mixed with; uint64, so that what is above 32 bits is cut off."""
-    mixed: np.ndarray = positions.astype(np.uint64) * np.uint64(_MIX) & np.uint64(_LOW)
+    mixed: np.ndarray = positions.astype(np.uint64) * np.uint64(MIX) & np.uint64(_LOW)
     return mixed
 
 

@@ -1,52 +1,113 @@
-"""Reading records: from positions to values, each byte verified before it is believed. Knows nothing of how a dataset is opened.
+"""Reading one record: from its position to its values, each byte verified before it is believed.
 
 A `Snapshot` is the list as it is at one moment. It holds no lock, starts no thread and keeps no file position: threads and forked
-processes may share it.
+processes may share it. It knows nothing of how a dataset is opened; reading many records at once is in `_gather`.
 """
 
 from __future__ import annotations
 
-import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
-
-import numpy as np
 
 from . import _files
 from ._frame import FRAME, PENDING, RECORD, crc32
-from ._index import Entries, mix
+from ._index import MIX, Entries
 from ._log import Header
 from ._schema import Field, Load
 from ._values import NONE, Scalar
 from .errors import CorruptError, SchemaError
 
-_HEAD_SEEN = 1
-_NEVER_SEEN = 1 << 63  # beyond 62 payloads there is no bit left: those are verified at each reading
+HEAD_SEEN = 1
+NEVER_SEEN = 1 << 63  # beyond 62 payloads there is no bit left: those are verified at each reading
+_LOW = 2**32 - 1
+Item = tuple[
+    Field, Load | None, bool
+]  # a field, what loads it (None: nothing to do), and whether that is its type's own function
 
 
-def seen_bit(field: Field) -> int:
+def _seen_bit(field: Field) -> int:
     """Which bit of `Entries.seen` says that this field has been verified."""
-    return _HEAD_SEEN if field.payload < 0 else min(2 << field.payload, _NEVER_SEEN)
+    return HEAD_SEEN if field.payload < 0 else min(2 << field.payload, NEVER_SEEN)
 
 
 class Plan:
-    """What to read of each record and how: made once for a set of fields, used for every record."""
+    """What to read of each record and how: made once for a set of fields, used for every record.
 
-    def __init__(self, header: Header, items: Sequence[tuple[Field, Load]], copy: bool) -> None:
-        payloads = len(header.schema.payloads)
-        self.copy, self.fields = copy, [field for field, _ in items]
-        self.need = _HEAD_SEEN
-        self.items: list[tuple[Field, Load | None, bool]] = []
+    Args:
+        header: of the `.rec`.
+        items: the fields, and the function that loads each.
+        copy: whether values are owned.
+        shape: what a record gives: `dict`, `tuple`, or None for the value of a single field.
+
+    Attributes:
+        read: from a snapshot and a position to what a record gives.
+        need: the bits of `Entries.seen` that must be set first.
+        payloads: how many of the record's payloads, counted from the first, the fields lie in.
+    """
+
+    def __init__(self, header: Header, items: Sequence[tuple[Field, Load]], copy: bool, shape: type | None) -> None:
+        self.copy, self.fields, self.shape = copy, [field for field, _ in items], shape
+        self.need = HEAD_SEEN
+        self.items: list[Item] = []
         for field, load in items:
-            self.need |= seen_bit(field)
+            self.need |= _seen_bit(field)
             builtin = getattr(load, "__self__", None) is field.type
             # The struct that unpacks a head has unpacked its numbers: only a function of the user's has more to do.
             self.items.append((field, None if builtin and isinstance(field.type, Scalar) else load, builtin))
         self.payloads = max((field.payload for field in self.fields), default=-1) + 1
-        plain = self.fields and all(load is None and field.presence < 0 for field, load, _ in self.items)
-        self.pick = operator.itemgetter(*(payloads + field.slot for field in self.fields)) if plain else None
-        self.single = len(self.fields) == 1
+        plain = all(load is None and field.presence < 0 for field, load, _ in self.items)
+        self.read: Callable[[Snapshot, int], Any] = _numbers_reader(self, header) if items and plain else self._read
+
+    def _read(self, snapshot: Snapshot, i: int) -> Any:
+        return self.give(snapshot.values(i, self))
+
+    def give(self, values: Sequence[Any]) -> Any:
+        """What the values of the fields, or columns of them, are given as."""
+        if self.shape is dict:
+            return dict(zip((field.key for field in self.fields), values))
+        return values[0] if self.shape is None else tuple(values)
+
+
+def _numbers_reader(plan: Plan, header: Header) -> Callable[[Snapshot, int], Any]:
+    """`Plan.read` where all fields are numbers of the head that cannot be None.
+
+    Half of the time goes into verifying what has not been seen, and most into calls: so this does in one function what
+    `Snapshot.look` does in several. Whatever is not as expected is left to that one, which says what it is.
+    """
+    schema, seed = header.schema, header.frames.seed
+    unpack, head, need, shape = schema.unpack, schema.head, plan.need, plan.shape
+    keys, slots = tuple(field.key for field in plan.fields), [len(schema.payloads) + field.slot for field in plan.fields]
+    pick = None if slots == list(range(len(schema.zeros))) else operator.itemgetter(*slots)
+    wraps, alone = shape is tuple and len(slots) == 1 and pick is not None, shape is None and pick is None
+    frames_are_heads, words = not schema.payloads, head >> 3
+
+    def read(snapshot: Snapshot, i: int) -> Any:
+        entries = snapshot.entries
+        part, at = (entries.base, i + i) if i < entries.kept else (entries.tail, (i - entries.kept) * 2)
+        offset, data = part[at], snapshot.data
+        if not entries.seen[i] & need:
+            word = part[at + 1]
+            if (
+                frames_are_heads
+                and snapshot.verify is True
+                and crc32(data[offset + 4 : offset + head], seed) ^ (offset >> 3 & _LOW) == word >> 32 ^ (i * MIX & _LOW)
+                and word & _LOW == words
+                and data[offset + 4] < 3  # the kind: nobody but a writer of records could have made this check
+            ):
+                entries.seen[i] = need
+            else:
+                offset, data = snapshot.look(entries, i, plan), snapshot.data
+        numbers = unpack(data, offset)
+        if pick is not None:
+            numbers = pick(numbers)
+        if shape is dict:
+            return dict(zip(keys, (numbers,) if pick is not None and len(keys) == 1 else numbers))
+        if wraps:
+            return (numbers,)
+        return numbers[0] if alone else numbers
+
+    return read
 
 
 class Snapshot:
@@ -59,14 +120,17 @@ class Snapshot:
         entries: where each record is.
         end: up to where the log is known to be whole.
         verify: True: each byte the first time; "always"; False: sizes and places, but no checksums.
+
+    Attributes:
+        data: the log, mapped as far as it was needed.
+        shared: whether somebody else looks at these entries, so that edits must copy them first.
     """
 
     def __init__(
         self, file: str, descriptor: _files.Descriptor, header: Header, entries: Entries, end: int, verify: bool | str
     ) -> None:
         self.file, self.descriptor, self.header, self.entries = file, descriptor, header, entries
-        self.end, self.verify = end, verify
-        self.shared = False  # whether somebody else looks at these entries, so that edits must copy them first
+        self.end, self.verify, self.shared = end, verify, False
         self.data = memoryview(b"")
 
     def with_entries(self, entries: Entries) -> Snapshot:
@@ -74,21 +138,19 @@ class Snapshot:
         twin.data = self.data
         return twin
 
-    def _map(self) -> None:
+    def map(self) -> None:
         """Map the log as far as it is now known. A file that was cut short is an error, not a SIGBUS."""
         if (size := _files.size(self.descriptor.number)) < self.end:
             raise CorruptError(f"the file was cut short: it had {self.end} bytes", file=self.file, offset=size)
         self.data = memoryview(_files.map_read(self.descriptor.number, self.end))
 
-    def read(self, i: int, plan: Plan) -> Sequence[Any]:
+    def values(self, i: int, plan: Plan) -> Sequence[Any]:
         """The values of the fields of one record, in the plan's order. Raises CorruptError."""
         entries = self.entries
         offset = entries.base[2 * i] if i < entries.kept else entries.tail[2 * (i - entries.kept)]
         if entries.seen[i] & plan.need != plan.need:
-            offset = self._look(entries, i, plan)
-        unpacked = self.header.schema.unpack(self.data, offset)
-        if plan.pick is not None:
-            return (plan.pick(unpacked),) if plan.single else plan.pick(unpacked)
+            offset = self.look(entries, i, plan)
+        unpacked, copy = self.header.schema.unpack(self.data, offset), plan.copy
         count, starts, start = len(self.header.schema.payloads), [], offset + self.header.schema.head
         for length in unpacked[: plan.payloads]:
             starts.append(start)
@@ -100,188 +162,71 @@ class Snapshot:
                 if field.presence >= 0 and not unpacked[count + field.presence]:
                     value = None
                 elif load is not None:
-                    value = load(memoryview(field.type.dump(value)), plan.copy)
-            elif (length := unpacked[field.payload]) == NONE:
-                self._must_be_nullable(i, field, offset)
-                value = None
+                    value = load(memoryview(field.type.dump(value)), copy)
             else:
-                start = starts[field.payload]
-                value = self._load(self.data[start : start + length], load, builtin, plan.copy, i, field, start)
+                value = self.load(i, field, load, builtin, starts[field.payload], unpacked[field.payload], copy)
             values.append(value)
         return values
 
-    def _load(self, data: memoryview, load: Any, builtin: bool, copy: bool, i: int, field: Field, offset: int) -> Any:
+    def load(self, i: int, field: Field, load: Any, builtin: bool, start: int, length: int, copy: bool) -> Any:
+        """The value of one payload. Raises CorruptError, or what a function of the user's raises."""
+        where = {"file": self.file, "record": i, "field": field.key, "offset": start}
+        if length == NONE:
+            if not field.type.nullable:
+                raise CorruptError(f"None, but the type is {field.type.name}", **where)
+            return None
         try:
-            return load(data, copy)
+            return load(self.data[start : start + length], copy)
         except (CorruptError, SchemaError) as error:
-            raise type(error)(error.message, file=self.file, record=i, field=field.key, offset=offset) from None
+            raise type(error)(error.message, **where) from None
         except field.type.unreadable as error:
             if not builtin:
                 raise
-            text = f"not {field.type.name}: {error}"
-            raise CorruptError(text, file=self.file, record=i, field=field.key, offset=offset) from error
+            raise CorruptError(f"not {field.type.name}: {error}", **where) from error
 
-    def _must_be_nullable(self, i: int, field: Field, offset: int) -> None:
-        if not field.type.nullable:
-            text = f"None, but the type is {field.type.name}"
-            raise CorruptError(text, file=self.file, record=i, field=field.key, offset=offset)
-
-    def _look(self, entries: Entries, i: int, plan: Plan) -> int:
+    def look(self, entries: Entries, i: int, plan: Plan) -> int:
         """Verify what a plan needs of one record, and remember it. Returns the offset of its frame."""
-        frames, schema = self.header.frames, self.header.schema
-        place = entries.get(i)
-        offset, size, check = place
+        frames, schema, seen = self.header.frames, self.header.schema, entries.seen[i]
+        place = offset, size, check = entries.get(i)
         if offset + (size or self.end) > len(self.data) < self.end:
-            self._map()
-
-        def wrong(text: str, at: int = offset, field: Field | None = None) -> CorruptError:
-            return CorruptError(text, file=self.file, record=i, field=None if field is None else field.key, offset=at)
-
+            self.map()
         if offset & 7 or offset < self.header.size or offset + schema.head > len(self.data):
-            raise wrong("the index is damaged: its entry points outside of the log; without the .idx file it is rebuilt")
+            raise self._wrong("the index's entry points outside of the log; without the .idx file it is rebuilt", i, offset)
         head = self.data[offset : offset + schema.head]
         stored, kind, stated = FRAME.unpack(head[: FRAME.size])
-        seen = entries.seen[i]
-        if not seen & _HEAD_SEEN:
-            extent = frames.extent(head)
+        if not seen & HEAD_SEEN:
             if self.verify and not frames.verifies(head, offset):
-                raise wrong("the frame's check is wrong: its head, or the index's entry, is damaged")
+                raise self._wrong("the frame's check is wrong: its head, or the index's entry, is damaged", i, offset)
             if stored != check:
                 if entries.get(i) != place:  # another thread has just put another record here
-                    return self._look(entries, i, plan)
-                raise wrong("the index's entry is damaged, or of another record; without the .idx file it is rebuilt")
-            if kind not in (RECORD, PENDING) or extent != stated or size not in (0, stated):
-                raise wrong(f"a frame of kind {kind} and {stated} bytes, whose payloads need {extent}")
+                    return self.look(entries, i, plan)
+                raise self._wrong("the index's entry is of another record; without the .idx file it is rebuilt", i, offset)
+            if kind not in (RECORD, PENDING) or (extent := frames.extent(head)) != stated or size not in (0, stated):
+                raise self._wrong(f"no record has a frame of kind {kind} and {stated} bytes with such payloads", i, offset)
             if offset + extent > len(self.data):
-                raise wrong("the frame reaches beyond the log")
+                raise self._wrong("the frame reaches beyond the log", i, offset)
         if self.verify and plan.payloads:
             sizes, checksums, start = schema.unpack(head), schema.checksums(head), offset + schema.head
             for field in schema.payloads[: plan.payloads]:
                 if (length := sizes[field.payload]) == NONE:
                     continue
-                unseen = seen_bit(field) & plan.need & (~seen | _NEVER_SEEN)
+                unseen = _seen_bit(field) & plan.need & (~seen | NEVER_SEEN)
                 if unseen and crc32(self.data[start : start + length]) != checksums[field.payload]:
-                    raise wrong("the checksum is wrong", start, field)
+                    raise self._wrong("the checksum is wrong", i, start, field)
                 start += (length + 7) & -8
         if self.verify != "always" and entries.get(i) == place:
-            entries.seen[i] |= plan.need & ~_NEVER_SEEN
+            entries.seen[i] |= plan.need & ~NEVER_SEEN
         return offset
+
+    def _wrong(self, text: str, i: int, offset: int, field: Field | None = None) -> CorruptError:
+        return CorruptError(text, file=self.file, record=i, field=None if field is None else field.key, offset=offset)
 
     def encoded(self, i: int, plan: Plan) -> tuple[list[Any], list[bytes | None]]:
         """The numbers and payloads of a record as they are stored, verified whatever was verified before. `plan`: all fields."""
         self.entries.seen[i] = 0
-        offset, schema = self._look(self.entries, i, plan), self.header.schema
+        offset, schema = self.look(self.entries, i, plan), self.header.schema
         unpacked, start, payloads = schema.unpack(self.data, offset), offset + schema.head, []
         for length in unpacked[: len(schema.payloads)]:
             payloads.append(None if length == NONE else bytes(self.data[start : start + length]))
             start += (length + 7) & -8 if length != NONE else 0
         return list(unpacked[len(schema.payloads) :]), payloads
-
-    def columns(self, positions: np.ndarray, plan: Plan) -> list[Any]:
-        """The values of each field of many records, field by field.
-
-        Args:
-            positions: int64, (n,), each within the list.
-            plan: what to read.
-
-        Returns:
-            For each field of the plan: an array (n, …) where all values have one shape, a masked array (n,) of scalars that may
-                be None, else a list.
-
-        Raises:
-            CorruptError: naming the first record that is not as it was written.
-        """
-        offsets = self._look_many(positions, plan)
-        columns: list[Any] = []
-        sizes = starts = np.zeros((0, 0), np.uint64)
-        if plan.payloads:
-            words = np.frombuffer(self.data, np.uint64)
-            where = (offsets >> np.uint64(3)) + np.uint64(2)
-            sizes = words[where[:, None] + np.arange(plan.payloads, dtype=np.uint64)]
-            padded = np.where(sizes == NONE, np.uint64(0), sizes + np.uint64(7) & ~np.uint64(7))
-            starts = (offsets + np.uint64(self.header.schema.head))[:, None] + padded.cumsum(axis=1) - padded
-        for field, load, builtin in plan.items:
-            if field.slot >= 0:
-                columns.append(self._scalar_column(field, load, offsets, plan))
-            else:
-                lengths, begins = sizes[:, field.payload].tolist(), starts[:, field.payload].tolist()
-                columns.append(self._payload_column(field, load, builtin, positions, begins, lengths, plan))
-        return columns
-
-    def _scalar_column(self, field: Field, load: Any, offsets: np.ndarray, plan: Plan) -> Any:
-        assert isinstance(field.type, Scalar)
-        width = field.type.width
-        column = np.frombuffer(self.data, field.type.dtype)[(offsets + np.uint64(field.at)) // np.uint64(width)]
-        if field.presence >= 0:
-            absent = np.frombuffer(self.data, np.uint8)[offsets + np.uint64(field.present)] == 0
-            column = np.ma.MaskedArray(column, absent)
-        if load is None:
-            return column
-        dump = field.type.dump
-        return [None if v is None else load(memoryview(dump(v)), plan.copy) for v in column.tolist()]
-
-    def _payload_column(
-        self, field: Field, load: Any, builtin: bool, positions: np.ndarray, starts: list[int], sizes: list[int], plan: Plan
-    ) -> Any:
-        data = self.data
-        row = field.type.row() if builtin else None
-        if row is not None and sizes.count(nbytes := row.itemsize * math.prod(row.shape[1:])) == len(sizes):
-            stacked = np.empty((len(sizes), *row.shape[1:]), row.dtype)
-            if nbytes:
-                target, at = memoryview(stacked.reshape(-1).view(np.uint8)), 0
-                for start in starts:
-                    target[at : at + nbytes] = data[start : start + nbytes]
-                    at += nbytes
-            return stacked
-        values: list[Any] = []
-        for i, start, length in zip(positions.tolist(), starts, sizes):
-            if length == NONE:
-                self._must_be_nullable(i, field, start)
-                values.append(None)
-            else:
-                values.append(self._load(data[start : start + length], load, builtin, plan.copy, i, field, start))
-        return values
-
-    def _look_many(self, positions: np.ndarray, plan: Plan) -> np.ndarray:
-        """Verify what a plan needs of many records. Returns the offsets of their frames: uint64, (n,)."""
-        entries = self.entries
-        rows = entries.gather(positions)
-        offsets = rows[:, 0]
-        seen = np.asarray(entries.seen)[positions]
-        need = seen.dtype.type(plan.need & np.iinfo(seen.dtype).max)
-        unseen = np.flatnonzero(seen & need != need)
-        if not len(unseen):
-            return offsets
-        heads_are_right = self._heads_are_right(positions[unseen], rows[unseen])
-        if heads_are_right and self.verify != "always":
-            np.asarray(entries.seen)[positions[unseen]] |= seen.dtype.type(_HEAD_SEEN)
-        if plan.payloads or not heads_are_right:
-            for i in positions[unseen].tolist():
-                self._look(entries, i, plan)
-            offsets = entries.gather(positions)[:, 0]
-        return offsets
-
-    def _heads_are_right(self, positions: np.ndarray, rows: np.ndarray) -> bool:
-        """Whether the heads of many records are right; where not, looking at each one finds out why."""
-        schema, offsets, words = self.header.schema, rows[:, 0], rows[:, 1]
-        first, last = int(offsets.min()), int(offsets.max())
-        if first < self.header.size or last + schema.head > self.end or (offsets & np.uint64(7)).any():
-            return False
-        if len(self.data) < self.end:
-            self._map()
-        where = (offsets >> np.uint64(3))[:, None] + np.arange(schema.head // 8, dtype=np.uint64)
-        heads = np.frombuffer(self.data, np.uint64)[where]
-        checks, kinds = heads[:, 0] & np.uint64(2**32 - 1), heads[:, 0] >> np.uint64(32)
-        lengths = heads[:, 2 : 2 + len(schema.payloads)]
-        lengths = np.where(lengths == NONE, np.uint64(0), lengths)
-        extents = np.uint64(schema.head) + (lengths + np.uint64(7) & ~np.uint64(7)).sum(axis=1, dtype=np.uint64)
-        stated = words & np.uint64(2**32 - 1)
-        return bool(
-            (not self.verify or (self.header.frames.checks_of(heads.view(np.uint8), offsets) == checks).all())
-            and (checks == (words >> np.uint64(32) ^ mix(positions))).all()
-            and ((kinds == RECORD) | (kinds == PENDING)).all()
-            and (lengths <= np.uint64(self.end)).all()
-            and (heads[:, 1] == extents).all()
-            and (offsets + extents <= np.uint64(self.end)).all()
-            and ((stated == extents >> np.uint64(3)) | (stated == np.uint64(2**32 - 1))).all()
-        )

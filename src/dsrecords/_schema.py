@@ -53,6 +53,7 @@ class Schema:
         head: size of a record's head in bytes.
         payloads: the fields that are payloads; P of them.
         pack: packs a head from byte 4 on: kind, size, P sizes, P checksums, the numbers.
+        dtype: of a head, structured: check, kind, size, sizes, checksums, and the numbers by their places ("at 32").
         unpack: unpacks from the start of a frame: P sizes, then the numbers.
     """
 
@@ -89,6 +90,12 @@ class Schema:
         self.unpack = struct.Struct(f"<16x{count}Q{4 * count}x{codes}").unpack_from
         self.checksums = struct.Struct(f"<{16 + 8 * count}x{count}I").unpack_from
         self.zeros = [0] * slot
+        places = [("check", "<u4", 0), ("kind", "<u4", 4), ("size", "<u8", 8)]
+        places += [("sizes", f"({count},)<u8", 16), ("checksums", f"({count},)<u4", 16 + 8 * count)]
+        places += [(f"at {field.at}", scalar.dtype.str, field.at) for field, scalar in scalars]
+        places += [(f"at {field.present}", "u1", field.present) for field, _ in scalars if field.present >= 0]
+        names, formats, offsets = zip(*places)
+        self.dtype = np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": self.head})
 
     def types(self) -> dict[str, str] | list[str]:
         """As a user writes it: names to types, or a list of types."""

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from ._gather import columns
 from ._log import Header
 from ._reader import Plan, Snapshot
-from ._schema import Field, Key, Load, Schema, bind
+from ._schema import Key, Load, Schema, bind
 from ._selection import position, positions
 from .errors import SchemaError
 
@@ -58,15 +59,20 @@ class Records(Sequence[Any]):
         except SchemaError as error:
             error.file = self.path
             raise
-        self._plans: dict[Any, Plan] = {}
-        self._plan = self._plan_for(schema.keys)
         self._header = header
+        self._plans: dict[Any, Plan] = {}
+        self._plan = self._plan_for()
 
-    def _plan_for(self, keys: tuple[Key, ...]) -> Plan:
-        if (plan := self._plans.get(keys)) is None:
-            fields: list[Field] = [self._state.header.schema.field(key) for key in keys]
-            plan = Plan(self._state.header, [(field, self._loads[field.key]) for field in fields], self._copy)
-            self._plans[keys] = plan
+    def _plan_for(self, fields: Any = None) -> Plan:
+        """What to read for one field (its value alone), several, or all."""
+        several = fields is None or isinstance(fields, (list, tuple))
+        keys = (*fields,) if several and fields is not None else self._schema.keys if several else (fields,)
+        if (plan := self._plans.get((several, keys))) is None:
+            schema = self._header.schema
+            chosen = [schema.field(key) for key in keys]
+            shape = (dict if schema.named else tuple) if several else None
+            plan = Plan(self._header, [(field, self._loads[field.key]) for field in chosen], self._copy, shape)
+            self._plans[several, keys] = plan
         return plan
 
     @property
@@ -112,29 +118,30 @@ class Records(Sequence[Any]):
             IndexError: out of range.
             CorruptError: the record is not what was written; names record, field and byte offset.
         """
-        if key.__class__ is tuple:
-            return self._part(key)
-        if isinstance(key, (slice, list, np.ndarray, range)) and not (isinstance(key, np.ndarray) and key.ndim == 0):
+        snapshot: Snapshot = self._frozen or self._state.snapshot
+        if key.__class__ is int:  # what nearly every call is
+            entries, selection = snapshot.entries, self._selection
+            count = entries.kept + entries.used if selection is None else len(selection)
+            i = key if key >= 0 else key + count
+            if not 0 <= i < count:
+                raise IndexError(f"index {key} is out of range: {count} records")
+            i = i if selection is None else int(selection[i])
+        elif key.__class__ is tuple:
+            return self._part(key, snapshot)
+        elif isinstance(key, (slice, list, np.ndarray, range)) and not (isinstance(key, np.ndarray) and key.ndim == 0):
             return self._view(key)
-        snapshot = self._snapshot()
-        values = snapshot.read(self._position(key, snapshot), self._plan)
-        sample = dict(zip(self._schema.keys, values)) if self._schema.named else tuple(values)
+        else:
+            i = self._position(key, snapshot)
+        sample = self._plan.read(snapshot, i)
         return sample if self.transform is None else self.transform(sample)
 
-    def _part(self, key: tuple[Any, ...]) -> Any:
+    def _part(self, key: tuple[Any, ...], snapshot: Snapshot) -> Any:
         if len(key) != 2 or isinstance(key[0], (slice, list, np.ndarray)):
             name = self._schema.keys[0]
             raise TypeError(
                 f"parts of one sample: ds[0, {name!r}]; of many: ds.batch([0, 1], fields=[{name!r}]); of all: ds.column({name!r})"
             )
-        row, fields = key
-        several = isinstance(fields, (list, tuple))
-        plan = self._plan_for(tuple(fields) if several else (fields,))
-        snapshot = self._snapshot()
-        values = snapshot.read(self._position(row, snapshot), plan)
-        if not several:
-            return values[0]
-        return dict(zip((field.key for field in plan.fields), values)) if self._schema.named else tuple(values)
+        return self._plan_for(key[1]).read(snapshot, self._position(key[0], snapshot))
 
     def _position(self, key: Any, snapshot: Snapshot) -> int:
         """Where in the whole list the record at an index of this one is."""
@@ -178,12 +185,8 @@ class Records(Sequence[Any]):
             TypeError, IndexError: of the indices.
             CorruptError: a record is not what was written.
         """
-        several = fields is None or isinstance(fields, (list, tuple))
-        plan = self._plan if fields is None else self._plan_for(tuple(fields) if several else (fields,))
-        columns = self._columns(plan, indices)
-        if not several:
-            return columns[0]
-        return dict(zip((field.key for field in plan.fields), columns)) if self._schema.named else tuple(columns)
+        plan = self._plan_for(fields)
+        return plan.give(self._columns(plan, indices))
 
     def column(self, field: Any) -> Any:
         """One field of all samples, as `batch` gives it. Of the other fields nothing is read.
@@ -194,13 +197,13 @@ class Records(Sequence[Any]):
         """
         if isinstance(field, (list, tuple)):
             raise TypeError("a column is of one field; for several call ds.batch(slice(None), fields=[...])")
-        return self._columns(self._plan_for((field,)), slice(None))[0]
+        return self._columns(self._plan_for(field), slice(None))[0]
 
     def _columns(self, plan: Plan, indices: Any) -> list[Any]:
         snapshot = self._snapshot()
         positions = self._positions(indices, snapshot)
         chunks = [positions[i : i + _COLUMN_CHUNK] for i in range(0, len(positions), _COLUMN_CHUNK)] or [positions]
-        parts = [snapshot.columns(np.asarray(chunk, np.int64), plan) for chunk in chunks]
+        parts = [columns(snapshot, np.asarray(chunk, np.int64), plan) for chunk in chunks]
         return parts[0] if len(parts) == 1 else [_join(column) for column in zip(*parts)]
 
 

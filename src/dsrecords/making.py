@@ -105,7 +105,7 @@ def create(path: str, index_path: str, schema: Schema) -> None:
 def compact(path: str, index_path: str, snapshot: Snapshot, positions: Any, replace: bool = False) -> Descriptor:
     """The records at these positions as a new dataset; `replace`: in the place of their own, whose lock is held."""
     header = snapshot.header
-    everything = Plan(header, [(field, field.type.load) for field in header.schema.fields], copy=True)
+    everything = Plan(header, [(field, field.type.load) for field in header.schema.fields], True, tuple)
     records = (snapshot.encoded(int(i), everything) for i in positions)
     return build(path, index_path, header.schema, header.metadata, records, overwrite=replace, held=replace)
 
