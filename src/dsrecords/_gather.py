@@ -60,16 +60,8 @@ def _numbers(field: Field, kind: Scalar, load: Any, heads: np.ndarray, plan: Pla
     return [None if value is None else load(memoryview(kind.dump(value)), plan.copy) for value in column.tolist()]
 
 
-def _payloads(
-    snapshot: Snapshot,
-    field: Field,
-    load: Any,
-    builtin: bool,
-    positions: np.ndarray,
-    starts: list[int],
-    sizes: list[int],
-    copy: bool,
-) -> Any:
+def _payloads(snapshot: Snapshot, positions: np.ndarray, item: Item, starts: list[int], sizes: list[int], copy: bool) -> Any:
+    field, load, builtin = item
     row = field.type.row() if builtin else None
     if row is not None and sizes.count(nbytes := row.itemsize * math.prod(row.shape[1:])) == len(sizes):
         stacked = np.empty((len(sizes), *row.shape[1:]), row.dtype)

@@ -21,9 +21,7 @@ from .errors import CorruptError, SchemaError
 HEAD_SEEN = 1
 NEVER_SEEN = 1 << 63  # beyond 62 payloads there is no bit left: those are verified at each reading
 _LOW = 2**32 - 1
-Item = tuple[
-    Field, Load | None, bool
-]  # a field, what loads it (None: nothing to do), and whether that is its type's own function
+Item = tuple[Field, Load | None, bool]  # a field, what loads it (None: nothing to do), and whether its type does
 
 
 def _seen_bit(field: Field) -> int:
