@@ -9,7 +9,7 @@ import numpy as np
 
 from ._frame import PENDING, RECORD
 from ._index import mix
-from ._reader import HEAD_SEEN, NEVER_SEEN, Plan, Snapshot
+from ._reader import HEAD_SEEN, NEVER_SEEN, Item, Plan, Snapshot
 from ._schema import Field
 from ._values import NONE, Scalar
 
