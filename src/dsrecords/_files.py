@@ -24,13 +24,17 @@ _IOV_MAX = 512  # POSIX promises 16, Linux and macOS take 1024
 
 
 class Descriptor:
-    """A file descriptor that is closed with the last reference to it."""
+    """A file descriptor that is closed with the last reference to it, if not before."""
 
     def __init__(self, number: int) -> None:
         self.number = number
 
-    def __del__(self, close: Callable[[int], None] = os.close) -> None:
-        close(self.number)
+    def close(self, close: Callable[[int], None] = os.close) -> None:
+        number, self.number = self.number, -1
+        if number >= 0:
+            close(number)
+
+    __del__ = close
 
 
 def open_read(path: str) -> int:

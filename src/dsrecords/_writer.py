@@ -190,12 +190,17 @@ class Writer:
                     self._publish()
                     self._frames = self._bytes = 0
                 if sync:
-                    _files.sync(self._file.number, metadata=True)
+                    self.sync()
                     _files.sync_directory(self.state.path)
                     _files.sync_directory(self.state.index_path)
             except OSError as error:  # after a failed sync nobody knows what is on the disk: never try it again
                 self._refuses = f"a checkpoint failed ({error}): close this dataset and open it again"
                 raise
+
+    def sync(self) -> None:
+        """Wait until the log is on the disk, its length as well."""
+        assert self._file is not None
+        _files.sync(self._file.number, metadata=True)
 
     def _publish(self) -> None:
         state, old = self.state, self.state.slot
@@ -226,14 +231,26 @@ class Writer:
             if not self._refuses:
                 self.checkpoint()
         finally:
-            self._refuses = self._refuses or "this dataset is closed"
+            self.let_go("this dataset is closed")
+
+    def let_go(self, refuses: str) -> None:
+        """Release the lock, and say from now on why nothing is written."""
+        self._refuses = self._refuses or refuses
+        if self._file is not None:
+            self._file.close()
             self._file = None
+
+    def hand_over(self) -> _files.Descriptor:
+        """The descriptor with the lock, which this writer no longer has."""
+        file, self._file = self._file, None
+        assert file is not None
+        self._refuses = "another writer has taken over"
+        return file
 
     def forked(self) -> None:
         """In a forked child: the lock is the parent's. Its descriptor is closed here, or the lock would outlive the parent."""
-        self._refuses = "this process was forked from the writer: only the parent writes; open the dataset anew to write here"
         self.mutex = threading.RLock()  # another thread of the parent may have held it
-        self._file = None
+        self.let_go("this process was forked from the writer: only the parent writes; open the dataset anew to write here")
 
 
 _writers: weakref.WeakSet[Writer] = weakref.WeakSet()
@@ -292,8 +309,8 @@ class Builder:
         overwrite: bool, held: bool,
     ) -> None:  # fmt: skip
         self.path, self.index_path, self._partial = path, index_path, partial
-        self._replaced = self._check_target(overwrite, held)
         header = make_header(schema, metadata, os.urandom(16) if id is None else id)
+        self._replaced = self._check_target(overwrite, held)
         if os.path.exists(partial):  # left by a killed process, unless its lock is held
             lock(partial)
             _files.unlink(partial)
@@ -314,9 +331,7 @@ class Builder:
     def finish(self, replace: bool) -> _files.Descriptor:
         """Put both files in place, durably. Returns the descriptor of the `.rec`, which holds its lock."""
         writer, state = self.writer, self.writer.state
-        file = writer._file
-        assert file is not None
-        _files.sync(file.number, metadata=True)
+        writer.sync()
         index = _index.publish_whole(self.index_path, state.header, writer.next_slot(), state.snapshot.entries, rename=False)
         try:
             (_files.rename if replace else _files.link)(self._partial, self.path)
@@ -326,11 +341,14 @@ class Builder:
         _files.rename(index, self.index_path)
         _files.sync_directory(self.path)
         _files.sync_directory(self.index_path)
-        writer.forked()
-        return file
+        if self._replaced is not None:
+            self._replaced.close()
+        return writer.hand_over()
 
     def abandon(self) -> None:
-        """Remove what was written so far, unless it is in place already."""
-        self.writer.forked()
+        """Remove what was written so far, unless it is in place already, and let go of all locks."""
+        self.writer.let_go("it was given up")
+        if self._replaced is not None:
+            self._replaced.close()
         if os.path.lexists(self._partial):
             _files.unlink(self._partial)

@@ -255,7 +255,7 @@ class IndexedRecordDataset(Records):
         writer, state = self._change(), self._state
         with writer.mutex:
             descriptor = compact(state.path, state.index_path, state.snapshot, range(len(self)), replace=True)
-            writer.forked()
+            writer.let_go("the dataset was compacted")
             self._writer = Writer(state, descriptor)
             self._bind()
         return self.path, self.index_path

@@ -86,7 +86,7 @@ def build(
 
     Returns the descriptor of the new `.rec`, which holds its lock.
     """
-    if id is not None and len(id) != 16:
+    if id is not None and (type(id) is not bytes or len(id) != 16):
         raise ValueError("an id is 16 bytes")
     builder = Builder(path, index_path, path + temporary, schema, metadata, id, overwrite, held)
     try:

@@ -1,0 +1,81 @@
+"""What several test modules share: a small schema, samples that fit it, and a reader of frames that is not the library's."""
+
+import struct
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import dsrecords
+
+SOURCE = Path(dsrecords.__file__).parents[1]  # for processes of their own: the library that is being tested
+# A field of each storage: a number, a number that may be None, a payload, a payload that may be None.
+SCHEMA = {"label": "int64", "score": "float64?", "text": "str", "blob": "bytes?"}
+
+
+def row(i):
+    """Sample number i: values that differ between samples, with every combination of None."""
+    return {
+        "label": i,
+        "score": None if i % 3 == 0 else i / 2,
+        "text": f"text {i} é" * (i % 3),
+        "blob": None if i % 4 == 1 else bytes([i % 256]) * (i % 11),
+    }
+
+
+def rows(*numbers):
+    """`rows(5)`: samples 0 … 4; `rows(5, 9)`: samples 5 … 8."""
+    return [row(i) for i in range(*numbers)]
+
+
+class Frame(NamedTuple):
+    """A frame of a `.rec`: where it lies, its kind (1 record, 2 pending, 3 commit) and its size."""
+
+    offset: int
+    kind: int
+    size: int
+
+
+def frames(path):
+    """The frames of a whole `.rec`, as docs/records-format.md says."""
+    data = Path(path).read_bytes()
+    at, found = struct.unpack_from("<I", data, 16)[0], []
+    while at < len(data):
+        kind, size = struct.unpack_from("<IQ", data, at + 4)
+        found.append(Frame(at, kind, size))
+        at += size
+    return found
+
+
+def flip(path, offset, mask=0xFF):
+    """Damage one byte of a file, in place: who has it open or mapped sees it too."""
+    with open(path, "r+b") as file:
+        file.seek(offset)
+        byte = file.read(1)[0]
+        file.seek(offset)
+        file.write(bytes([byte ^ mask]))
+
+
+def python(code, *arguments, cwd=None, **options):
+    """Run a script in a process of its own; what it prints."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", f"import sys; sys.path.insert(0, {str(SOURCE)!r})\n{code}", *arguments],
+        cwd=cwd, capture_output=True, text=True, timeout=60, **options,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def path(tmp_path):
+    """Where a dataset can be made: in a folder of its own."""
+    return str(tmp_path / "data.rec")
+
+
+@pytest.fixture
+def made(path):
+    """The path of a dataset of the ten samples `rows(10)`."""
+    dsrecords.make_dataset(rows(10), path, SCHEMA)
+    return path

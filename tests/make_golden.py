@@ -1,0 +1,229 @@
+"""Make the files of tests/golden/: python tests/make_golden.py. Their ids are fixed, so the same bytes come out each time.
+
+The pictures in golden/pictures/ were made once and are kept: what Pillow encodes may change with its version.
+"""
+
+import sys
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+
+import dsrecords
+from dsrecords import io, make_dataset
+
+GOLDEN = Path(__file__).parent / "golden"
+PICTURES = GOLDEN / "pictures"
+ID = bytes.fromhex("00112233445566778899aabbccddeeff")
+NOTES = {"text": "str", "label": "int64"}
+INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+FLOATS = ("float16", "float32", "float64")
+WITH_INDEX = ("update",)  # whose .idx is kept as well
+
+
+def picture(name):
+    return (PICTURES / name).read_bytes()
+
+
+def notes(*labels):
+    return [{"text": f"note {label}", "label": label} for label in labels]
+
+
+def reverse(text):
+    """A serializer of one's own."""
+    return text[::-1].encode()
+
+
+def scalars():
+    def row(flag, end, value):
+        limits = {name: int(getattr(np.iinfo(name), end)) if end else 0 for name in INTEGERS}
+        return {"bool": flag, **limits, **dict.fromkeys(FLOATS, value)}
+
+    largest = {name: float(np.finfo(name).max) for name in FLOATS}
+    smallest = {name: float(np.finfo(name).smallest_subnormal) for name in FLOATS}
+    rows = [row(False, None, 0.0), row(True, "min", -0.0), row(True, "max", float("nan"))]
+    rows += [row(False, None, float("inf")), row(False, None, float("-inf"))]
+    rows += [{**row(False, None, 0), **largest}, {**row(False, None, 0), **smallest}]
+    return {name: name for name in ("bool", *INTEGERS, *FLOATS)}, rows
+
+
+def texts():
+    rows = [
+        {"str": "", "bytes": b"", "json": None},
+        {"str": "été 漢字 😀\0\n", "bytes": bytes(range(256)), "json": {"a": [1, 2.5, "é"], "b": {"c": None, "d": True}}},
+        {"str": "eight by", "bytes": b"12345678", "json": "only a text"},
+    ]
+    return {"str": "str", "bytes": "bytes", "json": "json"}, rows
+
+
+def shaped_arrays():
+    schema = {
+        "fixed": "float32[2,3]", "row": "int16[*]", "boxes": "float64[*,4]", "ends": "uint8[*,2,*]", "mask": "bool[3]",
+        "nothing": "float16[0]",
+    }  # fmt: skip
+    rows = [
+        {
+            "fixed": np.arange(6).reshape(2, 3) / 2, "row": [1, -2, 300], "boxes": [[0.5, 1, 2, 3], [4, 5, 6, 7]],
+            "ends": np.arange(12).reshape(3, 2, 2), "mask": [True, False, True], "nothing": [],
+        },
+        {
+            "fixed": np.full((2, 3), np.nan), "row": np.zeros(0, np.int16), "boxes": np.zeros((0, 4)),
+            "ends": np.zeros((2, 2, 0), np.uint8), "mask": [False, False, False], "nothing": [],
+        },
+    ]  # fmt: skip
+    return schema, rows
+
+
+def any_arrays():
+    person = np.dtype([("name", "<U4"), ("age", "u1"), ("position", "<f4", (2,))])
+    arrays = [
+        np.array([1.5, -2.5], "<f4"),
+        np.array([[1, 2], [3, 4]], ">i2"),
+        np.array(7, "<i8"),
+        np.zeros((0, 3), "<f8"),
+        np.array(["a", "épée"]),
+        np.array([b"ab", b"c"]),
+        np.array(["2026-11-22", "NaT"], "M8[D]"),
+        np.array([90], "m8[s]"),
+        np.array([True, False]),
+        np.array([1 + 2j], "<c8"),
+        np.array([("Ada", 36, (1, 2)), ("Bob", 41, (3, 4))], person),
+    ]
+    return {"array": "array"}, [{"array": array} for array in arrays]
+
+
+def images():
+    names = [("red.jpg", "red.png", "red.webp", "red.gif"), ("grey.jpg", "alpha.png", "red.webp", "red.bmp")]
+    schema = {"jpeg": "jpeg", "png": "png", "webp": "webp", "image": "image"}
+    return schema, [dict(zip(schema, map(picture, row), strict=True)) for row in names]
+
+
+def lists():
+    kinds = ("int32", "float16", "bool?", "int64?", "str", "str?", "bytes", "json", "float32[2]", "list[uint8]", "list[str?]?")
+    schema = {f"list[{kind}]": f"list[{kind}]" for kind in kinds} | {"list[png]": "list[png]", "list[array]": "list[array]"}
+    full = [
+        [1, -2, 2**31 - 1], [0.5, float("inf")], [True, None, False], [None, 2**62], ["", "é", "eight by"], [None, "", "b"],
+        [b"", b"abc"], [[None], {"a": 1}], [[1, 2], [3, 4]], [[1, 2, 3], [], [4]], [["a", None], None, []],
+        [picture("red.png")], [np.array([1, 2], "<i2")],
+    ]  # fmt: skip
+    return schema, [dict(zip(schema, full, strict=True)), {name: [] for name in schema}]
+
+
+def optional():
+    values = {
+        "bool": False, "int8": 0, "int16": -1, "int32": 2, "int64": 3, "uint8": 4, "uint16": 5, "uint32": 6, "uint64": 7,
+        "float16": 0.5, "float32": 1.5, "float64": -0.0, "str": "", "bytes": b"x", "json": [1], "float32[2]": [1, 2],
+        "int8[*]": [1], "array": np.array([1], "u1"), "png": picture("red.png"), "list[int8]": [1], "list[str]": ["a"],
+    }  # fmt: skip
+    schema = {name: f"{name}?" for name in values}
+    there = dict.fromkeys(values)
+    return schema, [values, there, {**there, "int8": 1, "str": "b"}, {**values, "int8": None, "str": None}]
+
+
+def unnamed():
+    return ["int32", reverse, io.save_list(save_fn=reverse)], [(1, "abc", ["de", "f"]), (2, "", [])]
+
+
+def metadata():
+    return {"n": "int8"}, [{"n": 1}]
+
+
+SAMPLES = {
+    "scalars": scalars, "texts": texts, "shaped_arrays": shaped_arrays, "any_arrays": any_arrays, "images": images,
+    "lists": lists, "optional": optional, "unnamed": unnamed, "metadata": metadata,
+}  # fmt: skip
+METADATA = {"metadata": {"about": "é" * 3000, "classes": ["cat", "dog"]}}  # longer than one page: H is 8192
+
+
+def append(ds):
+    for row in notes(0, 1, 2):
+        ds.append(row)
+
+
+def extend(ds):
+    ds.extend(notes(0, 1, 2))
+
+
+def extend_columns(ds):
+    ds.extend_columns({"text": ["note 0", "note 1", "note 2"], "label": np.arange(3)})
+
+
+def replace(ds):
+    ds.append({"text": "hi", "label": 1})
+    ds[0] = {"text": "hello", "label": -1}
+
+
+def update(ds):
+    ds.extend(notes(0, 1, 2, 3))
+    ds.flush()
+    ds.update({2: {"text": "new 2", "label": 20}, 0: {"text": "new 0", "label": 10}})
+
+
+def delete(ds):
+    ds.extend(notes(0, 1, 2, 3))
+    del ds[1]
+
+
+def delete_several(ds):
+    ds.extend(notes(0, 1, 2, 3, 4, 5))
+    del ds[[4, 0, 2]]
+
+
+def quick_remove_at(ds):
+    ds.extend(notes(0, 1, 2, 3))
+    ds.quick_remove_at(1)
+    ds.quick_remove_at(2)
+
+
+def compacted(ds):
+    ds.extend(notes(0, 1, 2, 3))
+    ds[3] = {"text": "new 3", "label": 30}
+    del ds[0]
+    ds.compact()
+
+
+def empty(ds):
+    pass
+
+
+EDITS = (append, extend, extend_columns, replace, update, delete, delete_several, quick_remove_at, compacted, empty)
+
+
+def make(folder):
+    """All files, in a folder that exists. Returns the paths of the `.rec` files."""
+    paths = []
+    for name, samples in SAMPLES.items():
+        schema, rows = samples()
+        make_dataset(rows, folder / f"{name}.rec", schema, metadata=METADATA.get(name), id=ID)
+        paths.append(folder / f"{name}.rec")
+    for edit in EDITS:
+        path = folder / f"{edit.__name__}.rec"
+        make_dataset([], path, NOTES, id=ID)
+        # A compacted dataset has an id of its own, which is random.
+        with dsrecords.open(path) as ds, mock.patch("os.urandom", lambda count: ID[::-1][:count]):
+            edit(ds)
+        paths.append(path)
+    for path in paths:
+        if path.stem not in WITH_INDEX:
+            path.with_suffix(".idx").unlink()
+    return paths
+
+
+def make_pictures():
+    """Small pictures of one colour, as the installed version of Pillow encodes them."""
+    from PIL import Image
+
+    PICTURES.mkdir(exist_ok=True)
+    red = Image.new("RGB", (3, 2), (200, 10, 20))
+    for ending in ("jpg", "png", "webp", "gif", "bmp"):
+        red.save(PICTURES / f"red.{ending}", **({"lossless": True} if ending == "webp" else {}))
+    Image.new("L", (3, 2), 77).save(PICTURES / "grey.jpg", quality=100)
+    Image.new("RGBA", (2, 2), (1, 2, 3, 128)).save(PICTURES / "alpha.png")
+
+
+if __name__ == "__main__":
+    if "--pictures" in sys.argv[1:]:
+        make_pictures()
+    for old in [*GOLDEN.glob("*.rec"), *GOLDEN.glob("*.idx")]:
+        old.unlink()
+    print(*make(GOLDEN), sep="\n")
