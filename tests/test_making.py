@@ -1,5 +1,6 @@
 """make_dataset: it writes beside, and puts the whole in place at the end."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -292,17 +293,18 @@ def test_workers_keep_the_order(path, num_workers):
 
 
 def test_workers_ask_for_samples_only_a_little_ahead(path):
-    asked, saved = [], []
+    asked, saved = [], multiprocessing.Value("i", 0)  # in memory that forked workers share
 
     def samples():
         for i in range(3000):
             asked.append(i)
-            assert len(asked) - len(saved) < 1000
+            assert len(asked) - saved.value < 1000
             yield [i]
 
     def save(i):
-        saved.append(i)
+        with saved.get_lock():
+            saved.value += 1
         return b""
 
     make_dataset(samples(), path, [save], num_workers=2)
-    assert len(saved) == 3000
+    assert saved.value == 3000

@@ -8,7 +8,7 @@ import numpy as np
 
 from . import _files, _index
 from ._frame import COMMIT, PENDING, RECORD
-from ._log import PAGE, Place, Walk, find_frame
+from ._log import PAGE, Found, Place, Walk, find_frame
 from ._state import State
 from .errors import CorruptError
 
@@ -17,12 +17,12 @@ def check(state: State) -> list[CorruptError]:
     """What is wrong with the log, the list and the index; empty if nothing is."""
     snapshot, header = state.snapshot, state.header
     entries, end = snapshot.entries, snapshot.end
-    wrongs: dict[int, tuple[str, Any]] = {}  # at which offset what is wrong, in which field
+    wrongs: dict[int, tuple[str, Any, int]] = {}  # of the frame at an offset: what is wrong, in which field, and where
     replayed = _index.map_entries(-1, None, entries.bits)
     walk, at = Walk(state.fd, header.frames, header.size, end), header.size
     pending: list[Place] = []
     while at < end:
-        kind, size, stored, wrong, field = walk.frame(at)
+        kind, size, stored, wrong, field, where = walk.frame(at)
         places, op = pending, 0
         positions: Any = ()
         if not wrong and kind == PENDING:
@@ -39,13 +39,13 @@ def check(state: State) -> list[CorruptError]:
         elif not wrong and pending:
             wrong, pending = "the pending records before it have no commit", []
         if not wrong and kind in (RECORD, PENDING) and (padding := walk.padding(at)) is not None:
-            wrongs[padding] = "the padding behind a payload is not zero", None
+            wrongs[padding] = "the padding behind a payload is not zero", None, padding
         if wrong:
-            wrongs[at] = wrong, field
+            wrongs[at] = wrong, field, where
         found = at + size if size else find_frame(state.fd, header.frames, at + 8, end, (RECORD, PENDING, COMMIT))
         at = end if found is None else found
     problems = _entries_problems(state, walk, wrongs, None if wrongs else replayed)
-    problems += [CorruptError(text, file=state.path, field=field, offset=at) for at, (text, field) in wrongs.items()]
+    problems += [CorruptError(text, file=state.path, field=field, offset=where) for text, field, where in wrongs.values()]
     if state.slot is not None and _files.identity(state.index_path) is not None:
         index = _files.Descriptor(_files.open_read(state.index_path))
         slots = {slot.seq % 2 for slot in _index.read_slots(index.number)}
@@ -58,7 +58,7 @@ def check(state: State) -> list[CorruptError]:
 
 
 def _entries_problems(
-    state: State, walk: Walk, wrongs: dict[int, tuple[str, Any]], replayed: _index.Entries | None
+    state: State, walk: Walk, wrongs: dict[int, tuple[str, Any, int]], replayed: _index.Entries | None
 ) -> list[CorruptError]:
     """The records that cannot be read as they were written. Takes out of `wrongs` what is said of a record here."""
     entries, problems = state.snapshot.entries, []
@@ -71,12 +71,12 @@ def _entries_problems(
         suspects = np.arange(len(rows))
     for i in suspects.tolist():
         offset, size, check = entries.get(i)
-        text, field = wrongs.pop(offset, ("", None))
+        text, field, where = wrongs.pop(offset, ("", None, offset))
         if not text:
             inside = offset & 7 == 0 and state.header.size <= offset < state.snapshot.end
-            _, stated, stored, text, field = walk.frame(offset) if inside else (0, 0, 0, "outside of the log", None)
-            if text or stored != check or size not in (0, stated) or replayed is not None:
-                text, field = "the index's entry is damaged; without the .idx file it is rebuilt", None
+            found = walk.frame(offset) if inside else Found(0, 0, 0, "outside of the log", None, offset)
+            if found.wrong or found.check != check or size not in (0, found.size) or replayed is not None:
+                text = "the index's entry is damaged; without the .idx file it is rebuilt"
         if text:
-            problems.append(CorruptError(text, file=state.path, record=i, field=field, offset=offset))
+            problems.append(CorruptError(text, file=state.path, record=i, field=field, offset=where))
     return problems

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -93,6 +93,17 @@ def _no_constant(text: str) -> Any:
 Place = tuple[int, int, int]  # of a record: offset, size and check of its frame
 
 
+class Found(NamedTuple):
+    """What a walk found at an offset: the size is 0 where it cannot be known; `wrong` is empty, or says what is wrong `where`."""
+
+    kind: int
+    size: int
+    check: int
+    wrong: str
+    field: Any
+    where: int
+
+
 class Walk:
     """The batches of a log from some offset on, each verified as a whole: iterate, then look at the attributes.
 
@@ -116,7 +127,7 @@ class Walk:
         at = self.end
         pending: list[Place] = []
         while at < self._stop:
-            kind, size, check, wrong, _ = self.frame(at)
+            kind, size, check, wrong, _, _ = self.frame(at)
             records, op = pending, 0
             positions: Sequence[int] = ()
             if not wrong and kind == PENDING:
@@ -137,19 +148,19 @@ class Walk:
             yield records, op, positions
             at += size
 
-    def frame(self, at: int) -> tuple[int, int, int, str, Any]:
-        """Kind, size (0 if not known) and check of the frame at an offset, what is wrong with it, and in which field."""
+    def frame(self, at: int) -> Found:
+        """The frame at an offset, and what is wrong with it."""
         start = self._bytes(at, FRAME.size)
         check, kind, size = FRAME.unpack(start) if len(start) == FRAME.size else (0, 0, 0)
         covered = self._frames.head_size(kind, size)
         if not covered or size & 7:
-            return kind, 0, check, f"no frame has kind {kind} and size {size}", None
+            return Found(kind, 0, check, f"no frame has kind {kind} and size {size}", None, at)
         if size > self._stop - at:
-            return kind, 0, check, "the frame is cut short", None
+            return Found(kind, 0, check, "the frame is cut short", None, at)
         if not self._verifies(at, covered):
-            return kind, 0, check, "the frame's check is wrong", None
-        wrong, field = self._bad_payload(at, size) if kind in (RECORD, PENDING) else ("", None)
-        return kind, size, check, wrong, field
+            return Found(kind, 0, check, "the frame's check is wrong", None, at)
+        wrong = self._bad_payload(at, size) if kind in (RECORD, PENDING) else ("", None, at)
+        return Found(kind, size, check, *wrong)
 
     def _bytes(self, at: int, count: int) -> memoryview:
         """Bytes of the file, through a buffer; fewer than asked for at its end."""
@@ -183,18 +194,18 @@ class Walk:
                     return end
         return None
 
-    def _bad_payload(self, at: int, size: int) -> tuple[str, Any]:
+    def _bad_payload(self, at: int, size: int) -> tuple[str, Any, int]:
         frames = self._frames
         head = self._bytes(at, frames.head)
         if (extent := frames.extent(head)) != size:
-            return f"a frame of {size} bytes, whose payloads need {extent}", None
+            return f"a frame of {size} bytes, whose payloads need {extent}", None, at
         sizes, start = frames.schema.unpack(head), at + frames.head
         for field, checksum in zip(frames.schema.payloads, frames.schema.checksums(head)):
             if (length := sizes[field.payload]) != NONE:
                 if self._crc(start, length) != checksum:
-                    return "the checksum is wrong", field.key
+                    return "the checksum is wrong", field.key, start
                 start += (length + 7) & -8
-        return "", None
+        return "", None, at
 
     def commit(self, at: int, size: int, pending: list[Place]) -> tuple[str, int, Sequence[int]]:
         """What is wrong with a commit that verifies; its op and positions."""

@@ -198,11 +198,7 @@ class List(Type):
         return b"".join(parts)
 
     def _dump_item(self, item: Any) -> bytes | None:
-        if item is not None:
-            return self.item.dump(item)
-        if self.item.nullable:
-            return None
-        raise SchemaError(f"None, but {self.item.name} is not {self.item.name}?")
+        return None if item is None and self.item.nullable else self.item.dump(item)
 
     def load(self, data: memoryview, copy: bool) -> list[Any]:
         count = int.from_bytes(data[:8], "little")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import itertools
 import os
+import threading
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -44,8 +45,9 @@ def make_dataset(
         metadata: anything that JSON can hold, kept in the header.
         overwrite: whether a dataset that is there gives way. Who has it open goes on reading the old one.
         progress: whether to show a progress bar.
-        num_workers: threads that encode samples. They help where images are compressed or files are read, which happens outside
-            of Python's lock; not where a serializer is pure Python.
+        num_workers: processes that encode samples. They help where encoding one takes longer than sending it to another process,
+            as PNG and WebP do. They are forked, so that samples must pickle, but not serializers. On other systems than Linux
+            they are threads.
         id: 16 bytes that identify the dataset; by default random. The same id and samples give the same bytes.
 
     Returns:
@@ -124,23 +126,12 @@ def _encoded(schema: Schema, samples: Iterable[Any], num_workers: int) -> Iterat
         for number, sample in numbered:
             yield schema.encode(sample, number)
         return
-    from concurrent.futures import Future, ThreadPoolExecutor
-
-    def encode(chunk: list[tuple[int, Any]]) -> list[Encoded | BaseException]:
-        results: list[Encoded | BaseException] = []
-        for number, sample in chunk:
-            try:
-                results.append(schema.encode(sample, number))
-            except (SchemaError, OSError) as error:  # to be raised in its turn, after what comes before it
-                return [*results, error]
-        return results
-
-    with ThreadPoolExecutor(num_workers) as pool:
-        waiting: collections.deque[Future[list[Encoded | BaseException]]] = collections.deque()
+    with _pool(schema, num_workers) as pool:
+        waiting: collections.deque[Any] = collections.deque()
         try:
             while True:
                 while len(waiting) < 2 * num_workers and (chunk := list(itertools.islice(numbered, _CHUNK))):
-                    waiting.append(pool.submit(encode, chunk))
+                    waiting.append(pool.submit(_encode, chunk))
                 if not waiting:
                     return
                 for result in waiting.popleft().result():
@@ -150,3 +141,32 @@ def _encoded(schema: Schema, samples: Iterable[Any], num_workers: int) -> Iterat
         finally:
             for future in waiting:
                 future.cancel()
+
+
+_worker = threading.local()  # of a process or a thread of the pool: the schema
+
+
+def _pool(schema: Schema, num_workers: int) -> Any:
+    import multiprocessing
+    import platform
+    from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+
+    if platform.system() == "Linux":  # elsewhere forking is missing, or unsafe with the system's libraries
+        context = multiprocessing.get_context("fork")
+        return ProcessPoolExecutor(num_workers, context, initializer=_begin, initargs=(schema,))
+    return ThreadPoolExecutor(num_workers, initializer=_begin, initargs=(schema,))
+
+
+def _begin(schema: Schema) -> None:
+    _worker.schema = schema
+
+
+def _encode(chunk: list[tuple[int, Any]]) -> list[Encoded | BaseException]:
+    """The samples of a chunk; if one does not fit, those before it and the error, to be raised in its turn."""
+    results: list[Encoded | BaseException] = []
+    for number, sample in chunk:
+        try:
+            results.append(_worker.schema.encode(sample, number))
+        except (SchemaError, OSError) as error:
+            return [*results, error]
+    return results
