@@ -119,6 +119,7 @@ def index(log, places=None, edits=0, other_slot=b"", **wrong):
     size = int.from_bytes(log.data[16:20], "little")
     last, check = log.last
     right = {"id": log.id, "count": len(places), "covered": len(log.data), "edits": edits, "last": last, "check": check}
-    a = slot(**{**right, "base": 8192 + size, **wrong})
-    front = a.ljust(4096, b"\0") + other_slot.ljust(4096, b"\0") + log.data[:size]
-    return front + b"".join(entry(i, place) for i, place in enumerate(places))
+    given = {**right, "seq": 1, "base": 8192 + size, **wrong}
+    slots = [slot(**given), other_slot][:: -1 if given["seq"] % 2 else 1]  # even ones in A, odd ones in B
+    front = b"".join(one.ljust(4096, b"\0") for one in slots)
+    return front + log.data[:size] + b"".join(entry(i, place) for i, place in enumerate(places))

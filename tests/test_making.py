@@ -98,7 +98,7 @@ def test_without_an_id_each_dataset_has_its_own(tmp_path):
     assert (tmp_path / "a.rec").read_bytes()[24:40] != (tmp_path / "b.rec").read_bytes()[24:40]
 
 
-@pytest.mark.parametrize("id", [b"short", "sixteen letters!", 7])
+@pytest.mark.parametrize("id", [b"short", b"", bytes(17), "sixteen letters!"])
 def test_an_id_is_16_bytes(path, id, tmp_path):
     with pytest.raises(ValueError, match="16 bytes"):
         make_dataset(rows(1), path, SCHEMA, id=id)

@@ -87,11 +87,9 @@ def _heads(snapshot: Snapshot, positions: np.ndarray, plan: Plan) -> tuple[np.nd
     if heads is not None and snapshot.verify != "always":
         seen[positions] |= seen.dtype.type(HEAD_SEEN)
     if heads is None or plan.payloads:  # one by one, which raises what is wrong
-        for i in positions[unseen].tolist() if plan.need < NEVER_SEEN else positions.tolist():
-            snapshot.look(entries, i, plan)
-    if heads is None:
-        rows = entries.gather(positions)
-        heads = _take(snapshot, rows[:, 0])
+        offsets = np.array([snapshot.look(entries, i, plan) for i in positions.tolist()], np.uint64)
+        if heads is None or (offsets != rows[:, 0]).any():  # or another thread has meanwhile put others here
+            return _take(snapshot, offsets), offsets
     return heads, rows[:, 0]
 
 

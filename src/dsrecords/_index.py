@@ -20,6 +20,7 @@ _SLOT = struct.Struct("<HH16sQQQQQII")  # from byte 12 on
 _SLOT_SIZE = 12 + _SLOT.size
 MIX = 0x9E3779B1
 _LOW = 2**32 - 1
+_ENTRY = struct.Struct("<QQ")
 _CHUNK = 2**16  # entries written at once
 
 
@@ -67,21 +68,21 @@ class Entries:
     def get(self, i: int) -> Place:
         """Offset, size (0 if only the frame knows) and check of the record at i."""
         part, at = (self.base, i) if i < self.kept else (self.tail, i - self.kept)
-        word = part[2 * at + 1]
+        offset, word = _ENTRY.unpack_from(part, 16 * at)
         size = word & _LOW
-        return part[2 * at], size * 8 if size != _LOW else 0, word >> 32 ^ (i * MIX & _LOW)
+        return offset, size * 8 if size != _LOW else 0, word >> 32 ^ (i * MIX & _LOW)
 
     def _set(self, i: int, place: Place) -> None:
         part, at = (self.base, i) if i < self.kept else (self.tail, i - self.kept)
         self.seen[i] = 0
-        part[2 * at + 1] = min(place[1] >> 3, _LOW) | (place[2] ^ (i * MIX & _LOW)) << 32
-        part[2 * at] = place[0]
+        # In one call, under Python's lock: another thread finds the old entry or the new one, never half of each
+        _ENTRY.pack_into(part, 16 * at, place[0], min(place[1] >> 3, _LOW) | (place[2] ^ (i * MIX & _LOW)) << 32)
 
     def append(self, place: Place) -> None:
         if 2 * self.used == len(self.tail):
             self._grow(1)
+        self._set(self.kept + self.used, place)
         self.used += 1
-        self._set(self.kept + self.used - 1, place)
 
     def _grow(self, count: int) -> None:
         room = max(16, 2 * self.used, self.used + count)

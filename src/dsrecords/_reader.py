@@ -83,9 +83,9 @@ def _numbers_reader(plan: Plan, header: Header) -> Callable[[Snapshot, int], Any
     def read(snapshot: Snapshot, i: int) -> Any:
         entries = snapshot.entries
         part, at = (entries.base, i + i) if i < entries.kept else (entries.tail, (i - entries.kept) * 2)
-        offset, data = part[at], snapshot.data
+        offset = part[at]
         if not entries.seen[i] & need:
-            word = part[at + 1]
+            word, data = part[at + 1], snapshot.data
             if (
                 frames_are_heads
                 and snapshot.verify is True
@@ -95,8 +95,8 @@ def _numbers_reader(plan: Plan, header: Header) -> Callable[[Snapshot, int], Any
             ):
                 entries.seen[i] = need
             else:
-                offset, data = snapshot.look(entries, i, plan), snapshot.data
-        numbers = unpack(data, offset)
+                offset = snapshot.look(entries, i, plan)
+        numbers = unpack(snapshot.data, offset)
         if pick is not None:
             numbers = pick(numbers)
         if shape is dict:

@@ -166,10 +166,10 @@ class State:
         """Take a whole batch into the list."""
         if op and self.snapshot.shared:  # views go on showing what they showed
             self.snapshot = self.snapshot.with_entries(self.snapshot.entries.copy())
+        self.snapshot.end = end  # first: another thread may read the records as soon as they are in the list
         self.snapshot.entries = self.snapshot.entries.apply(places, op, positions)
         self.edits += op != 0
         self.last, self.check = last, check
-        self.snapshot.end = end
 
     def refresh(self) -> None:
         """See what others have written, or the file that a compaction has put into the place of this one."""

@@ -87,7 +87,8 @@ class Writer:
         _files.sync(copy.number, metadata=True)
         warnings.warn(f"{self.state.path}: the log is damaged from byte {end} on; what follows was moved to {path}", stacklevel=8)
 
-    def _be_ready(self) -> None:
+    def be_ready(self) -> None:
+        """Recover from an interrupted change. Raises ReadOnlyError: forked, closed, or after a failed write."""
         if self._refuses:
             raise ReadOnlyError(self._refuses, file=self.state.path)
         if self._interrupted:
@@ -96,7 +97,7 @@ class Writer:
     def append(self, encoded: Encoded) -> None:
         """One record, there when this returns."""
         with self.mutex:
-            self._be_ready()
+            self.be_ready()
             end = self.state.snapshot.end
             buffers, size, check = self.state.header.frames.record(RECORD, *encoded, end)
             self._commit(buffers, [(end, size, check)], 0, (), end + size, end, check)
@@ -119,7 +120,7 @@ class Writer:
     def batch(self, records: Sequence[Encoded], op: int = 0, positions: Sequence[int] = ()) -> None:
         """Records and an edit, all at once or not at all."""
         with self.mutex:
-            self._be_ready()
+            self.be_ready()
             if len(records) == 1 and not op:
                 self.append(records[0])
                 return
@@ -135,7 +136,7 @@ class Writer:
     def packed_batch(self, pack: Callable[[Frames, int], Iterable[Packed]]) -> None:
         """Pending frames that are packed already for where the log ends, as one batch."""
         with self.mutex:
-            self._be_ready()
+            self.be_ready()
             start = end = self.state.snapshot.end
             parts = []
             for buffers, places in pack(self.state.header.frames, end):
@@ -179,7 +180,7 @@ class Writer:
     def checkpoint(self, sync: bool = False) -> None:
         """Make what the log holds durable, and publish the index of it; `sync` the names of the files as well."""
         with self.mutex:
-            self._be_ready()
+            self.be_ready()
             assert self._file is not None
             if _files.identity(self.state.path) != _files.identity(self._file.number):
                 self._refuses = "the file was replaced or removed while it was open for writing: open it again"

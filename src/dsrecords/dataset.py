@@ -254,6 +254,7 @@ class IndexedRecordDataset(Records):
             return os.fspath(output), index_path
         writer, state = self._change(), self._state
         with writer.mutex:
+            writer.be_ready()
             descriptor = compact(state.path, state.index_path, state.snapshot, range(len(self)), replace=True)
             writer.let_go("the dataset was compacted")
             self._writer = Writer(state, descriptor)

@@ -10,7 +10,6 @@ Each can be used bare (`io.save_int`), with options (`io.save_int(bits=8, signed
 from __future__ import annotations
 
 import functools
-import inspect
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -40,12 +39,13 @@ def kurry(function: Function) -> Function:
         >>> scale(3), scale(by=10)(3)
         (6, 30)
     """
-    signature = inspect.signature(function)
 
     @functools.wraps(function)
     def wrapped(value: Any = _MISSING, /, **options: Any) -> Any:
         if value is _MISSING:
-            signature.bind_partial(None, **options)  # an option that there is none of is an error here, not later
+            import inspect  # here, since it takes longer to import than all of this package
+
+            inspect.signature(function).bind_partial(None, **options)  # there is no such option: an error now, not later
             return functools.partial(wrapped, **options)
         return function(value, **options)
 
