@@ -12,6 +12,7 @@ import bytes_by_hand as by_hand
 import make_golden
 import numpy as np
 import pytest
+from sameness import same
 
 import dsrecords
 from dsrecords import IndexedRecordDataset, io
@@ -140,20 +141,6 @@ def opened(name):
     ds = dsrecords.open(path)
     images = {field: "bytes" for field, kind in ds.schema.items() if kind.rstrip("?") in ("jpeg", "png", "webp", "image")}
     return dsrecords.open(path, decode=images)
-
-
-def same(got, wanted):
-    """Equal, and of one type; NaN equals itself, -0.0 is not 0.0, and arrays agree in dtype, shape and every byte."""
-    if isinstance(wanted, np.ndarray):
-        agree = isinstance(got, np.ndarray) and (got.dtype, got.shape) == (wanted.dtype, wanted.shape)
-        return agree and got.tobytes() == wanted.tobytes()
-    if type(got) is not type(wanted):
-        return False
-    if isinstance(wanted, dict):
-        return list(got) == list(wanted) and all(same(got[key], wanted[key]) for key in wanted)
-    if isinstance(wanted, (list, tuple)):
-        return len(got) == len(wanted) and all(map(same, got, wanted))
-    return repr(got) == repr(wanted)
 
 
 def printed_by_the_reader(path):

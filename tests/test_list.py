@@ -378,8 +378,7 @@ def test_a_batch_has_one_column_for_each_field(made):
 
 
 @pytest.mark.parametrize(
-    "indices",
-    [[5, 1], (5, 1), np.array([5, 1]), np.array([5, 1], np.uint8), range(5, 0, -4), slice(5, 0, -4), [np.int32(5), -9]],
+    "indices", [[5, 1], (5, 1), np.array([5, 1]), np.array([5, 1], np.uint8), range(5, 0, -4), slice(5, 0, -4), [np.int32(5), -9]]
 )
 def test_a_batch_takes_lists_tuples_arrays_ranges_and_slices(made, indices):
     assert dsrecords.open(made).batch(indices)["label"].tolist() == [5, 1]
@@ -399,9 +398,7 @@ def test_a_batch_of_some_fields_reads_only_these(made):
 
 def test_arrays_of_one_shape_are_stacked_and_others_are_a_list(path):
     schema = {"fixed": "float32[2,3]", "free": "int16[*,2]", "maybe": "float32[2]?"}
-    samples = [
-        {"fixed": np.full((2, 3), i), "free": np.full((i, 2), i), "maybe": None if i == 1 else [i, i]} for i in range(4)
-    ]
+    samples = [{"fixed": np.full((2, 3), i), "free": np.full((i, 2), i), "maybe": None if i == 1 else [i, i]} for i in range(4)]
     make_dataset(samples, path, schema)
     ds = dsrecords.open(path)
     batch = ds.batch([3, 0])

@@ -76,7 +76,11 @@ def test_metadata_are_kept(path):
     assert dsrecords.open(path).metadata == metadata
 
 
-@pytest.mark.parametrize("metadata", [{"a": object()}, {"a": float("nan")}, {"a": b"bytes"}, {"a": "x" * 2**24}], ids=["object", "nan", "bytes", "long"])
+@pytest.mark.parametrize(
+    "metadata",
+    [{"a": object()}, {"a": float("nan")}, {"a": b"bytes"}, {"a": "x" * 2**24}],
+    ids=["object", "nan", "bytes", "long"],
+)
 def test_metadata_that_json_cannot_hold_are_a_schema_error(path, tmp_path, metadata):
     with pytest.raises(SchemaError, match="metadata"):
         make_dataset(rows(1), path, SCHEMA, metadata=metadata)

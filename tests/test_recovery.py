@@ -493,7 +493,9 @@ def test_after_a_failed_write_or_sync_the_writer_refuses_until_it_is_opened_agai
     goes_on(made, known)
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left on device")], ids=["interrupt", "full"])
+@pytest.mark.parametrize(
+    "error", [KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left on device")], ids=["interrupt", "full"]
+)
 @pytest.mark.parametrize("when", ["before", "amid", "after"])
 def test_an_interrupted_make_dataset_leaves_the_old_one_or_the_new_one(tmp_path, monkeypatch, when, error):
     faults = Faults(monkeypatch)

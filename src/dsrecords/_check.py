@@ -22,7 +22,7 @@ def check(state: State) -> list[CorruptError]:
     walk, at = Walk(state.fd, header.frames, header.size, end), header.size
     pending: list[Place] = []
     while at < end:
-        kind, size, stored, wrong, field, where = walk.frame(at)
+        _, kind, size, stored, wrong, field, where = walk.frame(at)
         places, op = pending, 0
         positions: Any = ()
         if not wrong and kind == PENDING:
@@ -74,7 +74,7 @@ def _entries_problems(
         text, field, where = wrongs.pop(offset, ("", None, offset))
         if not text:
             inside = offset & 7 == 0 and state.header.size <= offset < state.snapshot.end
-            found = walk.frame(offset) if inside else Found(0, 0, 0, "outside of the log", None, offset)
+            found = walk.frame(offset) if inside else Found(offset, 0, 0, 0, "outside of the log", None, offset)
             if found.wrong or found.check != check or size not in (0, found.size) or replayed is not None:
                 text = "the index's entry is damaged; without the .idx file it is rebuilt"
         if text:

@@ -96,6 +96,7 @@ Place = tuple[int, int, int]  # of a record: offset, size and check of its frame
 class Found(NamedTuple):
     """What a walk found at an offset: the size is 0 where it cannot be known; `wrong` is empty, or says what is wrong `where`."""
 
+    at: int
     kind: int
     size: int
     check: int
@@ -113,21 +114,24 @@ class Walk:
         end: behind the last whole batch.
         last: offset of the last frame before `end`; None if there was none.
         check: that frame's check.
-        fault: (offset, what is wrong there) of the frame that ended the walk; None if it came to `stop`.
+        fault: what ended the walk; None if it came to `stop`.
+        misplaced: whether that is a whole frame, which cannot be where it is.
     """
 
     def __init__(self, fd: int, frames: Frames, start: int, stop: int) -> None:
         self._fd, self._frames, self._stop = fd, frames, stop
         self.end, self.check = start, 0
         self.last: int | None = None
-        self.fault: tuple[int, str] | None = None
+        self.fault: Found | None = None
+        self.misplaced = False
         self._buffer, self._base = memoryview(b""), 0
 
     def __iter__(self) -> Iterator[tuple[list[Place], int, Sequence[int]]]:
         at = self.end
         pending: list[Place] = []
         while at < self._stop:
-            kind, size, check, wrong, _, _ = self.frame(at)
+            found = self.frame(at)
+            kind, size, check, wrong = found[1:5]
             records, op = pending, 0
             positions: Sequence[int] = ()
             if not wrong and kind == PENDING:
@@ -142,7 +146,7 @@ class Walk:
             elif kind == RECORD:
                 records = [(at, size, check)]
             if wrong:
-                self.fault = at, wrong
+                self.fault, self.misplaced = found._replace(wrong=wrong), not found.wrong
                 return
             self.end, self.last, self.check = at + size, at, check
             yield records, op, positions
@@ -154,13 +158,13 @@ class Walk:
         check, kind, size = FRAME.unpack(start) if len(start) == FRAME.size else (0, 0, 0)
         covered = self._frames.head_size(kind, size)
         if not covered or size & 7:
-            return Found(kind, 0, check, f"no frame has kind {kind} and size {size}", None, at)
+            return Found(at, kind, 0, check, f"no frame has kind {kind} and size {size}", None, at)
         if size > self._stop - at:
-            return Found(kind, 0, check, "the frame is cut short", None, at)
+            return Found(at, kind, 0, check, "the frame is cut short", None, at)
         if not self._verifies(at, covered):
-            return Found(kind, 0, check, "the frame's check is wrong", None, at)
+            return Found(at, kind, 0, check, "the frame's check is wrong", None, at)
         wrong = self._bad_payload(at, size) if kind in (RECORD, PENDING) else ("", None, at)
-        return Found(kind, size, check, *wrong)
+        return Found(at, kind, size, check, *wrong)
 
     def _bytes(self, at: int, count: int) -> memoryview:
         """Bytes of the file, through a buffer; fewer than asked for at its end."""

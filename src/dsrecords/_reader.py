@@ -41,6 +41,7 @@ class Plan:
     Attributes:
         read: from a snapshot and a position to what a record gives.
         need: the bits of `Entries.seen` that must be set first.
+        wanted: the numbers of the fields' payloads.
         payloads: how many of the record's payloads, counted from the first, the fields lie in.
     """
 
@@ -53,6 +54,7 @@ class Plan:
             builtin = getattr(load, "__self__", None) is field.type
             # The struct that unpacks a head has unpacked its numbers: only a function of the user's has more to do.
             self.items.append((field, None if builtin and isinstance(field.type, Scalar) else load, builtin))
+        self.wanted = {field.payload for field in self.fields}
         self.payloads = max((field.payload for field in self.fields), default=-1) + 1
         plain = all(load is None and field.presence < 0 for field, load, _ in self.items)
         self.read: Callable[[Snapshot, int], Any] = _numbers_reader(self, header) if items and plain else self._read
@@ -208,7 +210,8 @@ class Snapshot:
             for field in schema.payloads[: plan.payloads]:
                 if (length := sizes[field.payload]) == NONE:
                     continue
-                unseen = _seen_bit(field) & plan.need & (~seen | NEVER_SEEN)
+                bit = _seen_bit(field)
+                unseen = field.payload in plan.wanted and (bit == NEVER_SEEN or not seen & bit)
                 if unseen and crc32(self.data[start : start + length]) != checksums[field.payload]:
                     raise self._wrong("the checksum is wrong", i, start, field)
                 start += (length + 7) & -8

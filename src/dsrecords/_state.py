@@ -6,6 +6,7 @@ work.
 
 from __future__ import annotations
 
+import copy
 import os
 import time
 import warnings
@@ -42,7 +43,7 @@ class State:
         last: offset of the last frame, and `check`, its check; 0 and 0 if there is none.
         slot: of the index file, the slot that was used; None where the list was made again from the log.
         slot_file: which file that was (device and inode).
-        fault: (offset, what is wrong) where the log stops being whole before the end of the file.
+        fault: what is wrong where the log stops being whole before the end of the file; None if it does not.
         beyond: offset of a frame behind the fault that verifies: then it is damage, or a lost write, and not a torn tail.
     """
 
@@ -65,8 +66,10 @@ class State:
         """
         for attempt in range(_TRIES):
             last = attempt == _TRIES - 1
+            fresh = copy.copy(self)  # so that nothing changes if it fails
             try:
-                if self._open(torn, last):
+                if fresh._open(torn, last):
+                    self.__dict__.update(fresh.__dict__)
                     return
             except CorruptError:
                 if last:
@@ -109,7 +112,7 @@ class State:
         if self.snapshot.end < covered:
             raise CorruptError(
                 f"the index vouches for {covered} bytes of the log, which is whole only up to here"
-                + (f": {self.fault[1]}" if self.fault else ": the file was cut short"),
+                + (f": {self.fault.wrong}" if self.fault else ": the file was cut short"),
                 file=self.path,
                 offset=self.snapshot.end,
             )
@@ -127,7 +130,7 @@ class State:
             return False
         if slot.covered == self.header.size:
             return slot.count == slot.last == 0
-        raw = _files.pread(self.fd, FRAME.size, slot.last)
+        raw = _files.pread(self.fd, FRAME.size, min(slot.last, slot.covered, _files.size(self.fd)))
         check, _, size = FRAME.unpack(raw) if len(raw) == FRAME.size else (0, 0, 0)
         return bool(check == slot.check and slot.last + size == slot.covered <= _files.size(self.fd))
 
@@ -151,16 +154,13 @@ class State:
         snapshot = self.snapshot
         snapshot.end = max(snapshot.end, walk.end)
         self.fault, self.beyond = walk.fault, None
-        if walk.fault:
-            at, reason = walk.fault
-            self.beyond = find_frame(self.fd, self.header.frames, at + 8, stop)
+        if (fault := walk.fault) is not None:
+            start = fault.at if walk.misplaced else fault.at + 8
+            self.beyond = find_frame(self.fd, self.header.frames, start, stop)
             if self.beyond is not None and not torn:
-                raise CorruptError(
-                    f"{reason}, and whole frames follow (at {self.beyond}): damage, or writes that a crash lost",
-                    file=self.path,
-                    record=len(snapshot.entries),
-                    offset=at,
-                )
+                text = f"{fault.wrong}, and a whole frame is at {self.beyond}: damage, or writes that a crash lost"
+                record = len(snapshot.entries)
+                raise CorruptError(text, file=self.path, record=record, field=fault.field, offset=fault.where)
 
     def apply(self, places: Any, op: int, positions: Sequence[int], end: int, last: int, check: int) -> None:
         """Take a whole batch into the list."""

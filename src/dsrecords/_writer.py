@@ -94,6 +94,12 @@ class Writer:
         if self._interrupted:
             self._recover()
 
+    def be_in_place(self) -> None:
+        """Raises ReadOnlyError if the path no longer leads to the file that is being written."""
+        if self._file is not None and _files.identity(self.state.path) != _files.identity(self._file.number):
+            self.let_go("the file was replaced or removed while it was open for writing: open it again")
+            raise ReadOnlyError(self._refuses, file=self.state.path)
+
     def append(self, encoded: Encoded) -> None:
         """One record, there when this returns."""
         with self.mutex:
@@ -182,9 +188,7 @@ class Writer:
         with self.mutex:
             self.be_ready()
             assert self._file is not None
-            if _files.identity(self.state.path) != _files.identity(self._file.number):
-                self._refuses = "the file was replaced or removed while it was open for writing: open it again"
-                raise ReadOnlyError(self._refuses, file=self.state.path)
+            self.be_in_place()
             try:
                 if self._frames:
                     _files.sync(self._file.number)
@@ -336,10 +340,11 @@ class Builder:
         index = _index.publish_whole(self.index_path, state.header, writer.next_slot(), state.snapshot.entries, rename=False)
         try:
             (_files.rename if replace else _files.link)(self._partial, self.path)
+            _files.rename(index, self.index_path)
         except BaseException:
-            _files.unlink(index)
+            if os.path.lexists(index):
+                _files.unlink(index)
             raise
-        _files.rename(index, self.index_path)
         _files.sync_directory(self.path)
         _files.sync_directory(self.index_path)
         if self._replaced is not None:

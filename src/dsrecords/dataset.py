@@ -255,7 +255,11 @@ class IndexedRecordDataset(Records):
         writer, state = self._change(), self._state
         with writer.mutex:
             writer.be_ready()
-            descriptor = compact(state.path, state.index_path, state.snapshot, range(len(self)), replace=True)
+            try:
+                descriptor = compact(state.path, state.index_path, state.snapshot, range(len(self)), replace=True)
+            except BaseException:
+                writer.be_in_place()  # or it would go on writing to a file that nobody can open any more
+                raise
             writer.let_go("the dataset was compacted")
             self._writer = Writer(state, descriptor)
             self._bind()
