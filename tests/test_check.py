@@ -10,16 +10,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import frames
+from conftest import flip, frames
 from PIL import Image
 
 import dsrecords
 from dsrecords import CorruptError, DSRecordsError, IndexedRecordDataset, UnsupportedVersionError, make_dataset
 
 TYPES = {
-    "flag": "bool", "small": "int8?", "half": "float16", "wide": "float64?", "long": "uint64", "text": "str", "raw": "bytes?",
-    "tree": "json", "fixed": "int16[2,2]", "free": "float32[*,2]", "any": "array", "image": "png", "names": "list[str?]",
-    "numbers": "list[int32?]?",
+    "flag": "bool", "small": "int8?", "half": "float16", "wide": "float64?", "long": "uint64",
+    "text": "str", "raw": "bytes?", "tree": "json", "fixed": "int16[2,2]", "free": "float32[*,2]",
+    "any": "array", "image": "png", "names": "list[str?]", "numbers": "list[int32?]?",
 }  # fmt: skip
 
 
@@ -32,10 +32,10 @@ def png(i):
 def sample(i):
     """A sample of every kind of field."""
     return {
-        "flag": i % 2 == 0, "small": None if i == 1 else -i, "half": i / 4, "wide": None if i == 2 else i / 3, "long": 2**64 - 1 - i,
-        "text": f"text {i}", "raw": None if i == 1 else b"raw" * i, "tree": {"i": [i, None]}, "fixed": np.full((2, 2), i, np.int16),
-        "free": np.full((i, 2), i, np.float32), "any": np.arange(i, dtype=np.int64), "image": png(i),
-        "names": ["a", None, "b" * i], "numbers": None if i == 0 else [i, None],
+        "flag": i % 2 == 0, "small": None if i == 1 else -i, "half": i / 4, "wide": None if i == 2 else i / 3,
+        "long": 2**64 - 1 - i, "text": f"text {i}", "raw": None if i == 1 else b"raw" * i, "tree": {"i": [i, None]},
+        "fixed": np.full((2, 2), i, np.int16), "free": np.full((i, 2), i, np.float32), "any": np.arange(i, dtype=np.int64),
+        "image": png(i), "names": ["a", None, "b" * i], "numbers": None if i == 0 else [i, None],
     }  # fmt: skip
 
 
@@ -230,6 +230,22 @@ def test_check_reads_the_file_anew_whatever_has_been_verified_before(copy):
         file.seek(first)
         file.write(b"T")
     assert [(p.record, p.field, p.offset) for p in ds.check()] == [(record, field, offset)]
+
+
+@pytest.mark.parametrize("flushed", [False, True])
+def test_a_record_that_comes_to_a_verified_position_is_verified_itself(path, flushed):
+    make_dataset([{"text": text} for text in ("first", "second", "third")], path, {"text": "str"})
+    with dsrecords.open(path) as ds:
+        ds.extend([])
+        assert [value["text"] for value in ds[:2]] == ["first", "second"]
+        flip(path, Path(path).read_bytes().index(b"third"))
+        ds.quick_remove_at(0)
+        if flushed:
+            ds.flush()
+        for access in (lambda: ds[0], lambda: ds.column("text")):
+            with pytest.raises(CorruptError, match="record 0, field 'text'"):
+                access()
+        assert ds[1] == {"text": "second"}
 
 
 def test_what_was_verified_once_is_not_looked_at_again_unless_always(copy):

@@ -127,7 +127,7 @@ def test_a_header_that_is_cut_short_is_corrupt(made, cut):
 def test_a_flipped_byte_of_the_header_is_an_error_wherever_it_is(made):
     raw = bytearray(Path(made).read_bytes())
     size = struct.unpack_from("<I", raw, 16)[0]
-    for at in [*range(0, 40), *range(40, 400, 17), *range(400, size, 499)]:
+    for at in [*range(40), *range(40, 400, 17), *range(400, size, 499)]:
         raw[at] ^= 0x10
         Path(made).write_bytes(raw)
         with pytest.raises((CorruptError, UnsupportedVersionError), match=r"data\.rec"):

@@ -47,7 +47,7 @@ def test_open_takes_the_schema_from_the_file(made):
 
 
 def test_open_never_creates(path, tmp_path):
-    with pytest.raises(FileNotFoundError, match="data.rec"):
+    with pytest.raises(FileNotFoundError, match=r"data\.rec"):
         dsrecords.open(path)
     assert not os.listdir(tmp_path)
 
@@ -92,7 +92,7 @@ def test_create_false_never_creates(path, tmp_path):
 
 
 def test_a_schema_that_is_not_the_files_is_refused_at_opening(made):
-    with pytest.raises(SchemaError, match="'label': int32.*'label': int64"):
+    with pytest.raises(SchemaError, match=r"'label': int32.*'label': int64"):
         IndexedRecordDataset(made, schema={**SCHEMA, "label": "int32"})
     with pytest.raises(SchemaError, match="fields"):
         IndexedRecordDataset(made, schema={"label": "int64"})
@@ -202,7 +202,7 @@ def test_it_is_a_sequence(made):
     assert ds.index(row(4)) == 4
     assert ds.count(row(5)) == 1
     assert list(reversed(ds)) == rows(10)[::-1]
-    with pytest.raises(ValueError, match="^$"):
+    with pytest.raises(ValueError, match=r"^$"):
         ds.index(row(10))
 
 

@@ -1,5 +1,6 @@
 """One writer and many readers, in processes and threads."""
 
+import functools
 import multiprocessing
 import os
 import random
@@ -43,15 +44,23 @@ def forked(function):
     return child
 
 
-def finished(child):
-    _, status = os.waitpid(child, 0)
-    return os.waitstatus_to_exitcode(status) == 0
+def finished(*children):
+    """Wait for forked children; whether each of them did what it should."""
+    return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0] * len(children)
 
 
 # One writer
 
 
-WRITER = "ds = dsrecords.open(sys.argv[1]); ds.append(row(10)); print('ready', flush=True); input(); ds.close(); print('closed', flush=True); input()"
+WRITER = """
+ds = dsrecords.open(sys.argv[1])
+ds.append(row(10))
+print("ready", flush=True)
+input()
+ds.close()
+print("closed", flush=True)
+input()
+"""
 
 
 def test_a_second_writer_is_refused_at_once_and_gets_in_after_the_first_closes(made):
@@ -118,8 +127,8 @@ def test_writers_that_take_turns_lose_nothing(path):
             except LockedError:
                 time.sleep(0.001)
 
-    children = [forked(lambda who=who: write(who)) for who in range(3)]
-    assert all([finished(child) for child in children])
+    children = [forked(functools.partial(write, who)) for who in range(3)]
+    assert finished(*children)
     ds = dsrecords.open(path)
     for who in range(3):
         assert ds[ds.column("who") == who].column("n").tolist() == list(range(25))
@@ -213,7 +222,7 @@ def test_readers_and_views_are_inherited_by_forked_processes(made):
         assert list(view) == rows(2, 5)
 
     children = [forked(child) for _ in range(3)]
-    assert all([finished(child) for child in children])
+    assert finished(*children)
     assert read_all(ds, 9)
 
 
@@ -231,9 +240,9 @@ def test_many_processes_that_create_it_at_once_all_get_the_same_one(path, tmp_pa
                 except LockedError:
                     time.sleep(0.001)
 
-        children = [forked(lambda number=number: child(number)) for number in range(4)]
+        children = [forked(functools.partial(child, number)) for number in range(4)]
         os.write(open_gate, b"....")
-        assert all([finished(child) for child in children])
+        assert finished(*children)
         os.close(gate)
         os.close(open_gate)
         assert sorted(os.listdir(tmp_path)) == ["data.idx", "data.rec"]
@@ -350,8 +359,8 @@ def test_readers_in_processes_see_whole_batches_while_a_writer_changes_all(path,
             consistent(ds)
     finally:
         open(stop, "w").close()
-        statuses = [finished(child) for child in children]
-    assert all(statuses)
+        done = finished(*children)
+    assert done
     assert count > 50
     assert dsrecords.open(path).check() == []
 
@@ -387,7 +396,7 @@ def in_threads(read, change):
             change()
         finally:
             done.set()
-        assert all([one.result() > 0 for one in loops])
+        assert 0 not in [one.result() for one in loops]
 
 
 def test_threads_read_a_dataset_while_another_thread_edits_it(path):
@@ -470,7 +479,15 @@ def test_threads_that_make_the_first_change_at_once_are_one_writer(path):
 def test_an_open_reader_goes_on_reading_after_a_compaction_elsewhere_and_refresh_sees_it(made):
     reader = dsrecords.open(made)
     view = reader[2:4]
-    code = "ds = dsrecords.open(sys.argv[1]); del ds[0]; ds.append(row(10)); ds.compact(); ds.append(row(11)); print('done', flush=True); input()"
+    code = """
+ds = dsrecords.open(sys.argv[1])
+del ds[0]
+ds.append(row(10))
+ds.compact()
+ds.append(row(11))
+print("done", flush=True)
+input()
+"""
     with script(code, made) as writer:
         assert writer.stdout.readline() == "done\n"
         assert list(reader) == rows(10)
@@ -501,4 +518,4 @@ def test_numbers_of_a_column_are_the_same_in_every_process(path):
 
     children = [forked(child) for _ in range(2)]
     assert (ds.column("n") == np.arange(5000)).all()
-    assert all([finished(child) for child in children])
+    assert finished(*children)

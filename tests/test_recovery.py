@@ -5,6 +5,7 @@ import os
 import shutil
 import struct
 import warnings
+import zlib
 from pathlib import Path
 
 import pytest
@@ -67,7 +68,7 @@ def test_without_the_index_the_content_is_the_same(edited):
 
 
 def test_an_index_that_is_made_again_is_that_which_was_lost(edited):
-    path, wanted = edited
+    path, _ = edited
     with dsrecords.open(path) as ds:
         ds.compact()
     before = index_of(path).read_bytes()[8192:]
@@ -175,8 +176,10 @@ def test_entries_that_were_swapped_or_changed_are_never_believed(made):
 
 @pytest.fixture
 def grown(path):
-    """A dataset whose index knows of three records only, as a killed writer leaves it; and where the log ended after each operation,
-    with the list as it then was."""
+    """A dataset whose index knows of three records only, as a killed writer leaves it.
+
+    Its path; and where the log ended after each operation, with the list as it then was.
+    """
     make_dataset(rows(3), path, SCHEMA)
     ds = dsrecords.open(path)
     ends = [(os.path.getsize(path), list(ds))]
@@ -230,9 +233,9 @@ def test_a_log_shorter_than_its_index_says_is_corrupt_for_readers_and_writers(ma
     ds = dsrecords.open(made)
     for cut in (len(whole) - 1, last.offset + 8, last.offset, frames(made)[4].offset, 4096):
         os.truncate(made, cut)
-        with pytest.raises(CorruptError, match="index vouches|cut short"):
+        with pytest.raises(CorruptError, match=r"index vouches|cut short"):
             dsrecords.open(made)
-        with pytest.raises(CorruptError, match="index vouches|cut short"):
+        with pytest.raises(CorruptError, match=r"index vouches|cut short"):
             ds.append(row(10))
         assert os.path.getsize(made) == cut
     Path(made).write_bytes(whole)
@@ -261,6 +264,21 @@ def test_pending_records_without_their_commit_are_not_there(made):
         ds.append(row(10))
         assert list(ds) == rows(11)
     assert [frame.kind for frame in frames(made)] == [2] * 10 + [3, 1]
+
+
+def test_a_record_behind_pending_records_without_their_commit_is_damage(path):
+    make_dataset([], path, {"n": "int64"})
+    with dsrecords.open(path) as ds:
+        ds.extend([{"n": 1}, {"n": 2}])
+    os.remove(index_of(path))
+    end = frames(path)[-1].offset  # that of the commit
+    os.truncate(path, end)
+    head = struct.pack("<IQq", 1, 24, 3)
+    check = zlib.crc32(head, zlib.crc32(Path(path).read_bytes()[24:40])) ^ end >> 3
+    with open(path, "ab") as file:
+        file.write(struct.pack("<I", check) + head)
+    with pytest.raises(CorruptError, match="pending records before it have no commit"):
+        dsrecords.open(path)
 
 
 @pytest.mark.parametrize("garbage", [b"\0", b"\xff" * 7, bytes(16), bytes(5000), os.urandom(300), b"\1\0\0\0" * 64], ids=len)
@@ -513,6 +531,59 @@ def test_an_interrupted_make_dataset_leaves_the_old_one_or_the_new_one(tmp_path,
         make_dataset(rows(2), path, SCHEMA, overwrite=True)
         goes_on(path, rows(2))
     assert number > 3
+
+
+def calls_during(monkeypatch, operation):
+    """Which calls of `_files` an operation makes, in order: the name of each, and the ending of its file."""
+    calls = []
+
+    def noting(name, function):
+        def call(target, *args, **options):
+            path = os.readlink(f"/proc/self/fd/{target}") if isinstance(target, int) else args[-1] if args else target
+            where = (args[1],) if name == "pwrite" and path.endswith("idx") else ()
+            calls.append((name, str(path).rpartition(".")[2], *where))
+            return function(target, *args, **options)
+
+        return call
+
+    with monkeypatch.context() as patch:
+        for name in ("pwrite", "sync", "rename"):
+            patch.setattr(_files, name, noting(name, getattr(_files, name)))
+        operation()
+    return calls
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="looks up the names of open files in /proc")
+def test_the_log_is_durable_before_the_index_says_so_and_the_entries_before_the_slot(made, monkeypatch):
+    ds = dsrecords.open(made)
+    ds.append(row(10))
+    ds.flush()
+    ds.append(row(11))
+    calls = calls_during(monkeypatch, ds.flush)
+    assert [call[:2] for call in calls] == [("sync", "rec"), ("pwrite", "idx"), ("sync", "idx"), ("pwrite", "idx")]
+    assert calls[1][2] >= 8192  # the entries
+    assert calls[3][2] in (0, 4096)  # the slot
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="looks up the names of open files in /proc")
+def test_after_an_edit_a_whole_new_index_is_durable_before_it_takes_the_place_of_the_old_one(made, monkeypatch):
+    ds = dsrecords.open(made)
+    del ds[0]
+    calls = calls_during(monkeypatch, ds.flush)
+    assert calls[0] == ("sync", "rec")
+    assert [call[:2] for call in calls[-2:]] == [("sync", "tmp"), ("rename", "idx")]
+    assert all(call[:2] == ("pwrite", "tmp") for call in calls[1:-2])
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="looks up the names of open files in /proc")
+def test_a_compaction_is_durable_before_it_takes_the_place_of_what_was_there(made, monkeypatch):
+    ds = dsrecords.open(made)
+    del ds[0]
+    calls = calls_during(monkeypatch, ds.compact)
+    first = next(i for i, call in enumerate(calls) if call[0] == "rename")
+    assert [call[:2] for call in calls if call[0] == "rename"] == [("rename", "rec"), ("rename", "idx")]
+    assert [call[0] for call in calls[:first]].count("sync") >= 2
+    assert "pwrite" not in [call[0] for call in calls[first:]]
 
 
 def test_an_append_that_is_interrupted_does_not_come_twice_when_it_is_repeated(made, monkeypatch):

@@ -37,7 +37,7 @@ def test_make_and_load_in_one_process(tmp_path):
 
 def test_making_it_a_second_time_says_that_it_is_there(tmp_path):
     python(IMPORT + VALUES + MAKE, cwd=tmp_path)
-    again = "\ntry: {}\nexcept FileExistsError as error: print(error)".format(MAKE.strip())
+    again = f"\ntry: {MAKE.strip()}\nexcept FileExistsError as error: print(error)"
     assert "overwrite=True" in python(IMPORT + VALUES + again, cwd=tmp_path)
     assert python(IMPORT + LOAD, cwd=tmp_path) == "(0.5, -1.0, 1)\n"
 

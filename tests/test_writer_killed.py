@@ -1,12 +1,13 @@
-"""A writer is killed at a random moment, a hundred times: what it had acknowledged is there, what it had not is whole or not there."""
+"""A writer is killed a hundred times: what it had acknowledged is there, what it had not is whole or not there."""
 
 import os
 import random
 import signal
 import time
 
-import dsrecords
 from conftest import SCHEMA, row
+
+import dsrecords
 from dsrecords import _files, make_dataset
 
 KILLS = 100

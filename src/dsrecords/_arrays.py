@@ -125,8 +125,10 @@ def cast(value: Any, dtype: np.dtype[Any], name: str) -> np.ndarray:
         raise SchemaError(f"{name} expected, not a masked array: fill it first")
     try:
         array = np.asarray(value)
-    except ValueError as error:  # rows of different lengths
+    except (ValueError, UserWarning) as error:  # rows of different lengths; masked values, where warnings are errors
         raise SchemaError(f"{name} expected: {error}") from None
+    if isinstance(value, (list, tuple)) and array.dtype.kind == "f" and np.isnan(array).any() and _holds_masked(value):
+        raise SchemaError(f"{name} expected, not masked values")
     if array.dtype == dtype:
         return array
     allowed = {"b": "b", "i": "biu", "u": "biu", "f": "biuf"}[dtype.kind]
@@ -141,3 +143,8 @@ def cast(value: Any, dtype: np.dtype[Any], name: str) -> np.ndarray:
     if lost.any():
         raise SchemaError(f"{array[lost].flat[0].item()!r} is out of the range of {name}")
     return result
+
+
+def _holds_masked(value: Any) -> bool:
+    """Whether there are masked values in a list, which NumPy takes for NaN."""
+    return any(item is np.ma.masked or (isinstance(item, (list, tuple)) and _holds_masked(item)) for item in value)

@@ -136,7 +136,7 @@ class Schema:
                 key = next(key for key in sample if key not in self.by_key)
                 raise SchemaError(f"unknown: a sample has {self._names()}", record=record, field=key)
             return [sample[key] for key in self.keys]
-        if isinstance(sample, (str, bytes, Mapping, Set)) or not hasattr(sample, "__len__"):
+        if isinstance(sample, (str, bytes, Mapping, Set)) or not hasattr(sample, "__len__") or getattr(sample, "ndim", 1) == 0:
             raise SchemaError(f"a sample is a tuple of {len(self.keys)}, not {describe(sample)}", record=record)
         if len(sample) != len(self.keys):
             raise SchemaError(f"a sample has {len(self.keys)} fields, here are {len(sample)}", record=record)

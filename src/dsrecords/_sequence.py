@@ -197,7 +197,7 @@ class Records(Sequence[Any]):
         """
         if isinstance(field, (list, tuple)):
             raise TypeError("a column is of one field; for several call ds.batch(slice(None), fields=[...])")
-        return self._columns(self._plan_for(field), slice(None))[0]
+        return self._columns(self._plan_for(self._schema.field(field).key), slice(None))[0]
 
     def _columns(self, plan: Plan, indices: Any) -> list[Any]:
         snapshot = self._snapshot()

@@ -20,7 +20,7 @@ from . import _files, _index
 from ._columns import Packed
 from ._frame import COMMIT_HEAD, PENDING, RECORD, Frames
 from ._index import Slot
-from ._log import LARGEST_COMMIT, MAGIC, make_header
+from ._log import LARGEST_COMMIT, MAGIC, Header, make_header
 from ._schema import Schema
 from ._state import State
 from .errors import DSRecordsError, LockedError, ReadOnlyError
@@ -94,11 +94,11 @@ class Writer:
         if self._interrupted:
             self._recover()
 
-    def be_in_place(self) -> None:
-        """Raises ReadOnlyError if the path no longer leads to the file that is being written."""
+    def in_place(self) -> bool:
+        """Whether the path still leads to the file that is being written. If not, nothing more is."""
         if self._file is not None and _files.identity(self.state.path) != _files.identity(self._file.number):
             self.let_go("the file was replaced or removed while it was open for writing: open it again")
-            raise ReadOnlyError(self._refuses, file=self.state.path)
+        return self._file is not None
 
     def append(self, encoded: Encoded) -> None:
         """One record, there when this returns."""
@@ -188,7 +188,8 @@ class Writer:
         with self.mutex:
             self.be_ready()
             assert self._file is not None
-            self.be_in_place()
+            if not self.in_place():
+                raise ReadOnlyError(self._refuses, file=self.state.path)
             try:
                 if self._frames:
                     _files.sync(self._file.number)
@@ -316,14 +317,29 @@ class Builder:
         self.path, self.index_path, self._partial = path, index_path, partial
         header = make_header(schema, metadata, os.urandom(16) if id is None else id)
         self._replaced = self._check_target(overwrite, held)
-        if os.path.exists(partial):  # left by a killed process, unless its lock is held
-            lock(partial)
-            _files.unlink(partial)
-        file = _files.Descriptor(_files.create(partial))
-        if not _files.lock(file.number):
-            raise LockedError("another process is making it", file=partial)
-        _files.pwrite(file.number, header.raw, 0)
-        self.writer = Writer(State(partial, f"{partial}.idx", True), file, checkpoints=False)
+        try:
+            self.writer = self._begin(header)
+        except BaseException:  # the lock is not to wait until nobody remembers the exception
+            self._release()
+            raise
+
+    def _begin(self, header: Header) -> Writer:
+        if os.path.exists(self._partial):  # left by a killed process, unless its lock is held
+            lock(self._partial).close()
+            _files.unlink(self._partial)
+        file = _files.Descriptor(_files.create(self._partial))
+        try:
+            if not _files.lock(file.number):
+                raise LockedError("another process is making it", file=self._partial)
+            _files.pwrite(file.number, header.raw, 0)
+            return Writer(State(self._partial, f"{self._partial}.idx", True), file, checkpoints=False)
+        except BaseException:
+            file.close()
+            raise
+
+    def _release(self) -> None:
+        if self._replaced is not None:
+            self._replaced.close()
 
     def _check_target(self, overwrite: bool, held: bool) -> _files.Descriptor | None:
         for path in filter(os.path.lexists, (self.path, self.index_path)):
@@ -341,20 +357,20 @@ class Builder:
         try:
             (_files.rename if replace else _files.link)(self._partial, self.path)
             _files.rename(index, self.index_path)
-        except BaseException:
-            if os.path.lexists(index):
+        except BaseException:  # the first rename decides: once it is done, the index is to follow
+            if os.path.lexists(self._partial):
                 _files.unlink(index)
+            elif os.path.lexists(index):
+                _files.rename(index, self.index_path)
             raise
         _files.sync_directory(self.path)
         _files.sync_directory(self.index_path)
-        if self._replaced is not None:
-            self._replaced.close()
+        self._release()
         return writer.hand_over()
 
     def abandon(self) -> None:
         """Remove what was written so far, unless it is in place already, and let go of all locks."""
         self.writer.let_go("it was given up")
-        if self._replaced is not None:
-            self._replaced.close()
+        self._release()
         if os.path.lexists(self._partial):
             _files.unlink(self._partial)

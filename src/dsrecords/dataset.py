@@ -258,7 +258,10 @@ class IndexedRecordDataset(Records):
             try:
                 descriptor = compact(state.path, state.index_path, state.snapshot, range(len(self)), replace=True)
             except BaseException:
-                writer.be_in_place()  # or it would go on writing to a file that nobody can open any more
+                if not writer.in_place():  # the new files are there, and the old writer must not go on with the old ones
+                    self._writer = None
+                    state.reopen()
+                    self._bind()
                 raise
             writer.let_go("the dataset was compacted")
             self._writer = Writer(state, descriptor)
