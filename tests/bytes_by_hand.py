@@ -1,7 +1,7 @@
 """The format written a second time, from docs/records-format.md alone: nothing of the library is imported.
 
-`Log` builds a `.rec` frame by frame, right or wrong; `index` builds an `.idx`. Arguments that default to None are what the page says
-they are; a test that wants a wrong file gives another value.
+`Log` builds a `.rec` frame by frame, right or wrong; `index` builds an `.idx`. Arguments that default to None become what the
+page says; a test that wants a wrong file gives another value.
 """
 
 import json
@@ -102,7 +102,9 @@ class Log:
         return found
 
 
-def slot(id=ID, seq=1, count=0, covered=0, edits=0, last=0, check=0, base=12288, version=1, flags=0, magic=INDEX_MAGIC, checksum=None):
+def slot(
+    id=ID, seq=1, count=0, covered=0, edits=0, last=0, check=0, base=12288, version=1, flags=0, magic=INDEX_MAGIC, checksum=None
+):
     rest = struct.pack("<HH16sQQQQQII", version, flags, id, seq, count, covered, edits, last, check, base)
     return magic + struct.pack("<I", crc32(rest) if checksum is None else checksum) + rest
 

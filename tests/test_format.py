@@ -11,8 +11,8 @@ from zlib import crc32
 import bytes_by_hand as by_hand
 import make_golden
 import pytest
-from conftest import python
 from bytes_by_hand import COMMIT, DELETE, ID, NO_EDIT, NONE, NUMBER, PENDING, RECORD, TAKE_LAST, TEXT, Log, header, index, slot
+from conftest import python
 
 import dsrecords
 from dsrecords import CorruptError, UnsupportedVersionError
@@ -103,7 +103,7 @@ def test_magic_bytes_of_the_page():
 
 def test_crc32_of_the_page():
     assert crc32(b"123456789") == 0xCBF43926
-    assert "`crc32(b\"123456789\") = 0xCBF43926`" in PAGE.read_text(encoding="utf-8")
+    assert '`crc32(b"123456789") = 0xCBF43926`' in PAGE.read_text(encoding="utf-8")
 
 
 def test_header_of_the_page_has_the_places_that_it_states(tmp_path):
@@ -299,7 +299,9 @@ def test_header_of_another_version_is_unsupported(write, wrong):
     assert caught.value.file == path
 
 
-@pytest.mark.parametrize("wrong", [{"size": 0}, {"size": 4095}, {"size": 2**24 + 4096}, {"size": 2**32 - 4096}, {"json_size": 4057}])
+@pytest.mark.parametrize(
+    "wrong", [{"size": 0}, {"size": 4095}, {"size": 2**24 + 4096}, {"size": 2**32 - 4096}, {"json_size": 4057}]
+)
 def test_header_of_an_impossible_size_is_corrupt(write, wrong):
     corrupt(write(header(NUMBER, **wrong)), "the header claims", offset=16)
 
@@ -512,8 +514,8 @@ def test_payload_larger_than_its_frame_is_damage(write):
 
 def test_payload_flip_before_whole_frames_is_damage(write):
     log = text_log("a", "some text", "c")
-    offset = log.frames[1][0]
-    corrupt(write(flipped(log.data, offset + 40)), "the checksum is wrong", offset=offset, record=1)
+    payload = log.frames[1][0] + 40
+    corrupt(write(flipped(log.data, payload)), "the checksum is wrong", offset=payload, record=1, field="text")
 
 
 def test_record_behind_pending_records_without_a_commit_is_damage(write):
@@ -705,7 +707,11 @@ UNREADABLE = {
     "an array of objects": ("array", by_hand.padded(struct.pack("<II", 4, 0) + b'"|O"') + bytes(8), "array|dtype"),
     "an array of an unknown dtype": ("array", by_hand.padded(struct.pack("<II", 5, 0) + b'"<x4"') + bytes(4), "array|dtype"),
     "an array whose dtype is a syntax error": ("array", by_hand.padded(struct.pack("<II", 3, 0) + b'","'), "array|dtype"),
-    "an array that takes no bytes but memory": ("array", by_hand.padded(struct.pack("<IIQ", 4, 1, 2**45) + b'"<U0"'), "array|dtype|shape"),
+    "an array that takes no bytes but memory": (
+        "array",
+        by_hand.padded(struct.pack("<IIQ", 4, 1, 2**45) + b'"<U0"'),
+        "array|dtype|shape",
+    ),
     "a list without its count": ("list[int8]", bytes(7), "a list of"),
     "a list too short": ("list[int16]", struct.pack("<Q", 2) + bytes(3), "a list of 2 int16"),
     "a list of an absurd count": ("list[int64]", struct.pack("<Q", 2**61) + bytes(16), "a list of"),

@@ -57,7 +57,7 @@ UNKNOWN = [
 @pytest.mark.parametrize("name", UNKNOWN)
 def test_name_that_is_no_type_is_refused_and_the_field_named(tmp_path, name):
     path = tmp_path / "a.rec"
-    with pytest.raises(SchemaError, match="^field 'x': ") as caught:
+    with pytest.raises(SchemaError, match=r"^field 'x': ") as caught:
         make_dataset([], path, {"ok": "int8", "x": name})
     assert caught.value.field == "x"
     assert list(tmp_path.iterdir()) == []
@@ -69,7 +69,9 @@ def test_what_is_no_name_is_refused(tmp_path, entry):
         make_dataset([], tmp_path / "a.rec", {"x": entry})
 
 
-@pytest.mark.parametrize(("entry", "say"), [(int, "int32 or int64"), (float, "float32 or float64"), ("int", "int32 or int64"), ("jpg", "jpeg")])
+@pytest.mark.parametrize(
+    ("entry", "say"), [(int, "int32 or int64"), (float, "float32 or float64"), ("int", "int32 or int64"), ("jpg", "jpeg")]
+)
 def test_message_says_which_type_is_meant(tmp_path, entry, say):
     with pytest.raises(SchemaError, match=f"say.*{say}"):
         make_dataset([], tmp_path / "a.rec", [entry])
@@ -82,7 +84,9 @@ def test_message_lists_the_types(tmp_path):
         assert name in str(caught.value)
 
 
-@pytest.mark.parametrize("schema", [None, "int8", b"int8", 5, {"int8"}, iter(["int8"]), {}, [], {"": "int8"}, {5: "int8"}, {("a",): "int8"}])
+@pytest.mark.parametrize(
+    "schema", [None, "int8", b"int8", 5, {"int8"}, iter(["int8"]), {}, [], {"": "int8"}, {5: "int8"}, {("a",): "int8"}]
+)
 def test_schema_is_a_dict_of_names_or_a_list(tmp_path, schema):
     with pytest.raises(SchemaError):
         make_dataset([], tmp_path / "a.rec", schema)
@@ -129,7 +133,7 @@ def test_fields_without_names_are_their_positions(tmp_path):
     assert ds.column(0).tolist() == [1, 2]
 
 
-@pytest.mark.parametrize("field", ["y", "", 0, None, -1])
+@pytest.mark.parametrize("field", ["y", "", 0, -1])
 def test_unknown_field_is_named_with_those_that_there_are(tmp_path, field):
     path, _ = make_dataset([{"x": 1}], tmp_path / "a.rec", {"x": "int8"})
     ds = dsrecords.open(path)
@@ -180,14 +184,14 @@ def test_object_that_can_be_called_has_the_name_of_its_class(schema_of):
     assert schema_of([Shout()]) == ["custom(Shout)"]
 
 
-def test_function_of_an_absurd_name_is_refused(tmp_path):
+def test_function_of_an_absurd_name_is_known_by_the_beginning_of_it(schema_of):
     def function(value):
         return value
 
     function.__name__ = "f" * 2000
-    with pytest.raises(SchemaError):
-        make_dataset([], tmp_path / "a.rec", [function])
-    assert list(tmp_path.iterdir()) == []
+    (name,) = schema_of([function])
+    assert name.startswith("custom(fff")
+    assert len(name) <= 1000
 
 
 def test_deserializer_in_the_place_of_a_serializer_is_refused(tmp_path):
@@ -195,7 +199,9 @@ def test_deserializer_in_the_place_of_a_serializer_is_refused(tmp_path):
         make_dataset([], tmp_path / "a.rec", [io.load_int])
 
 
-@pytest.mark.parametrize("metadata", [[1], "text", 5, {"a": {1, 2}}, {"a": float("nan")}, {"a": b""}, {"1": 1, 1: 2}, {"a": "\ud800"}])
+@pytest.mark.parametrize(
+    "metadata", [[1], "text", 5, {"a": {1, 2}}, {"a": float("nan")}, {"a": b""}, {"1": 1, 1: 2}, {"a": "\ud800"}]
+)
 def test_metadata_that_are_no_json_object_are_refused(tmp_path, metadata):
     with pytest.raises(SchemaError, match="metadata"):
         make_dataset([], tmp_path / "a.rec", ["int8"], metadata=metadata)

@@ -214,7 +214,10 @@ BYTES = {
     "array": (np.array([258], ">u2"), b'\5\0\0\0\1\0\0\0\1\0\0\0\0\0\0\0">u2"\0\0\0\1\2'.hex()),
     "list[int16]": ([1, -1], "0200000000000000 0100ffff"),
     "list[int16?]": ([1, None], "0200000000000000 01000000 0100"),
-    "list[str]": (["a", "eight by", ""], "03" + "00" * 7 + "01" + "00" * 7 + "08" + "00" * 15 + "61" + "00" * 7 + b"eight by".hex()),
+    "list[str]": (
+        ["a", "eight by", ""],
+        "03" + "00" * 7 + "01" + "00" * 7 + "08" + "00" * 15 + "61" + "00" * 7 + b"eight by".hex(),
+    ),
     "list[str?]": ([None, ""], "0200000000000000 ffffffffffffffff 0000000000000000"),
     "list[list[uint8]]": ([[7]], "0100000000000000 0900000000000000 0100000000000000 07 00000000000000"),
 }
@@ -290,7 +293,9 @@ def test_values_are_copied_when_they_are_written(tmp_path):
 
 def test_large_values(tmp_path):
     text, array = "\U0001f600" * 500_000, np.arange(1_000_000, dtype="<i8")
-    path, _ = make_dataset([{"s": text, "a": array, "l": ["x"] * 10_000}], tmp_path / "a.rec", {"s": "str", "a": "int64[*]", "l": "list[str]"})
+    path, _ = make_dataset(
+        [{"s": text, "a": array, "l": ["x"] * 10_000}], tmp_path / "a.rec", {"s": "str", "a": "int64[*]", "l": "list[str]"}
+    )
     row = dsrecords.open(path)[0]
     assert row["s"] == text
     assert same(row["a"], array)
@@ -344,14 +349,16 @@ WRONG = [
     ("json", float("nan")), ("json", [math.inf]), ("json", {1, 2}), ("json", b"a"), ("json", "\ud800"), ("json", nested(100_000)),
     ("json", itself()), ("json", np.float32(1)), ("json", {(1, 2): 3}),
     ("float32[2]", [1, 2, 3]), ("float32[2]", [[1, 2]]), ("float32[2]", 1.0), ("float32[2]", None), ("float32[2]", "ab"),
-    ("float32[2]", ["a", "b"]), ("float32[2]", [1e39, 0]), ("float32[2]", [1j, 0]), ("float32[2]", MASKED), ("float32[2]", [[1], [1, 2]]),
-    ("float32[2]", np.zeros(2, "m8[s]")), ("float32[2]", []), ("float32[2,0]", np.zeros((0, 2))),
-    ("int8[*]", [128]), ("int8[*]", [1.0]), ("int8[*]", np.zeros(0)), ("uint8[*]", [-1]), ("int64[*]", [2**63]), ("uint64[1]", [2**64]),
-    ("bool[1]", [1]), ("bool[1]", ["yes"]), ("int8[*,2]", [1, 2]), ("int8[*,2]", [[1]]), ("int8[*,*]", [[1], [1, 2]]),
+    ("float32[2]", ["a", "b"]), ("float32[2]", [1e39, 0]), ("float32[2]", [1j, 0]), ("float32[2]", MASKED),
+    ("float32[2]", np.zeros(2, "m8[s]")), ("float32[2]", []), ("float32[2]", [[1], [1, 2]]), ("float32[2,0]", np.zeros((0, 2))),
+    ("int8[*]", [128]), ("int8[*]", [1.0]), ("int8[*]", np.zeros(0)), ("uint8[*]", [-1]), ("int64[*]", [2**63]),
+    ("uint64[1]", [2**64]), ("bool[1]", [1]), ("bool[1]", ["yes"]),
+    ("int8[*,2]", [1, 2]), ("int8[*,2]", [[1]]), ("int8[*,*]", [[1], [1, 2]]),
     ("array", None), ("array", object()), ("array", [None]), ("array", "text"), ("array", b"bytes"), ("array", MASKED),
     ("array", [[1], [1, 2]]), ("array", np.zeros(1, [("a", object)])), ("array", {1, 2}),
-    ("list[int8]", 1), ("list[int8]", None), ("list[int8]", "12"), ("list[int8]", b"12"), ("list[int8]", {1}), ("list[int8]", [None]),
-    ("list[int8]", [1, 200]), ("list[int8]", iter([1])), ("list[int8]", np.array(1)), ("list[float32]", MASKED),
+    ("list[int8]", 1), ("list[int8]", None), ("list[int8]", "12"), ("list[int8]", b"12"), ("list[int8]", {1}),
+    ("list[int8]", [None]), ("list[int8]", [1, 200]), ("list[int8]", iter([1])), ("list[int8]", np.array(1)),
+    ("list[float32]", MASKED),
     ("list[str]", ["a", None]), ("list[str]", ["\ud800"]), ("list[list[int8]]", [[1], [1.5]]), ("list[float32[2]]", [[1]]),
     ("png", None), ("png", 5), ("png", b""), ("png", b"\xff\xd8\xff"), ("jpeg", np.zeros((2, 2, 3))), ("image", b"text"),
 ]  # fmt: skip
@@ -468,7 +475,11 @@ def test_wrong_sample_is_refused_if(tmp_path, case):
     path, _ = make_dataset([{"n": 0, "x": 0}], tmp_path / "a.rec", {"n": "int64", "x": "int64"})
     before = files(path)
     with dsrecords.open(path) as ds:
-        for change, record in ((ds.append, 1), (lambda sample: ds.update({0: sample}), 0), (lambda sample: ds.extend([sample]), 1)):
+        for change, record in (
+            (ds.append, 1),
+            (lambda sample: ds.update({0: sample}), 0),
+            (lambda sample: ds.extend([sample]), 1),
+        ):
             with pytest.raises(SchemaError) as caught:
                 change(sample)
             assert (caught.value.field, caught.value.record) == (field, record)

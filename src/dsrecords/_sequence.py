@@ -61,12 +61,12 @@ class Records(Sequence[Any]):
             raise
         self._header = header
         self._plans: dict[Any, Plan] = {}
-        self._plan = self._plan_for()
+        self._plan = self._plan_for(schema.keys)
 
-    def _plan_for(self, fields: Any = None) -> Plan:
-        """What to read for one field (its value alone), several, or all."""
-        several = fields is None or isinstance(fields, (list, tuple))
-        keys = (*fields,) if several and fields is not None else self._schema.keys if several else (fields,)
+    def _plan_for(self, fields: Any) -> Plan:
+        """What to read for several fields, or for one: its value alone."""
+        several = isinstance(fields, (list, tuple))
+        keys = (*fields,) if several else (fields,)
         if (plan := self._plans.get((several, keys))) is None:
             schema = self._header.schema
             chosen = [schema.field(key) for key in keys]
@@ -185,7 +185,7 @@ class Records(Sequence[Any]):
             TypeError, IndexError: of the indices.
             CorruptError: a record is not what was written.
         """
-        plan = self._plan_for(fields)
+        plan = self._plan if fields is None else self._plan_for(fields)
         return plan.give(self._columns(plan, indices))
 
     def column(self, field: Any) -> Any:
@@ -197,7 +197,7 @@ class Records(Sequence[Any]):
         """
         if isinstance(field, (list, tuple)):
             raise TypeError("a column is of one field; for several call ds.batch(slice(None), fields=[...])")
-        return self._columns(self._plan_for(self._schema.field(field).key), slice(None))[0]
+        return self._columns(self._plan_for(field), slice(None))[0]
 
     def _columns(self, plan: Plan, indices: Any) -> list[Any]:
         snapshot = self._snapshot()
