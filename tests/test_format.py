@@ -709,7 +709,7 @@ UNREADABLE = {
     "an array whose dtype is a syntax error": ("array", by_hand.padded(struct.pack("<II", 3, 0) + b'","'), "array|dtype"),
     "an array that takes no bytes but memory": (
         "array",
-        by_hand.padded(struct.pack("<IIQ", 4, 1, 2**45) + b'"<U0"'),
+        by_hand.padded(struct.pack("<IIQ", 5, 1, 2**45) + b'"<U0"'),
         "array|dtype|shape",
     ),
     "a list without its count": ("list[int8]", bytes(7), "a list of"),

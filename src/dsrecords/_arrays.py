@@ -111,7 +111,7 @@ def view(data: memoryview, dtype: np.dtype[Any], shape: tuple[int, ...], copy: b
     if math.prod(shape) * dtype.itemsize != len(data) or math.prod(n or 1 for n in shape) * dtype.itemsize > _LIMIT:
         raise CorruptError(f"{dtype} with shape {shape} does not take {len(data)} bytes")
     if not len(data):  # np.frombuffer refuses to look at nothing
-        return np.empty(shape, dtype)
+        return np.ndarray(shape, dtype, b"")  # np.empty would make U1 of U0, and memory for it
     array: np.ndarray = np.frombuffer(data, dtype).reshape(shape)
     return array.copy() if copy else array
 
