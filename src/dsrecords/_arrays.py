@@ -74,7 +74,7 @@ class AnyArray(Type):
             raise SchemaError(f"an array of numbers, texts, times or records expected, not of objects such as {describe(value)}")
         described = array.dtype.descr if array.dtype.names is not None else array.dtype.str
         descr = json.dumps(described, separators=(",", ":")).encode()
-        if _dtype(json.loads(descr)) != array.dtype or math.prod(n or 1 for n in array.shape) * array.itemsize > _LIMIT:
+        if _dtype(json.loads(descr)) != array.dtype or not _fits(array.shape, array.dtype):
             raise SchemaError(f"{describe(array)} cannot be stored: of its dtype NumPy says only {described!r}")
         head = struct.pack(f"<II{array.ndim}Q", len(descr), array.ndim, *array.shape) + descr
         return head + PAD[len(head) & 7] + array.tobytes()
@@ -106,9 +106,14 @@ def _tuples(descr: Any, depth: int) -> Any:
     raise CorruptError(f"{str(descr)[:80]!r} is not the description of a dtype")
 
 
+def _fits(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
+    """Whether NumPy can have such an array. Values that take no bytes (`V0`) would else be as many as a file claims."""
+    return math.prod(n or 1 for n in shape) * dtype.itemsize <= _LIMIT and (dtype.itemsize > 0 or math.prod(shape) < 2**24)
+
+
 def view(data: memoryview, dtype: np.dtype[Any], shape: tuple[int, ...], copy: bool) -> np.ndarray:
     """An array over bytes, once the shape is known to fit them."""
-    if math.prod(shape) * dtype.itemsize != len(data) or math.prod(n or 1 for n in shape) * dtype.itemsize > _LIMIT:
+    if math.prod(shape) * dtype.itemsize != len(data) or not _fits(shape, dtype):
         raise CorruptError(f"{dtype} with shape {shape} does not take {len(data)} bytes")
     if not len(data):  # np.frombuffer refuses to look at nothing
         return np.ndarray(shape, dtype, b"")  # np.empty would make U1 of U0, and memory for it

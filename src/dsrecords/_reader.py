@@ -7,6 +7,7 @@ processes may share it. It knows nothing of how a dataset is opened; reading man
 from __future__ import annotations
 
 import operator
+import struct
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -98,7 +99,10 @@ def _numbers_reader(plan: Plan, header: Header) -> Callable[[Snapshot, int], Any
                 entries.seen[i] = need
             else:
                 offset = snapshot.look(entries, i, plan)
-        numbers = unpack(snapshot.data, offset)
+        try:
+            numbers = unpack(snapshot.data, offset)
+        except struct.error:  # another thread, which mapped less of the log, was the last to say so
+            numbers = unpack(snapshot.mapped(), offset)
         if pick is not None:
             numbers = pick(numbers)
         if shape is dict:
@@ -138,11 +142,20 @@ class Snapshot:
         twin.data = self.data
         return twin
 
-    def map(self) -> None:
-        """Map the log as far as it is now known. A file that was cut short is an error, not a SIGBUS."""
-        if (size := _files.size(self.descriptor.number)) < self.end:
-            raise CorruptError(f"the file was cut short: it had {self.end} bytes", file=self.file, offset=size)
-        self.data = memoryview(_files.map_read(self.descriptor.number, self.end))
+    def mapped(self) -> memoryview:
+        """The log, mapped as far as it is now known: all that entries read before point to.
+
+        A file that was cut short is an error, not a SIGBUS.
+        """
+        data, end = self.data, self.end
+        if len(data) >= end:
+            return data
+        if (size := _files.size(self.descriptor.number)) < end:
+            raise CorruptError(f"the file was cut short: it had {end} bytes", file=self.file, offset=size)
+        data = memoryview(_files.map_read(self.descriptor.number, end))
+        if len(data) > len(self.data):
+            self.data = data
+        return data
 
     def values(self, i: int, plan: Plan) -> Sequence[Any]:
         """The values of the fields of one record, in the plan's order. Raises CorruptError."""
@@ -150,7 +163,8 @@ class Snapshot:
         offset = entries.base[2 * i] if i < entries.kept else entries.tail[2 * (i - entries.kept)]
         if entries.seen[i] & plan.need != plan.need:
             offset = self.look(entries, i, plan)
-        unpacked, copy = self.header.schema.unpack(self.data, offset), plan.copy
+        data, copy = self.mapped(), plan.copy
+        unpacked = self.header.schema.unpack(data, offset)
         count, starts, start = len(self.header.schema.payloads), [], offset + self.header.schema.head
         for length in unpacked[: plan.payloads]:
             starts.append(start)
@@ -164,19 +178,22 @@ class Snapshot:
                 elif load is not None:
                     value = load(memoryview(field.type.dump(value)), copy)
             else:
-                value = self.load(i, field, load, builtin, starts[field.payload], unpacked[field.payload], copy)
+                start, length = starts[field.payload], unpacked[field.payload]
+                value = self.load(data, i, (field, load, builtin), start, length, copy)
             values.append(value)
         return values
 
-    def load(self, i: int, field: Field, load: Any, builtin: bool, start: int, length: int, copy: bool) -> Any:
+    def load(self, data: memoryview, i: int, item: Item, start: int, length: int, copy: bool) -> Any:
         """The value of one payload. Raises CorruptError, or what a function of the user's raises."""
+        field, load, builtin = item
+        assert load is not None
         where = {"file": self.file, "record": i, "field": field.key, "offset": start}
         if length == NONE:
             if not field.type.nullable:
                 raise CorruptError(f"None, but the type is {field.type.name}", **where)
             return None
         try:
-            return load(self.data[start : start + length], copy)
+            return load(data[start : start + length], copy)
         except (CorruptError, SchemaError) as error:
             raise type(error)(error.message, **where) from None
         except field.type.unreadable as error:
@@ -188,11 +205,10 @@ class Snapshot:
         """Verify what a plan needs of one record, and remember it. Returns the offset of its frame."""
         frames, schema, seen = self.header.frames, self.header.schema, entries.seen[i]
         place = offset, size, check = entries.get(i)
-        if offset + (size or self.end) > len(self.data) < self.end:
-            self.map()
-        if offset & 7 or offset < self.header.size or offset + schema.head > len(self.data):
+        data = self.mapped()
+        if offset & 7 or offset < self.header.size or offset + schema.head > len(data):
             raise self._wrong("the index's entry points outside of the log; without the .idx file it is rebuilt", i, offset)
-        head = self.data[offset : offset + schema.head]
+        head = data[offset : offset + schema.head]
         stored, kind, stated = FRAME.unpack(head[: FRAME.size])
         if not seen & HEAD_SEEN:
             if self.verify and not frames.verifies(head, offset):
@@ -203,7 +219,7 @@ class Snapshot:
                 raise self._wrong("the index's entry is of another record; without the .idx file it is rebuilt", i, offset)
             if kind not in (RECORD, PENDING) or (extent := frames.extent(head)) != stated or size not in (0, stated):
                 raise self._wrong(f"no record has a frame of kind {kind} and {stated} bytes with such payloads", i, offset)
-            if offset + extent > len(self.data):
+            if offset + extent > len(data):
                 raise self._wrong("the frame reaches beyond the log", i, offset)
         if self.verify and plan.payloads:
             sizes, checksums, start = schema.unpack(head), schema.checksums(head), offset + schema.head
@@ -212,7 +228,7 @@ class Snapshot:
                     continue
                 bit = _seen_bit(field)
                 unseen = field.payload in plan.wanted and (bit == NEVER_SEEN or not seen & bit)
-                if unseen and crc32(self.data[start : start + length]) != checksums[field.payload]:
+                if unseen and crc32(data[start : start + length]) != checksums[field.payload]:
                     raise self._wrong("the checksum is wrong", i, start, field)
                 start += (length + 7) & -8
         if self.verify != "always" and entries.get(i) == place:
@@ -226,8 +242,9 @@ class Snapshot:
         """The numbers and payloads of a record as they are stored, verified whatever was verified before. `plan`: all fields."""
         self.entries.seen[i] = 0
         offset, schema = self.look(self.entries, i, plan), self.header.schema
-        unpacked, start, payloads = schema.unpack(self.data, offset), offset + schema.head, []
+        data, start, payloads = self.mapped(), offset + schema.head, []
+        unpacked = schema.unpack(data, offset)
         for length in unpacked[: len(schema.payloads)]:
-            payloads.append(None if length == NONE else bytes(self.data[start : start + length]))
+            payloads.append(None if length == NONE else bytes(data[start : start + length]))
             start += (length + 7) & -8 if length != NONE else 0
         return list(unpacked[len(schema.payloads) :]), payloads
