@@ -918,3 +918,39 @@ def test_every_error_of_the_list_is_one_of_ours_or_of_the_language(made):
     for use in (lambda: ds.append({}), lambda: ds.column("x"), lambda: ds[:2].append(row(0))):
         with pytest.raises(DSRecordsError):
             use()
+
+
+# Reading into arrays that are there already
+
+
+def test_a_batch_is_read_into_the_arrays_of_out(path):
+    make_dataset(({"a": np.full((2, 3), i, "f4"), "n": i} for i in range(10)), path, {"a": "float32[2,3]", "n": "int16"})
+    ds = dsrecords.open(path)
+    out = {"a": np.empty((3, 2, 3), "f4"), "n": np.empty(3, "i2")}
+    batch = ds.batch([7, 0, 7], out=out)
+    assert batch["a"] is out["a"]
+    assert batch["n"] is out["n"]
+    assert out["a"][:, 0, 0].tolist() == out["n"].tolist() == [7, 0, 7]
+
+
+def test_an_array_of_out_need_not_be_contiguous(path):
+    make_dataset(({"a": np.full(4, i, "u1")} for i in range(5)), path, {"a": "uint8[4]"})
+    out = np.zeros((4, 3), "u1").T
+    assert dsrecords.open(path).batch([1, 2, 3], "a", out={"a": out}) is out
+    assert out.tolist() == [[1] * 4, [2] * 4, [3] * 4]
+
+
+@pytest.mark.parametrize("wrong", [np.empty((3, 4), "f4"), np.empty((2, 4), "u1"), [[0] * 4] * 3])
+def test_an_array_of_out_that_does_not_fit_is_refused(path, wrong):
+    make_dataset(({"a": np.full(4, i, "u1")} for i in range(5)), path, {"a": "uint8[4]"})
+    with pytest.raises(SchemaError, match=r"field 'a'.*out needs an array of uint8 with shape \(3, 4\)"):
+        dsrecords.open(path).batch([1, 2, 3], out={"a": wrong})
+
+
+def test_out_is_not_for_ragged_fields_or_fields_that_are_not_read(path):
+    make_dataset([{"text": "a", "n": 1}], path, {"text": "str", "n": "int8"})
+    ds = dsrecords.open(path)
+    with pytest.raises(SchemaError, match="not read"):
+        ds.batch([0], ["n"], out={"text": np.empty(1, "i8")})
+    with pytest.raises(SchemaError, match="out is for"):
+        ds.batch([0], out={"text": np.empty(1, "i8")})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -105,6 +105,43 @@ class Columns:
                 if data is not None:
                     buffers += (data, PAD[len(data) & 7])
         return buffers
+
+
+class Rows:
+    """Samples whose fields are all scalars, to be written many at a time: several times faster than one by one.
+
+    Whatever does not fit is left to the way of single samples, which writes those before it and says what is wrong.
+    """
+
+    def __init__(self, schema: Schema, samples: Iterable[Any], start: int) -> None:
+        self._schema, self._samples, self._start = schema, samples, start
+
+    def write(self, writer: Any) -> None:
+        """Add all samples. If the iterator or a sample raises, those before it are written first."""
+        rows: list[tuple[Any, ...]] = []
+        try:
+            for sample in self._samples:
+                rows.append(tuple(self._schema.values(sample, self._start + len(rows))))  # a generator may reuse the sample
+                if len(rows) == _CHUNK:
+                    full, rows = rows, []
+                    self._add(writer, full)
+        finally:
+            if rows:
+                self._add(writer, rows)
+
+    def _add(self, writer: Any, rows: list[tuple[Any, ...]]) -> None:
+        schema, start = self._schema, self._start
+        columns = list(zip(*rows))
+        if len(rows) == 1:
+            writer.append(schema.encode_values(rows[0], start))
+            return
+        try:
+            packed = Columns(schema, dict(zip(schema.keys, columns)) if schema.named else columns, start)
+        except SchemaError:
+            writer.extend(schema.encode_values(row, start + i) for i, row in enumerate(rows))
+        else:
+            writer.packed_batch(packed.pack)
+        self._start += len(rows)
 
 
 def _length(key: Any, column: Any) -> int:

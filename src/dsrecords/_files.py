@@ -178,3 +178,20 @@ def map_read(fd: int, length: int) -> mmap.mmap:
 def map_private(fd: int, length: int) -> mmap.mmap:
     """A mapping whose changes stay in this process."""
     return mmap.mmap(fd, length, access=mmap.ACCESS_COPY)
+
+
+def in_memory(fd: int, offset: int) -> bool:
+    """Whether the page at an offset is in the page cache; False where the system does not say."""
+    if not hasattr(os, "RWF_NOWAIT"):
+        return False
+    try:
+        return os.preadv(fd, [bytearray(1)], offset, os.RWF_NOWAIT) >= 0
+    except OSError:  # it would have to wait, or this file system cannot tell
+        return False
+
+
+def will_need(mapping: memoryview, start: int, length: int) -> None:
+    """Let the kernel begin to read a part of a mapping; `start` is a multiple of the page size."""
+    mapped = mapping.obj
+    if hasattr(mmap, "MADV_WILLNEED") and isinstance(mapped, mmap.mmap) and start % mmap.PAGESIZE == 0:
+        mapped.madvise(mmap.MADV_WILLNEED, start, min(length, len(mapped) - start))

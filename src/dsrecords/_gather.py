@@ -3,33 +3,38 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from ._frame import PENDING, RECORD
 from ._index import mix
+from ._prefetch import prefetch
 from ._reader import HEAD_SEEN, NEVER_SEEN, Item, Plan, Snapshot
 from ._schema import Field
-from ._values import NONE, Scalar
+from ._values import NONE, Scalar, describe
+from .errors import SchemaError
 
 _LOW = np.uint64(2**32 - 1)
 _EIGHTH, _SEVEN = np.uint64(3), np.uint64(7)  # to divide by eight, and to round up to a multiple of it
 
 
-def columns(snapshot: Snapshot, positions: np.ndarray, plan: Plan) -> list[Any]:
+def columns(snapshot: Snapshot, positions: np.ndarray, plan: Plan, out: Mapping[Any, Any]) -> list[Any]:
     """The values of each field of many records, field by field.
 
     Args:
         snapshot: the list.
         positions: int64, (n,), each within the list.
         plan: what to read.
+        out: by field, arrays to read into.
 
     Returns:
         For each field of the plan: an array (n, …) where all values have one shape, a masked array (n,) of scalars that may be
             None, else a list.
 
     Raises:
+        SchemaError: an array of `out` does not fit.
         CorruptError: naming the first record that is not as it was written.
     """
     if len(positions):
@@ -44,11 +49,27 @@ def columns(snapshot: Snapshot, positions: np.ndarray, plan: Plan) -> list[Any]:
     for item in plan.items:
         field = item[0]
         if isinstance(field.type, Scalar):
-            found.append(_numbers(field, field.type, item[1], heads, plan))
+            found.append(_into(out, field, _numbers(field, field.type, item[1], heads, plan)))
         else:
             begins, lengths = starts[:, field.payload].tolist(), heads["sizes"][:, field.payload].tolist()
-            found.append(_payloads(snapshot, data, positions, item, begins, lengths, plan.copy))
+            found.append(_payloads(snapshot, data, positions, item, begins, lengths, plan.copy, out))
     return found
+
+
+def _into(out: Mapping[Any, Any], field: Field, column: Any) -> Any:
+    """A column, in the array of `out` that is for it."""
+    if field.key not in out:
+        return column
+    if not isinstance(column, np.ndarray) or isinstance(column, np.ma.MaskedArray):
+        raise SchemaError(f"out is for numbers and arrays of one shape, this is {field.type.name}", field=field.key)
+    target = out[field.key]
+    if not isinstance(target, np.ndarray) or (target.dtype, target.shape) != (column.dtype, column.shape):
+        raise SchemaError(
+            f"out needs an array of {column.dtype} with shape {column.shape}, not {describe(target)}", field=field.key
+        )
+    if target is not column:
+        target[...] = column
+    return target
 
 
 def _numbers(field: Field, kind: Scalar, load: Any, heads: np.ndarray, plan: Plan) -> Any:
@@ -61,19 +82,23 @@ def _numbers(field: Field, kind: Scalar, load: Any, heads: np.ndarray, plan: Pla
 
 
 def _payloads(
-    snapshot: Snapshot, data: memoryview, positions: np.ndarray, item: Item, starts: list[int], sizes: list[int], copy: bool
-) -> Any:
+    snapshot: Snapshot, data: memoryview, positions: np.ndarray, item: Item, starts: list[int], sizes: list[int], copy: bool,
+    out: Mapping[Any, Any],
+) -> Any:  # fmt: skip
     row = item[0].type.row() if item[2] else None
     if row is not None and sizes.count(nbytes := row.itemsize * math.prod(row.shape[1:])) == len(sizes):
-        stacked = np.empty((len(sizes), *row.shape[1:]), row.dtype)
+        stacked: Any = out.get(item[0].key)
+        shape = (len(sizes), *row.shape[1:])
+        fits = isinstance(stacked, np.ndarray) and stacked.flags.carray and (stacked.dtype, stacked.shape) == (row.dtype, shape)
+        stacked = stacked if fits else np.empty(shape, row.dtype)
         if stacked.size:
             target, at = memoryview(stacked.reshape(-1).view(np.uint8)), 0
             for start in starts:  # ten times faster than gathering rows through a strided array
                 target[at : at + nbytes] = data[start : start + nbytes]
                 at += nbytes
-        return stacked
+        return _into(out, item[0], stacked)
     places = zip(positions.tolist(), starts, sizes)
-    return [snapshot.load(data, i, item, start, length, copy) for i, start, length in places]
+    return _into(out, item[0], [snapshot.load(data, i, item, start, length, copy) for i, start, length in places])
 
 
 def _heads(snapshot: Snapshot, positions: np.ndarray, plan: Plan) -> tuple[np.ndarray, np.ndarray]:
@@ -82,6 +107,7 @@ def _heads(snapshot: Snapshot, positions: np.ndarray, plan: Plan) -> tuple[np.nd
     rows, seen = entries.gather(positions), np.asarray(entries.seen)
     need = seen.dtype.type(plan.need & np.iinfo(seen.dtype).max)
     unseen = seen[positions] & need != need
+    prefetch(snapshot, rows, heads_only=not plan.payloads)
     if not unseen.any() and plan.need < NEVER_SEEN:
         return _take(snapshot, rows[:, 0]), rows[:, 0]
     heads = _verified_together(snapshot, positions, rows)

@@ -105,9 +105,13 @@ class Schema:
 
     def encode(self, sample: Any, record: int | None) -> tuple[list[Any], list[bytes | None]]:
         """The numbers of the head and the payloads of a sample. Raises SchemaError that names record and field."""
+        return self.encode_values(self.values(sample, record), record)
+
+    def encode_values(self, values: Sequence[Any], record: int | None) -> tuple[list[Any], list[bytes | None]]:
+        """The same, from the values of a sample's fields."""
         numbers: list[Any] = self.zeros.copy()
         payloads: list[bytes | None] = [None] * len(self.payloads)
-        for field, value in zip(self.fields, self._values(sample, record)):
+        for field, value in zip(self.fields, values):
             if value is None and field.type.nullable:
                 continue
             try:
@@ -125,7 +129,8 @@ class Schema:
                 raise SchemaError(f"{field.type.name}: {error}", record=record, field=field.key) from error
         return numbers, payloads
 
-    def _values(self, sample: Any, record: int | None) -> Sequence[Any]:
+    def values(self, sample: Any, record: int | None) -> Sequence[Any]:
+        """The values of a sample's fields, in their order. Raises SchemaError that names record and field."""
         if self.named:
             if not isinstance(sample, Mapping):
                 raise SchemaError(f"a sample is a dict with {self._names()}, not {describe(sample)}", record=record)

@@ -10,6 +10,7 @@ import numpy as np
 
 from ._gather import columns
 from ._log import Header
+from ._prefetch import prefetch
 from ._reader import Plan, Snapshot
 from ._schema import Key, Load, Schema, bind
 from ._selection import position, positions
@@ -17,6 +18,7 @@ from .errors import SchemaError
 
 Functions = Sequence[Callable[..., Any] | None] | Mapping[Any, Callable[..., Any] | None]
 _COLUMN_CHUNK = 2**16  # records whose heads are looked at together
+_WINDOW = 256  # records that are asked for ahead of iteration
 
 
 class Records(Sequence[Any]):
@@ -163,19 +165,36 @@ class Records(Sequence[Any]):
 
     def __iter__(self) -> Iterator[Any]:
         """Over the list as it is now, whatever is changed meanwhile."""
-        view = self._view(slice(None))
-        return (view[i] for i in range(len(view)))
+        view: Records = self._view(slice(None))
+        return view._ahead()
+
+    def _ahead(self) -> Iterator[Any]:
+        """The samples, a window after the other; the kernel is asked for the next one before."""
+        count = len(self)
+        self._prefetch(slice(0, _WINDOW))
+        for start in range(0, count, _WINDOW):
+            self._prefetch(slice(start + _WINDOW, start + 2 * _WINDOW))
+            for i in range(start, min(start + _WINDOW, count)):
+                yield self[i]
+
+    def _prefetch(self, indices: Any) -> None:
+        snapshot = self._snapshot()
+        positions = np.asarray(self._positions(indices, snapshot), np.int64)
+        prefetch(snapshot, snapshot.entries.gather(positions), heads_only=not self._plan.payloads)
 
     def __getitems__(self, indices: Sequence[int]) -> list[Any]:
-        """Samples for PyTorch's fetcher: `[ds[i] for i in indices]`."""
+        """Samples for PyTorch's fetcher: `[ds[i] for i in indices]`, but the kernel is asked for all of them first."""
+        self._prefetch(indices)
         return [self[i] for i in indices]
 
-    def batch(self, indices: Any, fields: Any = None) -> Any:
+    def batch(self, indices: Any, fields: Any = None, *, out: Mapping[Any, np.ndarray] | None = None) -> Any:
         """Many samples, field by field.
 
         Args:
             indices: integers, a mask, a slice or a range.
             fields: which, a list; by default all. One field alone gives its column alone.
+            out: by field, arrays of the column's dtype and shape to read scalars or arrays of one shape into. They are given back
+                in its place, and spare the memory of a new one for each batch.
 
         Returns:
             A dict (a tuple where fields have no names) of one column a field: an array (n,) of scalars, a masked one where they
@@ -183,10 +202,11 @@ class Records(Sequence[Any]):
 
         Raises:
             TypeError, IndexError: of the indices.
+            SchemaError: no such field, or an array of `out` does not fit.
             CorruptError: a record is not what was written.
         """
         plan = self._plan if fields is None else self._plan_for(fields)
-        return plan.give(self._columns(plan, indices))
+        return plan.give(self._columns(plan, indices, out or {}))
 
     def column(self, field: Any) -> Any:
         """One field of all samples, as `batch` gives it. Of the other fields nothing is read.
@@ -197,14 +217,19 @@ class Records(Sequence[Any]):
         """
         if isinstance(field, (list, tuple)):
             raise TypeError("a column is of one field; for several call ds.batch(slice(None), fields=[...])")
-        return self._columns(self._plan_for(field), slice(None))[0]
+        return self._columns(self._plan_for(field), slice(None), {})[0]
 
-    def _columns(self, plan: Plan, indices: Any) -> list[Any]:
+    def _columns(self, plan: Plan, indices: Any, out: Mapping[Any, np.ndarray]) -> list[Any]:
         snapshot = self._snapshot()
         positions = self._positions(indices, snapshot)
-        chunks = [positions[i : i + _COLUMN_CHUNK] for i in range(0, len(positions), _COLUMN_CHUNK)] or [positions]
-        parts = [columns(snapshot, np.asarray(chunk, np.int64), plan) for chunk in chunks]
-        return parts[0] if len(parts) == 1 else [_join(column) for column in zip(*parts)]
+        for key in out:
+            if key not in [field.key for field in plan.fields]:
+                raise SchemaError("out has an array for a field that is not read", field=key)
+        if out or len(positions) <= _COLUMN_CHUNK:
+            return columns(snapshot, np.asarray(positions, np.int64), plan, out)
+        chunks = [positions[i : i + _COLUMN_CHUNK] for i in range(0, len(positions), _COLUMN_CHUNK)]
+        parts = [columns(snapshot, np.asarray(chunk, np.int64), plan, out) for chunk in chunks]
+        return [_join(column) for column in zip(*parts)]
 
 
 class Closed:

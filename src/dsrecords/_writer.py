@@ -29,7 +29,7 @@ Encoded = tuple[list[Any], list[bytes | None]]  # the numbers and the payloads o
 
 _CHECKPOINT_FRAMES = 16_384  # a checkpoint after so many frames or bytes bounds what opening has to replay
 _CHECKPOINT_BYTES = 64 * 2**20
-_BATCH_RECORDS = 1024  # of an `extend`: one commit for so many records or bytes
+_BATCH_RECORDS = 4096  # of an `extend`: one commit for so many records or bytes
 _BATCH_BYTES = 4 * 2**20
 _JOINED = 2**16  # bytes: up to here, joining buffers costs less than writing them one by one
 

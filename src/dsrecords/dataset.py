@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from ._check import check
-from ._columns import Columns
+from ._columns import Columns, Rows
 from ._frame import DELETE, TAKE_LAST
 from ._reader import Snapshot
 from ._schema import make_schema
 from ._sequence import Closed, Functions, Records
 from ._state import State, default_index
-from ._writer import Encoded, Writer, writer_of
+from ._writer import Writer, writer_of
 from .errors import CorruptError, ReadOnlyError, SchemaError, StaleViewError
 from .making import compact
 from .making import create as create_files
@@ -158,16 +158,16 @@ class IndexedRecordDataset(Records):
         Raises:
             SchemaError: a sample does not fit; names its position among those given.
         """
-        writer = self._change(positions=False)
-        writer.extend(self._encoded(samples, len(self)))
-
-    def _encoded(self, samples: Iterable[Any], start: int) -> Iterator[Encoded]:
-        for number, sample in enumerate(samples):
-            try:
-                yield self._schema.encode(sample, start + number)
-            except SchemaError as error:
-                text = f"row {number} of those given: {error.message}"
-                raise SchemaError(text, record=error.record, field=error.field) from error.__cause__
+        writer, start, schema = self._change(positions=False), len(self), self._schema
+        try:
+            if schema.payloads:
+                writer.extend(schema.encode(sample, start + number) for number, sample in enumerate(samples))
+            else:
+                Rows(schema, samples, start).write(writer)
+        except SchemaError as error:
+            if error.record is not None:
+                error.message = f"row {error.record - start} of those given: {error.message}"
+            raise
 
     def extend_columns(self, columns: Any) -> None:
         """Add many samples, given field by field; all at once or not at all.

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from ._columns import Rows
 from ._files import Descriptor
 from ._reader import Plan, Snapshot
 from ._schema import Schema, make_schema
@@ -60,13 +61,13 @@ def make_dataset(
     """
     data_path = os.fspath(path)
     index = default_index(data_path) if index_path is None else os.fspath(index_path)
-    fields = make_schema(schema)
+    fields, shown = make_schema(schema), _shown(samples, data_path, progress)
     build(
         data_path,
         index,
         fields,
         metadata or {},
-        _encoded(fields, _shown(samples, data_path, progress), num_workers),
+        _encoded(fields, shown, num_workers) if fields.payloads or num_workers else Rows(fields, shown, 0),
         overwrite,
         id,
     )
@@ -78,7 +79,7 @@ def build(
     index_path: str,
     schema: Schema,
     metadata: dict[str, Any],
-    records: Iterable[Encoded],
+    records: Iterable[Encoded] | Rows,
     overwrite: bool = False,
     id: bytes | None = None,
     temporary: str = ".partial",
@@ -92,7 +93,10 @@ def build(
         raise ValueError("an id is 16 bytes")
     builder = Builder(path, index_path, path + temporary, schema, metadata, id, overwrite, held)
     try:
-        builder.writer.extend(records)
+        if isinstance(records, Rows):
+            records.write(builder.writer)
+        else:
+            builder.writer.extend(records)
         return builder.finish(replace=overwrite)
     except BaseException:
         builder.abandon()
