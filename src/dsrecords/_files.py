@@ -186,7 +186,7 @@ def in_memory(fd: int, offset: int) -> bool:
         return False
     try:
         return os.preadv(fd, [bytearray(1)], offset, os.RWF_NOWAIT) >= 0
-    except OSError:  # it would have to wait, or this file system cannot tell
+    except (OSError, OverflowError):  # it would have to wait, this file system cannot tell, or there is no such offset
         return False
 
 

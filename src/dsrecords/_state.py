@@ -16,7 +16,7 @@ from typing import Any
 from . import _files, _index
 from ._frame import FRAME
 from ._index import Slot
-from ._log import PAGE, VERSION, Walk, find_frame, read_header
+from ._log import PAGE, VERSION, Place, Walk, find_frame, read_header
 from ._reader import Snapshot
 from .errors import CorruptError, UnsupportedVersionError
 
@@ -161,6 +161,13 @@ class State:
                 text = f"{fault.wrong}, and whole frames follow (at {self.beyond}): damage, or writes that a crash lost"
                 record = len(snapshot.entries)
                 raise CorruptError(text, file=self.path, record=record, field=fault.field, offset=fault.where)
+
+    def append(self, place: Place) -> None:
+        """Take one record into the list."""
+        end = place[0] + place[1]
+        self.snapshot.end = end  # first: another thread may read the record as soon as it is in the list
+        self.snapshot.entries.append(place)
+        self.last, self.check = place[0], place[2]
 
     def apply(self, places: Any, op: int, positions: Sequence[int], end: int, last: int, check: int) -> None:
         """Take a whole batch into the list."""

@@ -103,10 +103,14 @@ class Writer:
     def append(self, encoded: Encoded) -> None:
         """One record, there when this returns."""
         with self.mutex:
-            self.be_ready()
-            end = self.state.snapshot.end
-            buffers, size, check = self.state.header.frames.record(RECORD, *encoded, end)
-            self._commit(buffers, [(end, size, check)], 0, (), end + size, end, check)
+            if self._refuses or self._interrupted:
+                self.be_ready()
+            state = self.state
+            end = state.snapshot.end
+            buffers, size, check = state.header.frames.record(RECORD, *encoded, end)
+            self._write(buffers, end, size)
+            state.append((end, size, check))
+            self._written(1, size)
 
     def extend(self, records: Iterable[Encoded]) -> None:
         """Many records, in batches. If the iterator raises, what it gave before is written first."""
@@ -146,7 +150,7 @@ class Writer:
             start = end = self.state.snapshot.end
             parts = []
             for buffers, places in pack(self.state.header.frames, end):
-                self._write(buffers, end)
+                self._write(buffers, end, sum(map(len, buffers)))
                 parts.append(places)
                 end = int(places[-1, 0] + places[-1, 1])
             self._finish([], np.concatenate(parts), 0, (), start, end)
@@ -161,19 +165,22 @@ class Writer:
         self, buffers: list[bytes], places: Any, op: int, positions: Sequence[int], end: int, last: int, check: int
     ) -> None:
         """Write the last buffers of a batch, then let the list have it."""
-        self._write(buffers, end - sum(map(len, buffers)))
+        size = sum(map(len, buffers))
+        self._write(buffers, end - size, size)
         self.state.apply(places, op, positions, end, last, check)
-        self._interrupted = False
         self._edited |= op != 0
-        self._frames += len(places) + (op != 0)
-        self._bytes += end - (int(places[0][0]) if len(places) else last)
+        self._written(len(places) + 1, end - (int(places[0][0]) if len(places) else last))
+
+    def _written(self, frames: int, size: int) -> None:
+        self._interrupted = False
+        self._frames += frames
+        self._bytes += size
         if self._checkpoints and (self._frames >= _CHECKPOINT_FRAMES or self._bytes >= _CHECKPOINT_BYTES):
             self.checkpoint()
 
-    def _write(self, buffers: list[bytes], offset: int) -> None:
+    def _write(self, buffers: list[bytes], offset: int, size: int) -> None:
         assert self._file is not None
         self._interrupted = True
-        size = sum(map(len, buffers))
         try:
             if size <= _JOINED:
                 _files.pwrite(self._file.number, b"".join(buffers), offset)
