@@ -85,6 +85,7 @@ class Writer:
         for at in range(end, size, _BATCH_BYTES):
             _files.pwrite(copy.number, _files.pread(self.state.fd, min(_BATCH_BYTES, size - at), at), at - end)
         _files.sync(copy.number, metadata=True)
+        _files.sync_directory(path)
         warnings.warn(f"{self.state.path}: the log is damaged from byte {end} on; what follows was moved to {path}", stacklevel=8)
 
     def be_ready(self) -> None:
@@ -199,9 +200,10 @@ class Writer:
                 raise ReadOnlyError(self._refuses, file=self.state.path)
             try:
                 if self._frames:
+                    self._interrupted = True
                     _files.sync(self._file.number)
                     self._publish()
-                    self._frames = self._bytes = 0
+                    self._interrupted, self._frames, self._bytes = False, 0, 0
                 if sync:
                     self.sync()
                     _files.sync_directory(self.state.path)
