@@ -4,6 +4,7 @@
 """
 
 from . import io
+from ._repair import Repair, repair
 from .dataset import IndexedRecordDataset, open
 from .errors import CorruptError, DSRecordsError, LockedError, ReadOnlyError, SchemaError, StaleViewError, UnsupportedVersionError
 from .making import make_dataset
@@ -15,12 +16,14 @@ __all__ = [
     "IndexedRecordDataset",
     "LockedError",
     "ReadOnlyError",
+    "Repair",
     "SchemaError",
     "StaleViewError",
     "UnsupportedVersionError",
     "io",
     "make_dataset",
     "open",
+    "repair",
 ]
 
 

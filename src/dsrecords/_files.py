@@ -61,6 +61,11 @@ def _regular(fd: int, path: str) -> int:
     return fd
 
 
+def exists(path: str) -> bool:
+    """Whether anything has this name, a link that leads nowhere included."""
+    return os.path.lexists(path)
+
+
 def close(fd: int) -> None:
     os.close(fd)
 
@@ -160,7 +165,7 @@ def link(source: str, target: str) -> None:
     except FileExistsError:
         raise FileExistsError(f"{target} exists") from None
     except OSError:  # a file system without hard links
-        if os.path.exists(target):
+        if exists(target):
             raise FileExistsError(f"{target} exists") from None
         os.rename(source, target)
     else:

@@ -48,9 +48,9 @@ def make_header(schema: Schema, metadata: dict[str, Any], id: bytes) -> Header:
     return Header(MAGIC + struct.pack("<I", crc32(rest)) + rest, id, schema, metadata)
 
 
-def read_header(fd: int, path: str) -> Header:
-    """The header, everything in it checked. Raises CorruptError or UnsupportedVersionError."""
-    start = _files.pread(fd, _HEADER.size, 0)
+def read_header(fd: int, path: str, at: int = 0) -> Header:
+    """The header (or its copy `at` another offset), everything in it checked. Raises CorruptError or UnsupportedVersionError."""
+    start = _files.pread(fd, _HEADER.size, at)
     if start[:8] != MAGIC:
         raise CorruptError("not a DSRecords file: it does not begin with the magic bytes" if start else "empty", file=path)
     if len(start) < _HEADER.size:
@@ -60,7 +60,7 @@ def read_header(fd: int, path: str) -> Header:
         raise UnsupportedVersionError(f"format version {version}, flags {flags}: this library reads version {VERSION}", file=path)
     if size % PAGE or not _HEADER.size + length <= size <= _LARGEST_HEADER:
         raise CorruptError(f"the header claims {size} bytes with {length} of JSON", file=path, offset=16)
-    raw = _files.pread(fd, size, 0)
+    raw = _files.pread(fd, size, at)
     if len(raw) < size:
         raise CorruptError(f"the header is cut short: {size} bytes claimed", file=path, offset=len(raw))
     if crc32(raw[12:]) != checksum:

@@ -158,7 +158,7 @@ class State:
             start = fault.at if walk.misplaced else fault.at + 8
             self.beyond = find_frame(self.fd, self.header.frames, start, stop)
             if self.beyond is not None and not torn:
-                text = f"{fault.wrong}, and whole frames follow (at {self.beyond}): damage, or writes that a crash lost"
+                text = f"{fault.wrong}, and whole frames follow (at {self.beyond}): damage, or writes that a crash lost; see dsrecords.repair"
                 record = len(snapshot.entries)
                 raise CorruptError(text, file=self.path, record=record, field=fault.field, offset=fault.where)
 

@@ -80,7 +80,7 @@ class Writer:
     def _save_tail(self, end: int, size: int) -> None:
         """Keep what is cut off, where some of it verifies: only a person can say what it is worth."""
         names = (f"{self.state.path}.tail-{end}" + (f"-{number}" if number else "") for number in itertools.count())
-        path = next(name for name in names if not os.path.lexists(name))
+        path = next(name for name in names if not _files.exists(name))
         copy = _files.Descriptor(_files.create(path))
         for at in range(end, size, _BATCH_BYTES):
             _files.pwrite(copy.number, _files.pread(self.state.fd, min(_BATCH_BYTES, size - at), at), at - end)
@@ -234,6 +234,13 @@ class Writer:
             state.snapshot.entries = mapped
         state.slot, state.slot_file, self._edited = slot, _files.identity(index.number), False
 
+    def republish(self, entries: _index.Entries) -> None:
+        """Write the index anew, with these entries in the place of its own."""
+        with self.mutex:
+            self.state.snapshot = self.state.snapshot.with_entries(entries)
+            self._edited, self._frames = True, 1
+            self.checkpoint()
+
     def next_slot(self) -> Slot:
         """What the index is to say next."""
         state = self.state
@@ -333,7 +340,7 @@ class Builder:
             raise
 
     def _begin(self, header: Header) -> Writer:
-        if os.path.exists(self._partial):  # left by a killed process, unless its lock is held
+        if _files.exists(self._partial):  # left by a killed process, unless its lock is held
             lock(self._partial).close()
             _files.unlink(self._partial)
         file = _files.Descriptor(_files.create(self._partial))
@@ -351,12 +358,12 @@ class Builder:
             self._replaced.close()
 
     def _check_target(self, overwrite: bool, held: bool) -> _files.Descriptor | None:
-        for path in filter(os.path.lexists, (self.path, self.index_path)):
+        for path in filter(_files.exists, (self.path, self.index_path)):
             if not overwrite:
                 raise FileExistsError(f"{path} exists; make_dataset(..., overwrite=True) would replace a dataset")
             if not (_index.may_be_replaced if path == self.index_path else _is_log)(path):
                 raise FileExistsError(f"{path} exists and is not ours: remove it, or give another path")
-        return lock(self.path) if os.path.exists(self.path) and not held else None
+        return lock(self.path) if _files.exists(self.path) and not held else None
 
     def finish(self, replace: bool) -> _files.Descriptor:
         """Put both files in place, durably. Returns the descriptor of the `.rec`, which holds its lock."""
@@ -367,9 +374,9 @@ class Builder:
             (_files.rename if replace else _files.link)(self._partial, self.path)
             _files.rename(index, self.index_path)
         except BaseException:  # the first rename decides: once it is done, the index is to follow
-            if os.path.lexists(self._partial):
+            if _files.exists(self._partial):
                 _files.unlink(index)
-            elif os.path.lexists(index):
+            elif _files.exists(index):
                 _files.rename(index, self.index_path)
             raise
         _files.sync_directory(self.path)
@@ -381,5 +388,5 @@ class Builder:
         """Remove what was written so far, unless it is in place already, and let go of all locks."""
         self.writer.let_go("it was given up")
         self._release()
-        if os.path.lexists(self._partial):
+        if _files.exists(self._partial):
             _files.unlink(self._partial)

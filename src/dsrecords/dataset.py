@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from . import _files
 from ._check import check
 from ._columns import Columns, Rows
 from ._frame import DELETE, TAKE_LAST
@@ -104,7 +105,7 @@ class IndexedRecordDataset(Records):
         self._frozen: Snapshot | None = None  # of a view: the list as it was
         self._selection: Any = None  # of a view: positions in that list, a range or int64 (n,)
         self._version: tuple[bytes, int] | None = None  # of a view: of which list, see `_list_version`
-        if create or (create is None and self._given is not None and not os.path.exists(self.path)):
+        if create or (create is None and self._given is not None and not _files.exists(self.path)):
             self._create(must=bool(create))
         absolute = os.path.abspath(self.path), os.path.abspath(self.index_path)
         try:
@@ -123,7 +124,7 @@ class IndexedRecordDataset(Records):
         try:
             create_files(self.path, self.index_path, self._given)
         except FileExistsError:
-            if must or not os.path.exists(self.path):
+            if must or not _files.exists(self.path):
                 raise  # else another process was faster, and it is opened
 
     # Changing

@@ -1,0 +1,175 @@
+"""What can be saved of damaged files. A record is taken only where it verifies; nothing is written unless told to."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+from . import _files, _index
+from ._check import check
+from ._frame import COMMIT, COMMIT_HEAD, FRAME, PENDING, RECORD
+from ._log import PAGE, Header, Place, Walk, find_frame, read_header
+from ._reader import Plan, Snapshot
+from ._state import State, default_index
+from ._writer import Writer
+from .errors import CorruptError, DSRecordsError
+from .making import build
+
+Path = str | os.PathLike[str]
+
+
+@dataclasses.dataclass
+class Repair:
+    """What `repair` found and did.
+
+    Attributes:
+        problems: what is wrong; empty if nothing is.
+        records: how many records can be saved.
+        lost: positions in the list of records that cannot. Of a log that is damaged where no index tells what it held, what was
+            there is not known, and not in this list.
+        output: path of the new dataset; None if none was written.
+    """
+
+    problems: list[DSRecordsError]
+    records: int = 0
+    lost: list[int] = dataclasses.field(default_factory=list)
+    output: str | None = None
+
+
+def repair(path: Path, output: Path | None = None, *, index_path: Path | None = None, in_place: bool = False) -> Repair:
+    """Say what is wrong with a dataset, and save what can be saved. By default nothing is written.
+
+    Args:
+        path: of the data file.
+        output: of a new dataset, to which the records that verify are copied, in their order. The original stays as it is.
+        index_path: of the index; by default `path` with the ending `.idx`.
+        in_place: whether to mend the original, which can be done where no record that an index vouches for is lost: what a crash
+            left behind the last whole batch is cut off (and kept as `path` + ".tail-…", if some of it verifies), and the index
+            is written anew.
+
+    Raises:
+        CorruptError: the headers in both files are damaged; with `in_place`, there is damage that cannot be mended in place.
+        LockedError: with `in_place`, another writer has the dataset.
+        FileExistsError: `output` exists.
+    """
+    data = os.path.abspath(os.fspath(path))
+    index = default_index(data) if index_path is None else os.path.abspath(os.fspath(index_path))
+    salvage = _Salvage(data, index)
+    report = Repair(_problems(data, index))
+    everything = Plan(salvage.header, [(field, field.type.load) for field in salvage.header.schema.fields], True, tuple)
+    good = []
+    for i in range(len(salvage.snapshot.entries)):
+        try:
+            salvage.snapshot.encoded(i, everything)
+            good.append(i)
+        except CorruptError as error:
+            report.lost.append(i)
+            if not any(problem.record == i for problem in report.problems):
+                report.problems.append(error)
+    report.records = len(good)
+    if output is not None:
+        report.output = os.fspath(output)
+        records = (salvage.snapshot.encoded(i, everything) for i in good)
+        header = salvage.header
+        build(report.output, default_index(report.output), header.schema, header.metadata, records)
+    if in_place and report.problems:
+        _mend(data, index)
+    return report
+
+
+def _problems(path: str, index_path: str) -> list[DSRecordsError]:
+    try:
+        state = State(path, index_path, True)
+    except DSRecordsError as error:
+        return [error]
+    found: list[DSRecordsError] = [*check(state)]
+    if state.fault:
+        at, reason = state.fault
+        found.append(CorruptError(f"{reason}: what a writer left that was killed; the next one cuts it off", file=path, offset=at))
+    if state.slot is None:
+        found.append(CorruptError("there is no index that can be used: the list is made again from the log", file=index_path))
+    return found
+
+
+def _mend(path: str, index_path: str) -> None:
+    writer = Writer(State(path, index_path, True, torn=True))
+    try:
+        state = writer.state
+        walk, entries = (
+            Walk(state.fd, state.header.frames, state.header.size, state.snapshot.end),
+            _index.map_entries(-1, None, len(state.header.schema.payloads) + 1),
+        )
+        for places, op, positions in walk:
+            entries = entries.apply(places, op, positions)
+        if walk.fault:
+            at, reason = walk.fault
+            raise CorruptError(f"{reason}: this cannot be mended in place; give an output", file=path, offset=at)
+        writer.republish(entries)
+    finally:
+        writer.close()
+
+
+class _Salvage:
+    """The list as far as it can be known: from the log, or where that is damaged from the newest index and what comes after it."""
+
+    def __init__(self, path: str, index_path: str) -> None:
+        file = _files.Descriptor(_files.open_read(path))
+        index = _files.Descriptor(_files.open_read(index_path)) if _files.exists(index_path) else None
+        self.header = self._find_header(file.number, path, index, index_path)
+        size, bits = _files.size(file.number), len(self.header.schema.payloads) + 1
+        self._fd, self._size = file.number, size
+        entries, fault = self._follow(_index.map_entries(-1, None, bits), self.header.size)
+        if fault and index is not None:
+            for slot in _index.read_slots(index.number):
+                room = _files.size(index.number) - slot.base - 16 * slot.count
+                if slot.id == self.header.id and slot.base == 2 * PAGE + self.header.size and room >= 0:
+                    entries, _ = self._follow(_index.map_entries(index.number, slot, bits), slot.covered)
+                    break
+        self.snapshot = Snapshot(path, file, self.header, entries, size, "always")
+
+    @staticmethod
+    def _find_header(fd: int, path: str, index: _files.Descriptor | None, index_path: str) -> Header:
+        try:
+            return read_header(fd, path)
+        except CorruptError as error:
+            if index is None:
+                raise
+            try:
+                return read_header(index.number, index_path, 2 * PAGE)  # the copy that is there for this
+            except CorruptError:
+                raise error from None
+
+    def _follow(self, entries: _index.Entries, at: int) -> tuple[_index.Entries, bool]:
+        """What the log does to a list from an offset on, and whether it is damaged.
+
+        Behind damage, records are taken that verify, and of a batch those that are left if its commit verifies. An edit there
+        speaks of positions that nobody knows any more: the list ends where it comes.
+        """
+        walk, pending, damaged = Walk(self._fd, self.header.frames, at, self._size), list[Place](), False
+        while at < self._size:
+            kind, size, check, wrong, _ = walk.frame(at)
+            places, op = [(at, size, check)], 0
+            positions: Sequence[int] = ()
+            if not wrong and kind == COMMIT:
+                start, _, _, op = struct.unpack_from("<QQII", _files.pread(self._fd, COMMIT_HEAD, at), FRAME.size)
+                places = [place for place in pending if place[0] >= start]
+                if not damaged:
+                    wrong, op, positions = walk.commit(at, size, pending)
+                elif op:
+                    break
+            if wrong:
+                damaged = True
+            elif kind in (RECORD, COMMIT):
+                try:
+                    entries = entries.apply(places, op, positions)
+                except DSRecordsError:  # an edit of positions that this list does not have
+                    break
+                pending = []
+            elif kind == PENDING:
+                pending += places
+            found = at + size if size else find_frame(self._fd, self.header.frames, at + 8, self._size, (RECORD, PENDING, COMMIT))
+            at = self._size if found is None else found
+        return entries, damaged

@@ -1,0 +1,400 @@
+"""A machine that can lose its power: the `os`, `mmap` and `fcntl` that `dsrecords._files` sees, in memory.
+
+`Machine` keeps files as a real system does. What was written is there for every process, and each change is also noted in
+`events`. `crashes` goes along these notes and yields what a disk could hold if the process was killed, or the power was lost, at
+each of them: of what was not yet synced, each write may be there, be missing, be torn, be zeros or garbage; each name that its
+directory was not synced for may be the old or the new one.
+
+A disk that destroys bytes beside those that are being written is not simulated: no file format on one disk survives it.
+"""
+
+import contextlib
+import errno
+import itertools
+import os
+import random
+import stat
+import weakref
+from typing import NamedTuple
+from unittest import mock
+
+from dsrecords import _files, _state
+
+FIRST_FD = 10**6  # far from real descriptors: one that leaks out of the simulation is a bad descriptor
+
+
+class File:
+    """An inode: what every process sees of it now."""
+
+    def __init__(self, number, data=b""):
+        self.number, self.data, self.locked_by = number, bytearray(data), None
+
+
+class Status(NamedTuple):
+    st_mode: int
+    st_dev: int
+    st_ino: int
+    st_size: int
+
+
+class Fault(NamedTuple):
+    """What goes wrong at the n-th call of those that reach the disk: an error number, or "short" for a short write."""
+
+    n: int
+    kind: int | str
+    for_good: bool = False
+
+
+class Machine:
+    """Files in memory, behind the calls that `_files` makes. Stands in the place of the modules `os`, `mmap` and `fcntl`.
+
+    Args:
+        files: path → content; all of it on the disk, safely.
+        fault: what is to go wrong.
+
+    Attributes:
+        events: what changed, in order; `crashes` says what the tuples mean.
+        calls: names of the calls so far that could have failed.
+    """
+
+    path, name, environ = os.path, os.name, os.environ
+    O_RDONLY, O_RDWR, O_CREAT, O_EXCL, O_CLOEXEC, O_NONBLOCK = (
+        os.O_RDONLY, os.O_RDWR, os.O_CREAT, os.O_EXCL, os.O_CLOEXEC, os.O_NONBLOCK,
+    )  # fmt: skip
+    LOCK_EX, LOCK_NB, ACCESS_READ, ACCESS_COPY = 1, 2, 1, 3
+    SEEK_END = os.SEEK_END
+
+    def __init__(self, files=(), fault=None):
+        self.names = {path: File(number, data) for number, (path, data) in enumerate(dict(files).items(), 1)}
+        self.start = dict(files)
+        self.numbers = itertools.count(len(self.names) + 1)
+        self.fds = {}
+        self.events = []
+        self.fault, self.calls, self.failed = fault, [], []
+
+    @contextlib.contextmanager
+    def running(self):
+        """Within, `_files` works on this machine. What a broken state would be looked at again for is looked at once."""
+        real_exists = os.path.lexists
+        with contextlib.ExitStack() as stack:
+            for target, attribute, new in (
+                (_files, "os", self), (_files, "mmap", self), (_files, "fcntl", self), (_state, "_TRIES", 1),
+                (_files, "exists", lambda path: path in self.names or (not path.startswith("/sim/") and real_exists(path))),
+            ):  # fmt: skip
+                stack.enter_context(mock.patch.object(target, attribute, new))
+            yield self
+
+    def contents(self):
+        return {path: bytes(file.data) for path, file in self.names.items()}
+
+    def note(self, *event):
+        self.events.append(event)
+
+    def _enter(self, call, writes=0):
+        """Count a call; let it fail if it is its turn. Returns how many of `writes` bytes it may write."""
+        self.calls.append(call)
+        fault = self.fault
+        if fault is None or not (len(self.calls) == fault.n or (fault.for_good and len(self.calls) > fault.n)):
+            return writes
+        if fault.kind == "short":
+            if writes and len(self.calls) == fault.n:
+                self.failed.append(call)
+                return writes // 2
+            if writes:
+                raise OSError(errno.ENOSPC, "the disk is full")  # after a short write that stays short
+            return writes
+        self.failed.append(call)
+        raise OSError(fault.kind, os.strerror(fault.kind))
+
+    def open(self, path, flags, mode=0o777):
+        self._enter("open")
+        if flags & os.O_CREAT:
+            if path in self.names:
+                raise FileExistsError(errno.EEXIST, "File exists", path)
+            file = File(next(self.numbers))
+            self._rename_all({path: file})
+        elif path in self.names:
+            file = self.names[path]
+        elif path in ("/sim", "/sim/"):
+            file = "directory"
+        else:
+            raise FileNotFoundError(errno.ENOENT, "No such file or directory", path)
+        fd = next(_fds)
+        self.fds[fd] = file
+        _machines[fd] = self
+        return fd
+
+    def _rename_all(self, changes):
+        for path, file in changes.items():
+            if file is None:
+                del self.names[path]
+            else:
+                self.names[path] = file
+        self.note("names", {path: file and file.number for path, file in changes.items()})
+
+    def close(self, fd):
+        file = self.fds.pop(fd)
+        if isinstance(file, File) and file.locked_by == fd:
+            file.locked_by = None
+
+    def _status(self, file):
+        return Status(stat.S_IFREG | 0o644, 1, file.number, len(file.data))
+
+    def fstat(self, fd):
+        self._enter("fstat")
+        return self._status(self.fds[fd])
+
+    def stat(self, path):
+        self._enter("stat")
+        if path not in self.names:
+            raise FileNotFoundError(errno.ENOENT, "No such file or directory", path)
+        return self._status(self.names[path])
+
+    def pread(self, fd, count, offset):
+        self._enter("pread")
+        return bytes(self.fds[fd].data[offset : offset + count])
+
+    def pwrite(self, fd, data, offset):
+        data = bytes(data)
+        data = data[: self._enter("pwrite", len(data))]
+        file = self.fds[fd]
+        put(file.data, offset, data)
+        self.note("write", file.number, offset, data)
+        return len(data)
+
+    def pwritev(self, fd, buffers, offset):
+        return self.pwrite(fd, b"".join(bytes(buffer) for buffer in buffers), offset)
+
+    def ftruncate(self, fd, length):
+        self._enter("ftruncate")
+        file = self.fds[fd]
+        cut(file.data, length)
+        self.note("truncate", file.number, length)
+
+    def fsync(self, fd):
+        self._enter("fsync")
+        file = self.fds[fd]
+        self.note(*(("sync", file.number) if isinstance(file, File) else ("sync directory",)))
+
+    fdatasync = fsync  # which makes the length durable as well, if reading the data needs it
+
+    def replace(self, source, target):
+        self._enter("rename")
+        self._rename_all({target: self.names[source], source: None})
+
+    rename = replace
+
+    def link(self, source, target):
+        self._enter("link")
+        if target in self.names:
+            raise FileExistsError(errno.EEXIST, "File exists", source, None, target)
+        self._rename_all({target: self.names[source]})
+
+    def unlink(self, path):
+        self._enter("unlink")
+        self._rename_all({path: None})
+
+    def flock(self, fd, operation):
+        file = self.fds[fd]
+        if file.locked_by not in (None, fd):
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+        file.locked_by = fd
+
+    def mmap(self, fd, length, access):
+        self._enter("mmap")
+        data = self.fds[fd].data
+        if not 0 < length <= len(data):
+            raise ValueError("mmap length is greater than file size")
+        return bytes(data[:length]) if access == self.ACCESS_READ else data[:length]
+
+
+def _close(descriptor, close=_files.Descriptor.close):
+    """In the place of `Descriptor.close`: a descriptor of a machine is closed there, whenever that is."""
+    if descriptor.number < FIRST_FD:
+        close(descriptor)
+        return
+    number, descriptor.number = descriptor.number, -1
+    if (machine := _machines.get(number)) is not None and number in machine.fds:
+        machine.close(number)
+
+
+_fds = itertools.count(FIRST_FD)  # no two machines have the same
+_machines = weakref.WeakValueDictionary()  # by descriptor
+_files.Descriptor.close = _files.Descriptor.__del__ = _close
+
+
+def put(data, offset, new):
+    if offset > len(data):
+        data += bytes(offset - len(data))
+    data[offset : offset + len(new)] = new
+
+
+def cut(data, length):
+    del data[length:]
+    data += bytes(length - len(data))
+
+
+# What may be left of one write that was not synced: kept, dropped, its beginning, its end, its length alone, garbage, and a
+# beginning with garbage or zeros behind it.
+FATES = ("keep", "drop", "begin", "end", "zeros", "garbage", "begin+garbage", "begin+zeros")
+
+
+def suffer(data, operation, fate, rng):
+    """Do to a file's bytes what is left of an operation."""
+    kind, _, place, *rest = operation
+    if fate == "drop":
+        return
+    if kind == "truncate":
+        cut(data, place)
+        return
+    new = rest[0]
+    middle = rng.randrange(len(new) + 1)
+    if fate == "begin":
+        put(data, place, new[:middle])
+    elif fate == "end":
+        put(data, place + middle, new[middle:])
+    elif fate == "zeros":
+        put(data, place, bytes(len(new)))
+    elif fate == "garbage":
+        put(data, place, rng.randbytes(len(new)))
+    elif fate == "begin+garbage":
+        put(data, place, new[:middle] + rng.randbytes(len(new) - middle))
+    elif fate == "begin+zeros":
+        put(data, place, new[:middle].ljust(len(new), b"\0"))
+    else:
+        put(data, place, new)
+
+
+class Crash(NamedTuple):
+    """A disk after a crash, and what may be found on it.
+
+    Attributes:
+        files: path → content.
+        low, high: the first and the last of the states that the list may be in.
+        power: whether the power was lost; else the process was killed, and all that was written is there.
+        at: number of the event.
+    """
+
+    files: dict
+    low: int
+    high: int
+    power: bool
+    at: int
+
+
+class _Disk:
+    """What is durable of each file and name, and what is not yet."""
+
+    def __init__(self, start):
+        self.names = {path: number for number, path in enumerate(start, 1)}
+        self.waiting_names = []
+        self.data = dict(enumerate(start.values(), 1))
+        self.waiting = {number: [] for number in self.data}
+
+    def take(self, event):
+        kind = event[0]
+        if kind == "names":
+            self.waiting_names.append(event[1])
+            for number in filter(None, event[1].values()):
+                self.data.setdefault(number, b"")
+                self.waiting.setdefault(number, [])
+        elif kind == "sync directory":
+            for change in self.waiting_names:
+                self._change(self.names, change)
+            self.waiting_names = []
+        elif kind in ("write", "truncate"):
+            self.waiting[event[1]].append(event)
+        elif kind == "sync":
+            data = bytearray(self.data[event[1]])
+            for operation in self.waiting[event[1]]:
+                suffer(data, operation, "keep", _ALWAYS)
+            self.data[event[1]], self.waiting[event[1]] = bytes(data), []
+
+    @staticmethod
+    def _change(names, change):
+        for path, number in change.items():
+            if number is None:
+                names.pop(path, None)
+            else:
+                names[path] = number
+
+    def unsynced(self):
+        return [operation for waiting in self.waiting.values() for operation in waiting]
+
+    def after(self, fate_of, keep_name, rng):
+        """The files, if each unsynced operation meets its fate."""
+        names = dict(self.names)
+        for position, change in enumerate(self.waiting_names):
+            if keep_name(position):
+                self._change(names, change)
+        files = {}
+        for path, number in names.items():
+            if not self.waiting[number]:
+                files[path] = self.data[number]
+                continue
+            data = bytearray(self.data[number])
+            for operation in self.waiting[number]:
+                suffer(data, operation, fate_of(operation), rng)
+            files[path] = bytes(data)
+        return files
+
+
+_ALWAYS = random.Random(0)
+
+
+def crashes(machine, seed, draws):
+    """Every disk that a crash at any event of a machine's run could leave, without repetitions.
+
+    Events besides those of the machine itself: ("begin", n): the list may from now on be in state n; ("done", n): state n was
+    acknowledged; ("durable", n): it must survive a loss of power as well.
+
+    Args:
+        machine: after its run.
+        seed: of the random fates.
+        draws: how many random combinations of fates to draw at each event.
+    """
+    rng, disk, seen = random.Random(seed), _Disk(machine.start), set()
+    durable = done = high = 0
+    for at, event in enumerate([("start",), *machine.events]):
+        kind = event[0]
+        if kind == "begin":
+            high = max(high, event[1])
+        elif kind == "done":
+            done = event[1]
+        elif kind == "durable":
+            durable = event[1]
+        else:
+            disk.take(event)
+        if kind in ("begin", "open"):
+            continue
+        for power, files in _left(disk, event, rng, draws):
+            low = durable if power else done
+            key = hash((low, high, power, frozenset(files.items())))
+            if key not in seen:
+                seen.add(key)
+                yield Crash(files, low, high, power, at)
+
+
+def _left(disk, event, rng, draws):
+    everything = disk.after(lambda operation: "keep", lambda position: True, rng)
+    yield False, everything
+    if event[0] == "write":  # killed amid the write: a part of it is there
+        torn = lambda operation: "begin" if operation is event else "keep"  # noqa: E731
+        yield False, disk.after(torn, lambda position: True, rng)
+    unsynced, names = disk.unsynced(), len(disk.waiting_names)
+    if not unsynced and not names:
+        return
+    yield True, everything
+    for keep in (True, False):
+        yield True, disk.after(lambda operation: "drop", lambda position, keep=keep: keep, rng)
+    for fated in unsynced[-4:]:  # one write alone meets each fate, or is the only one that is there
+        for fate in FATES:
+            yield True, disk.after(lambda o, fated=fated, fate=fate: fate if o is fated else "keep", lambda position: True, rng)
+        yield True, disk.after(lambda o, fated=fated: "keep" if o is fated else "drop", lambda position: True, rng)
+    for lost in range(names):
+        yield True, disk.after(lambda operation: "keep", lambda position, lost=lost: position != lost, rng)
+        yield True, disk.after(lambda operation: "keep", lambda position, lost=lost: position < lost, rng)
+    for _ in range(draws):
+        fates = {id(operation): rng.choice(FATES) for operation in unsynced}
+        kept = [rng.random() < 0.5 for _ in range(names)]
+        yield True, disk.after(lambda operation, fates=fates: fates[id(operation)], lambda position, kept=kept: kept[position], rng)
