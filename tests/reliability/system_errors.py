@@ -1,0 +1,141 @@
+"""The n-th call to the system fails, once or for good, for every n of a run: the error is raised, and nothing committed is lost.
+
+What is looked at when an operation has failed:
+
+- The files hold a state from the last one that was acknowledged to the one that was begun; the dataset that is still open shows
+  what the files hold, or raises.
+- Where a write or a sync of the dataset's own files failed, each further change and flush is refused: nobody knows what is on
+  the disk, and a second fsync that succeeds would say nothing.
+- Once the fault is gone, the dataset opens again, has the lock to give, and takes a record.
+"""
+
+import errno
+import gc
+
+from power_loss import MARK, Lost
+from simulation import Fault, Machine
+from workloads import PATH, SCHEMA, World, small_writers
+
+import dsrecords
+from dsrecords import DSRecordsError, IndexedRecordDataset, ReadOnlyError
+
+KINDS = (errno.ENOSPC, errno.EIO, errno.EINTR, "short")
+OWN = ("append", "extend", "extend_columns", "replace", "update", "delete", "remove", "publish", "sync")  # not making new files
+
+
+def _read_files(machine):
+    """What another process finds, on a machine without the fault."""
+    other = Machine(machine.contents())
+    with other.running():
+        return list(dsrecords.open(PATH)) if PATH in other.names else []
+
+
+def _demand(condition, what):
+    if not condition:
+        raise Lost(what)
+
+
+def _after_failure(world, name, machine, low):
+    allowed = world.states[low:]
+    held = _read_files(machine)
+    _demand(held in allowed, f"the files hold {len(held)} records, which the list never were")
+    if world.ds is None:
+        return held
+    fault = machine.fault
+    if fault.kind in ("short", errno.ENOSPC):
+        try:
+            _demand(list(world.ds) in allowed, "the open dataset shows another list")
+        except DSRecordsError as broken:
+            raise Lost("a full disk cannot be read") from broken
+        except ValueError as closed:
+            _demand("closed" in str(closed), "the dataset cannot be read")
+    wrote = machine.failed[-1] in ("pwrite", "fsync", "ftruncate") and world.ds._writer is not None
+    machine.fault = None
+    if wrote and name in OWN:
+        for change in (lambda: world.ds.append(MARK), world.ds.flush, world.ds.compact):
+            try:
+                change()
+            except ReadOnlyError:
+                continue
+            raise Lost(f"after a failed {machine.failed[-1]} it goes on")
+    machine.fault = fault
+    return held
+
+
+def trial(operations, start, fault):
+    """One run with one fault. Returns whether an operation failed."""
+    files, known = start
+    machine = Machine(files, fault)
+    world = World(machine, known)
+    low, failed = 0, False
+    with machine.running():
+        for name in ("open" if PATH in machine.names else "create", *operations):
+            before = len(machine.failed)
+            try:
+                getattr(world, name)()
+                low = len(world.states) - 1
+                if fault.kind != "short":
+                    _demand(not {"pwrite", "fsync"} & set(machine.failed[before:]), f"{name}: a failed {machine.failed[-1:]} is not told of")
+            except (OSError, DSRecordsError) as error:
+                if failed and isinstance(error, ReadOnlyError):
+                    break
+                failed = True
+                error.__traceback__ = None
+                _demand(machine.failed, f"{error!r} without a fault")
+                held = _after_failure(world, name, machine, low)
+                if fault.for_good or name in ("open", "create", "reopen"):
+                    break
+                world.states.append(held)  # and on, from what is there now
+                low = len(world.states) - 1
+        if world.ds is not None:
+            try:
+                world.ds.close()
+            except OSError as error:
+                _demand(machine.failed, f"{error!r} without a fault")
+                failed = True
+        machine.fault = None
+        world.ds = None
+        if PATH not in machine.names:
+            _demand(not world.states[low], "the dataset is gone")
+            ds = IndexedRecordDataset(PATH, schema=SCHEMA)
+        else:
+            ds = dsrecords.open(PATH)
+        held = list(ds)
+        _demand(held in world.states[low:], f"opened again, there are {len(held)} records")
+        ds.append(MARK)
+        ds.close()
+        with dsrecords.open(PATH) as ds:
+            _demand(list(ds) == [*held, MARK], "what was appended afterwards is not there")
+            _demand(not ds.check(), "check finds damage")
+    gc.collect(0)
+    return failed
+
+
+def survey(operations, start, tally, kinds=KINDS, every=1):
+    """Each call of a run fails in each way."""
+    with small_writers(5):
+        machine = Machine(start[0])
+        world = World(machine, start[1])
+        with machine.running():
+            for name in ("open" if start[0] else "create", *operations):
+                getattr(world, name)()
+            world.ds.close()
+        calls = list(machine.calls)
+        for n in range(1, len(calls) + 1, every):
+            for kind in kinds:
+                if kind in ("short", errno.ENOSPC) and calls[n - 1] not in (("pwrite",) if kind == "short" else _CHANGES):
+                    continue
+                for for_good in (False, True):
+                    tally["faults"] += 1
+                    try:
+                        tally["raised"] += trial(operations, start, Fault(n, kind, for_good))
+                    except Exception as error:
+                        how = "for good" if for_good else "once"
+                        raise Lost(f"{operations}, call {n} ({calls[n - 1]}) fails {how} with {kind}: {error!r}") from error
+
+
+_CHANGES = ("create", "pwrite", "ftruncate", "fsync", "rename", "link", "unlink")
+WORKLOADS = (
+    ("append", "append"), ("extend", "publish"), ("replace", "delete", "sync"), ("extend_columns", "update", "remove"),
+    ("append", "compact", "append"), ("append", "reopen", "append"), ("extend", "extend", "extend"), (),
+)  # fmt: skip

@@ -1,0 +1,150 @@
+"""Every call to the system fails once in each way; a full disk that is real; what is done after a fork."""
+
+import errno
+import os
+
+import pytest
+import system_errors
+from conftest import SCHEMA, python, row, rows
+from power_loss import Lost, Tally
+from simulation import Machine
+from workloads import World, beginning, small_writers
+
+import dsrecords
+from dsrecords import IndexedRecordDataset, ReadOnlyError, _files, _writer, make_dataset
+
+
+@pytest.mark.parametrize("start", ["a dataset", "nothing"])
+@pytest.mark.parametrize("operations", system_errors.WORKLOADS, ids=lambda names: "-".join(names) or "create")
+def test_each_call_of_a_run_fails_in_each_way(operations, start):
+    tally = Tally()
+    with small_writers():
+        files = beginning() if start == "a dataset" else ({}, [])
+    system_errors.survey(operations, files, tally)
+    assert tally["faults"] > 30
+    assert tally["raised"] > 0.9 * tally["faults"]  # short writes are gone on with: those do not raise
+
+
+def planted(monkeypatch):
+    """Defects, and how each is put in."""
+    sync, pwrite, be_ready = _files.sync, _files.pwrite, _writer.Writer.be_ready
+
+    def quiet_sync(fd, *, metadata=False):
+        try:
+            sync(fd, metadata=metadata)
+        except OSError:
+            pass
+
+    def one_write(fd, data, offset):
+        _files.os.pwrite(fd, data, offset)
+
+    def quiet_write(fd, data, offset):
+        try:
+            pwrite(fd, data, offset)
+        except OSError:
+            pass
+
+    def forgets(writer):
+        writer._refuses = ""
+        be_ready(writer)
+
+    def keeps_going(writer):
+        return True
+
+    return {
+        "a failed sync is passed over": lambda: monkeypatch.setattr(_files, "sync", quiet_sync),
+        "a short write is not gone on with": lambda: monkeypatch.setattr(_files, "pwrite", one_write),
+        "a failed write is passed over": lambda: monkeypatch.setattr(_files, "pwrite", quiet_write),
+        "after a failed sync the writer goes on": lambda: monkeypatch.setattr(_writer.Writer, "be_ready", forgets),
+        "after half a compaction the old file is written": lambda: monkeypatch.setattr(_writer.Writer, "is_in_place", keeps_going),
+    }
+
+
+DEFECTS = (
+    "a failed sync is passed over", "a short write is not gone on with", "a failed write is passed over",
+    "after a failed sync the writer goes on", "after half a compaction the old file is written",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("defect", DEFECTS)
+def test_a_planted_defect_is_caught(defect, monkeypatch):
+    with small_writers():
+        start = beginning()
+    planted(monkeypatch)[defect]()
+    with pytest.raises((Lost, AssertionError)):
+        for operations in system_errors.WORKLOADS:
+            tally = Tally()
+            system_errors.survey(operations, start, tally)
+            assert tally["raised"] > 0.9 * tally["faults"]
+
+
+def test_a_full_disk_raises_and_leaves_what_was_there(path):
+    make_dataset(rows(10), path, SCHEMA)
+    code = """
+import resource, signal, sys, dsrecords
+path = sys.argv[1]
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+ds = dsrecords.open(path)
+ds.append({"label": 1, "score": None, "text": "fits", "blob": None})
+resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
+for what in (lambda: ds.append({"label": 2, "score": None, "text": "x" * 9000, "blob": None}), lambda: ds.append({"label": 3, "score": None, "text": "", "blob": None}), ds.flush):
+    try:
+        what()
+    except OSError as error:
+        print(type(error).__name__)
+print(len(ds), ds[10]["text"])
+ds.close()
+"""
+    assert python(code, path).split() == ["OSError", "ReadOnlyError", "ReadOnlyError", "11", "fits"]
+    with dsrecords.open(path) as ds:
+        assert list(ds)[:10] == rows(10)
+        assert ds[10]["label"] == 1
+        ds.append(row(11))
+        assert len(ds) == 12
+        assert ds.check() == []
+
+
+@pytest.mark.parametrize("change", ["append", "update", "compact", "flush"])
+def test_a_forked_child_is_no_writer(path, change):
+    ds = IndexedRecordDataset(path, schema=SCHEMA)
+    ds.append(row(0))
+    before = os.stat(path).st_ino
+    if (child := os.fork()) == 0:
+        try:
+            {"append": lambda: ds.append(row(1)), "update": lambda: ds.update({0: row(1)}), "compact": ds.compact, "flush": ds.flush}[change]()
+        except ReadOnlyError as error:
+            os._exit(0 if "fork" in error.message else 1)
+        except BaseException:
+            os._exit(2)
+        os._exit(3)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert os.stat(path).st_ino == before
+    ds.append(row(1))
+    assert list(dsrecords.open(path)) == rows(2)
+
+
+def test_after_half_a_compaction_nothing_is_written_to_the_old_file():
+    with small_writers():
+        files, known = beginning()
+        machine = Machine(files)
+        world = World(machine, known)
+        with machine.running():
+            world.open()
+            world.append()
+            renames = 0
+            real = machine.replace
+
+            def second_fails(source, target):
+                nonlocal renames
+                renames += 1
+                if renames == 2:
+                    raise OSError(errno.EIO, "the index could not be renamed")
+                real(source, target)
+
+            machine.replace = second_fails
+            with pytest.raises(OSError, match="renamed"):
+                world.compact()
+            with pytest.raises(ReadOnlyError, match="open it again"):
+                world.append()
+            with dsrecords.open("/sim/d.rec") as again:
+                assert list(again) == world.states[1]
