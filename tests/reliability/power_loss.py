@@ -17,7 +17,7 @@ from simulation import Machine, crashes
 from workloads import PATH, all_short, beginning, random_long, row, run, small_writers
 
 import dsrecords
-from dsrecords import CorruptError, repair
+from dsrecords import CorruptError, DSRecordsError, repair
 
 MARK = row(7)
 
@@ -41,7 +41,7 @@ def _read(ds, allowed, what):
 
 
 def _short(states):
-    return [[sample["n"] for sample in state] for state in states]
+    return [state and [sample["n"] for sample in state] for state in states]
 
 
 def look(crash, states, tally):
@@ -56,8 +56,9 @@ def look(crash, states, tally):
             try:
                 ds = dsrecords.open(PATH)
             except FileNotFoundError:
-                if any(allowed[0]) or not crash.power:
+                if allowed[0] is not None:
                     raise Lost("there is no dataset") from None
+                tally["before it was created"] += 1
                 return None
             except CorruptError as error:
                 if not crash.power or "whole frames follow" not in error.message:
@@ -70,7 +71,7 @@ def look(crash, states, tally):
             recovered = len(machine.events)
             _read(ds, [[*found, MARK]], "the writer")
             _read(dsrecords.open(PATH), [[*found, MARK]], "a reader after the writer")
-        except CorruptError as error:
+        except DSRecordsError as error:
             raise Lost(f"not readable: {error}") from error
         if any("damaged, or no index" in str(warning.message) for warning in told):
             raise Lost("the index is damaged")
@@ -102,3 +103,30 @@ def survey(operations, start, tally, seed, draws, again=0.0, checkpoint=10**9):
                 raise Lost(f"{operations}, {what} at event {crash.at}: {lost}") from lost
 
 
+
+
+def start_of(name):
+    """Files and list to start a run from: "a dataset" of three records, or "nothing"."""
+    with small_writers():
+        return beginning() if name == "a dataset" else None
+
+
+def short(tally, seed, draws, again, every=1):
+    """All sequences of up to three operations on a dataset; of those of three, one in `every`."""
+    start = start_of("a dataset")
+    for number, operations in enumerate(all_short()):
+        if len(operations) < 3 or number % every == 0:
+            survey(operations, start, tally, seed + number, draws, again)
+
+
+def created(tally, seed, draws, again):
+    """All sequences of up to two operations on a dataset that is created first."""
+    for number, operations in enumerate(all_short()):
+        if len(operations) < 3:
+            survey(operations, None, tally, seed + number, draws, again)
+
+
+def long(tally, seed, draws, again):
+    """One random long run, with checkpoints of its own."""
+    operations, checkpoint = random_long(seed)
+    survey(operations, start_of("a dataset"), tally, seed, draws, again, checkpoint)

@@ -27,7 +27,7 @@ def _read_files(machine):
     """What another process finds, on a machine without the fault."""
     other = Machine(machine.contents())
     with other.running():
-        return list(dsrecords.open(PATH)) if PATH in other.names else []
+        return list(dsrecords.open(PATH)) if PATH in other.names else None
 
 
 def _demand(condition, what):
@@ -38,7 +38,7 @@ def _demand(condition, what):
 def _after_failure(world, name, machine, low):
     allowed = world.states[low:]
     held = _read_files(machine)
-    _demand(held in allowed, f"the files hold {len(held)} records, which the list never were")
+    _demand(held in allowed, "the files hold what the list never was")
     if world.ds is None:
         return held
     fault = machine.fault
@@ -96,12 +96,12 @@ def trial(operations, start, fault):
         machine.fault = None
         world.ds = None
         if PATH not in machine.names:
-            _demand(not world.states[low], "the dataset is gone")
+            _demand(world.states[low] is None, "the dataset is gone")
             ds = IndexedRecordDataset(PATH, schema=SCHEMA)
         else:
             ds = dsrecords.open(PATH)
         held = list(ds)
-        _demand(held in world.states[low:], f"opened again, there are {len(held)} records")
+        _demand(held in world.states[low:] or (not held and None in world.states[low:]), f"opened again, there are {len(held)} records")
         ds.append(MARK)
         ds.close()
         with dsrecords.open(PATH) as ds:

@@ -19,7 +19,7 @@ from dsrecords import IndexedRecordDataset, ReadOnlyError, _files, _writer, make
 def test_each_call_of_a_run_fails_in_each_way(operations, start):
     tally = Tally()
     with small_writers():
-        files = beginning() if start == "a dataset" else ({}, [])
+        files = beginning() if start == "a dataset" else ({}, None)
     system_errors.survey(operations, files, tally)
     assert tally["faults"] > 30
     assert tally["raised"] > 0.9 * tally["faults"]  # short writes are gone on with: those do not raise

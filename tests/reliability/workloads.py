@@ -28,11 +28,11 @@ class World:
     survive a loss of power.
 
     Attributes:
-        states: what the list was, from the first state on.
+        states: what the list was, from the first state on; None where there was no dataset yet.
     """
 
-    def __init__(self, machine, known=()):
-        self.machine, self.states, self.fresh = machine, [list(known)], itertools.count(1000)
+    def __init__(self, machine, known=None):
+        self.machine, self.states, self.fresh = machine, [known], itertools.count(1000)
         self.ds = None
 
     @property
@@ -55,6 +55,7 @@ class World:
         self.ds = dsrecords.open(PATH)
 
     def create(self):
+        self._will_be([])
         self.ds = IndexedRecordDataset(PATH, schema=SCHEMA)
         self._is(durable=True)
 
@@ -153,7 +154,7 @@ def beginning(count=3):
 
 def run(operations, start=None, fault=None):
     """A world after these operations, and its machine. `start`: files and list, else the dataset is created first."""
-    files, known = start or ({}, [])
+    files, known = start or ({}, None)
     machine = Machine(files, fault)
     world = World(machine, known)
     with machine.running():

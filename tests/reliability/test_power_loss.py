@@ -1,0 +1,97 @@
+"""The power fails, or the process is killed, at every moment of many runs: what was promised is there, and nothing else."""
+
+import itertools
+from unittest import mock
+
+import power_loss
+import pytest
+from power_loss import Lost, Tally
+from workloads import OPERATIONS
+
+from dsrecords import _files, _index, _log, _state, _writer
+from dsrecords._frame import RECORD
+
+SEED = 20_261_122
+QUICK = 20_000  # states
+
+
+def test_every_crash_leaves_a_state_that_the_list_was_in():
+    tally = Tally()
+    power_loss.created(tally, SEED, draws=1, again=0.01)
+    power_loss.short(tally, SEED, draws=1, again=0.01, every=6)
+    for seed in itertools.count(SEED):
+        if tally["states"] >= QUICK:
+            break
+        power_loss.long(tally, seed, draws=2, again=0.002)
+    print(tally)
+    assert tally["crashes in recovery"] > 1000
+    assert tally["refused until mended"] > 1000  # the simulation does reach the states where later writes outlived earlier ones
+
+
+class Without:
+    """A module, but for some of its functions."""
+
+    def __init__(self, module, **others):
+        self.__dict__.update(module.__dict__, **others)
+
+
+def nothing(*arguments, **options):
+    pass
+
+
+def index_first(writer, publish=_writer.Writer._publish):
+    publish(writer)
+    _files.sync(writer._file.number)
+
+
+def any_slot(fd):
+    slots = [_index.Slot(*_index._SLOT.unpack(_files.pread(fd, _index._SLOT_SIZE, at)[12:])) for at in (0, 4096) if _files.pread(fd, 8, at) == _index.MAGIC]
+    return sorted(slots, key=lambda slot: -slot.seq)
+
+
+def one_slot(fd, slot, write=_index._write_slot, pwrite=_files.pwrite):
+    with mock.patch.object(_files, "pwrite", lambda fd, data, offset: pwrite(fd, data, 0)):
+        write(fd, slot)
+
+
+def no_metadata(fd, *, metadata=False):
+    if not metadata:
+        _files.sync(fd)
+
+
+ONLY_NAMES = Without(_files, sync=nothing)
+DEFECTS = {
+    "the log is not synced before the index": [(_writer, "_files", ONLY_NAMES)],
+    "the index is written before the log is synced": [(_writer, "_files", Without(_files, sync=nothing)), (_writer.Writer, "_publish", index_first)],
+    "the index is not synced before its slot, or before it is renamed": [(_index, "_files", ONLY_NAMES)],
+    "a new log is renamed before it is synced": [(_writer.Writer, "sync", nothing)],
+    "the directory is not synced": [(_files, "sync_directory", nothing)],
+    "the cut of a torn tail is not synced": [(_writer, "_files", Without(_files, sync=no_metadata))],
+    "a torn tail is not cut": [(_files, "truncate", nothing)],
+    "records of a batch count without their commit": [(_writer, "PENDING", RECORD)],
+    "the checksums of payloads are not compared": [(_log.Walk, "_bad_payload", lambda walk, at, size: ("", None))],
+    "the checks of frames are not compared": [(_log.Walk, "_verifies", lambda walk, at, covered: True)],
+    "the checksum of a slot is not compared": [(_index, "read_slots", any_slot)],
+    "the slots do not alternate": [(_index, "_write_slot", one_slot)],
+    "the index is written in place after an edit": [(_writer.Writer, "_publish", None)],
+}
+
+
+def in_place(writer, publish=_writer.Writer._publish):
+    writer._edited = False
+    publish(writer)
+
+
+DEFECTS["the index is written in place after an edit"] = [(_writer.Writer, "_publish", in_place)]
+
+
+@pytest.mark.parametrize("defect", DEFECTS)
+def test_a_planted_defect_is_caught(defect, monkeypatch):
+    starts = {name: power_loss.start_of(name) for name in ("a dataset", "nothing")}
+    for patch in DEFECTS[defect]:
+        monkeypatch.setattr(*patch)
+    with pytest.raises(Lost):
+        for length in (1, 2, 3):
+            for operations in itertools.product(OPERATIONS, repeat=length):
+                for start in starts.values():
+                    power_loss.survey(operations, start, Tally(), SEED, draws=3, again=0.05)
