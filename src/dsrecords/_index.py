@@ -12,6 +12,7 @@ import numpy as np
 
 from . import _files
 from ._frame import DELETE, TAKE_LAST, crc32
+from ._log import MAGIC as LOG_MAGIC
 from ._log import PAGE, VERSION, Header, Place
 from .errors import CorruptError
 
@@ -193,12 +194,13 @@ def read_slots(fd: int) -> list[Slot]:
 
 
 def may_be_replaced(path: str) -> bool:
-    """Whether there is no file, or an index of ours, damaged or not: no other file is ever written over."""
+    """Whether there is no file, or an index of ours, damaged or not, or zeros: no other file is ever written over."""
     try:
         file = _files.Descriptor(_files.open_read(path))
     except FileNotFoundError:
         return True
-    return any(_files.pread(file.number, len(MAGIC), at) == MAGIC for at in (0, PAGE))
+    raw = _files.pread(file.number, 2 * PAGE + len(MAGIC), 0)
+    return MAGIC.startswith(raw[:8]) or raw[PAGE : PAGE + 8] == MAGIC or raw[2 * PAGE :] == LOG_MAGIC or not any(raw)
 
 
 def map_entries(fd: int, slot: Slot | None, bits: int) -> Entries:

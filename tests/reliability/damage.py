@@ -1,0 +1,278 @@
+"""A small dataset with every type, each of its bytes damaged in turn: what is read is what was written, or an error that says where.
+
+Outcomes of one damage: "told of" (an error that names the file, and of a record its position; of a payload its field), "harmless"
+(every value is right), or `Lost` is raised: a wrong value, a record missing without a word, another error, an error of another
+record than the damaged one.
+"""
+
+import random
+import warnings
+from pathlib import Path
+
+import numpy as np
+from power_loss import Lost
+from simulation import Machine
+from workloads import INDEX, PATH, small_writers
+
+import dsrecords
+from dsrecords import CorruptError, IndexedRecordDataset, UnsupportedVersionError, repair
+
+PICTURES = Path(__file__).parents[1] / "golden" / "pictures"
+SCALARS = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64")
+IMAGES = {"jpeg": "red.jpg", "png": "alpha.png", "webp": "red.webp", "image": "red.gif"}
+OTHERS = {
+    "str": "été 漢字", "bytes": b"\0\1\2", "json": {"a": [1, None, 2.5]}, "int16[2,2]": np.array([[1, -2], [3, 4]], "<i2"),
+    "float32[*,2]": np.array([[0.5, 1.5]], "<f4"), "array": np.array(["2026-11-22"], "M8[D]"), "list[int32]": [1, -2],
+    "list[bool?]": [True, None], "list[str?]": ["a", None, ""], "list[float16[2]]": [np.array([1, 2], "<f2")], "list[list[str]]": [["b"], []],
+}  # fmt: skip
+SCHEMA = {name: name for name in (*SCALARS, *OTHERS)} | {f"{name} or None": f"{name}?" for name in ("bool", "int64", "float32", "str", "array")}
+READ = {name: "bytes" for name in IMAGES}
+
+
+def sample(i, images=False):
+    """Sample number i; the images only where they are asked for: they are most of the bytes."""
+    scalars = {name: i % 2 == 1 if name == "bool" else i + 0.5 if "float" in name else i + 1 for name in SCALARS}
+    optional = {"bool or None": None if i % 2 else True, "int64 or None": None if i % 3 == 0 else -i, "float32 or None": 0.5}
+    optional |= {"str or None": None if i % 2 == 0 else "there", "array or None": None if i % 2 else np.arange(i)}
+    return scalars | OTHERS | optional | ({name: picture(file) for name, file in IMAGES.items()} if images else {})
+
+
+def picture(name):
+    return (PICTURES / name).read_bytes()
+
+
+def made(images=False):
+    """Files of a closed dataset with appends, a batch, a replacement and a deletion, published in both ways; the states of its list."""
+    schema = SCHEMA | ({name: name for name in IMAGES} if images else {})
+    machine = Machine()
+    with small_writers(), machine.running():
+        ds = IndexedRecordDataset(PATH, schema=schema)
+        ds.extend([sample(i, images) for i in range(3)])
+        ds[1] = sample(5, images)
+        del ds[0]
+        ds.flush()
+        ds.append(sample(6, images))
+        ds.close()
+    states = [(), (0, 1), (0, 1, 2), (0, 5, 2), (5, 2), (5, 2, 6)]  # batches are of two
+    return machine.contents(), [[sample(i, images) for i in state] for state in states]
+
+
+def same(a, b):
+    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
+        return isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and a.dtype == b.dtype and np.array_equal(a, b)
+    if isinstance(a, dict):
+        return isinstance(b, dict) and a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+    if isinstance(a, list):
+        return isinstance(b, list) and len(a) == len(b) and all(same(*pair) for pair in zip(a, b, strict=True))
+    return type(a) is type(b) and a == b
+
+
+class Damaged:
+    """A dataset to be damaged: its files, what it must read as, and which bytes are of which record and field."""
+
+    def __init__(self, files, states):
+        self.files, self.states, self.rows = files, states, states[-1]
+        rows, self.known = self.rows, [row for state in states for row in state]
+        self.decode = {name: "bytes" for name in IMAGES if name in rows[0]}
+        with Machine(files).running():
+            ds = self.open()
+            if not all(same(*pair) for pair in zip(ds, rows, strict=True)):
+                raise Lost("it does not even read back undamaged")
+            self.places = []  # of each record: the head's range, and each payload's
+            snapshot, schema = ds._state.snapshot, ds._header.schema
+            self.columns = {field.key: ds.column(field.key) for field in schema.fields if field.slot >= 0}
+            for i in range(len(rows)):
+                offset, start = snapshot.entries.get(i)[0], snapshot.entries.get(i)[0] + schema.head
+                fields = {}
+                for field, size in zip(schema.payloads, schema.unpack(snapshot.data, offset), strict=False):
+                    if size < 2**63:
+                        fields[field.key] = start, start + size
+                        start += (size + 7) & -8
+                self.places.append((offset, offset + schema.head, fields))
+
+    def open(self):
+        return dsrecords.open(PATH, decode=self.decode)
+
+    def owner(self, at):
+        """Which record and field a byte of the log belongs to; None, None where it is none's; a field None where it is a head's."""
+        for i, (offset, end, fields) in enumerate(self.places):
+            if offset <= at < end:
+                return i, None
+            for field, (start, stop) in fields.items():
+                if start <= at < stop:
+                    return i, field
+        return None, None
+
+    def look(self, files, where=None):
+        """Read all that can be read. `where`: file and offset of the one byte that was damaged, if it was one."""
+        machine = Machine(files)
+        with machine.running(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                ds = self.open()
+            except (CorruptError, UnsupportedVersionError) as error:
+                if error.file not in (PATH, INDEX):
+                    raise Lost(f"the error does not name the file: {error}") from error
+                if where and where[0] == INDEX and not isinstance(error, UnsupportedVersionError):
+                    raise Lost(f"an index that is damaged is made again, but: {error}") from error
+                return "told of"
+            if len(ds) != len(self.rows):
+                raise Lost(f"{len(ds)} records instead of {len(self.rows)}")
+            owner = self.owner(where[1]) if where and where[0] == PATH else (None, None)
+            told = 0
+            for i, row in enumerate(self.rows):
+                try:
+                    if not same(ds[i], row):
+                        raise Lost(f"record {i} is wrong")
+                except CorruptError as error:
+                    told += 1
+                    if error.file != PATH or error.record != i or error.offset is None:
+                        raise Lost(f"record {i}: the error says something else: {error}") from error
+                    if where and where[0] == PATH and (owner[0] != i or error.field != owner[1]):
+                        raise Lost(f"the damage is in record {owner[0]}, field {owner[1]!r}, the error says: {error}") from error
+            if told > 1 and where:
+                raise Lost(f"one byte took {told} records")
+            self._look_at_columns(told)
+            if where and where[0] == PATH and not ds.check():
+                raise Lost("check() finds nothing wrong")
+        return "told of" if told else "harmless"
+
+    def _look_at_columns(self, told):
+        ds = self.open()
+        try:
+            for key, column in self.columns.items():
+                if not same(ds.column(key).tolist(), column.tolist()):
+                    raise Lost(f"the column {key!r} is wrong")
+        except CorruptError as error:
+            if not told:
+                raise Lost(f"a column is refused that can be read record by record: {error}") from error
+
+    def flip(self, path, at, mask):
+        data = bytearray(self.files[path])
+        data[at] ^= mask
+        return {**self.files, path: bytes(data)}
+
+
+def flips(damaged, tally, masks, places):
+    """Bytes of both files, xored with each of some masks. `masks`: from an offset to them; `places`: of (path, offset)."""
+    for path, at in places:
+        for mask in masks(at):
+            try:
+                tally[damaged.look(damaged.flip(path, at, mask), (path, at))] += 1
+            except Exception as error:
+                raise Lost(f"{path}, byte {at} xor {mask}: {error!r}") from error
+
+
+def everywhere(damaged, quiet_stride=1):
+    """All bytes of both files; only one in so many where a long stretch of zeros or the copy of the header is."""
+    for path, data in damaged.files.items():
+        quiet = quiet_parts(path, data)
+        for at in range(len(data)):
+            if at % quiet_stride == 0 or not any(start <= at < stop for start, stop in quiet):
+                yield path, at
+
+
+def structure(damaged):
+    """The bytes that say where and what the others are: of heads, slots and entries."""
+    for start, stop, _ in damaged.places:
+        yield from ((PATH, at) for at in range(start, stop))
+    for start, stop in ((0, 80), (4096, 4176), (12288, len(damaged.files[INDEX]))):
+        yield from ((INDEX, at) for at in range(start, stop))
+
+
+def quiet_parts(path, data):
+    """Where a file's bytes are of one kind: the padding of headers and slots, and the copy of the header."""
+    size = int.from_bytes(data[16:20], "little") if path == PATH else 0
+    if path == INDEX:
+        return [(80, 4096), (4096 + 80, 8192), (8192, int.from_bytes(data[76:80], "little") or int.from_bytes(data[4172:4176], "little"))]
+    return [(40 + int.from_bytes(data[20:24], "little"), size)]
+
+
+def every_bit(at):
+    return [1 << bit for bit in range(8)]
+
+
+def one_bit(seed):
+    return lambda at: [1 << random.Random(seed + at).randrange(8)]
+
+
+def disasters(damaged, tally, count, seed):
+    """Larger damage: bursts of random bytes, blocks of zeros, blocks that changed places, in either file."""
+    rng = random.Random(seed)
+    for _ in range(count):
+        path = rng.choice([PATH, PATH, INDEX])
+        data = bytearray(damaged.files[path])
+        kind, size = rng.choice(["burst", "zeros", "swap"]), rng.choice([1, 2, 4, 8, 16, 64, 512, 4096])
+        at = rng.randrange(max(1, len(data) - size))
+        at -= at % (8 if rng.random() < 0.5 else 1)
+        if kind == "burst":
+            data[at : at + size] = rng.randbytes(len(data[at : at + size]))
+        elif kind == "zeros":
+            data[at : at + size] = bytes(len(data[at : at + size]))
+        else:
+            other = rng.randrange(max(1, len(data) - size))
+            if abs(at - other) < size:
+                continue
+            data[at : at + size], data[other : other + size] = data[other : other + size], data[at : at + size]
+        tally[kind] += 1
+        try:
+            tally[damaged.look({**damaged.files, path: bytes(data)})] += 1
+        except Exception as error:
+            raise Lost(f"{kind} of {size} bytes at {at} of {path}: {error!r}") from error
+
+
+def cuts(damaged, tally, places, mend=1):
+    """Files cut short: {path: length}; None for a file that is gone. Every `mend`-th is mended as well."""
+    for number, cut in enumerate(places):
+        files = {path: data[: cut.get(path)] for path, data in damaged.files.items() if cut.get(path, 0) is not None}
+        try:
+            tally[look_at_cut(damaged, files, number % mend == 0)] += 1
+        except Exception as error:
+            raise Lost(f"cut to {cut}: {error!r}") from error
+
+
+def look_at_cut(damaged, files, mend):
+    """A prefix of what was committed, or an error; what can be mended in place is mended once and for all."""
+    machine = Machine(files)
+    with machine.running(), warnings.catch_warnings(), small_writers():
+        warnings.simplefilter("ignore")
+        try:
+            found = list(damaged.open())
+            outcome = "a prefix"
+        except (CorruptError, FileNotFoundError) as error:
+            if isinstance(error, FileNotFoundError) and PATH in files:
+                raise
+            outcome = "told of"
+        else:
+            if not any(same(found, state) for state in damaged.states):
+                raise Lost(f"{len(found)} records, which is no state that was committed")
+        if mend and PATH in files:
+            _mend_twice(damaged, machine, outcome, found if outcome == "a prefix" else None)
+    return outcome
+
+
+def _mend_twice(damaged, machine, outcome, found):
+    before = machine.contents()
+    try:
+        first = repair(PATH)
+    except CorruptError:
+        first = None
+    if machine.contents() != before:
+        raise Lost("looking changed the files")
+    try:
+        repair(PATH, in_place=True)
+    except CorruptError:
+        if found is not None:
+            raise
+        if first is not None:
+            repair(PATH, "/sim/saved.rec")
+            saved = list(dsrecords.open("/sim/saved.rec", decode=damaged.decode))
+            if len(saved) != first.records or not all(any(same(row, known) for known in damaged.known) for row in saved):
+                raise Lost("what was saved is not what was written") from None
+        return
+    mended = machine.contents()
+    again = repair(PATH, in_place=True)
+    if again.problems or machine.contents() != mended:
+        raise Lost(f"mended twice: {again.problems}")
+    if found is not None and not same(list(damaged.open()), found):
+        raise Lost("mending changed the list")
