@@ -78,7 +78,7 @@ def test_both_files_cut(small):
     tally, rng = Tally(), random.Random(SEED)
     log, index = len(small.files[PATH]), len(small.files[INDEX])
     cuts(small, tally, ({PATH: rng.randrange(4096, log), INDEX: rng.randrange(index)} for _ in range(500)), mend=8)
-    assert min(tally["a prefix"], tally["told of"]) > 50  # whether a slot is left that vouches for more
+    assert min(tally["a prefix"], tally["told of"]) > 20  # whether a slot is left that vouches for more
 
 
 # Planted defects
