@@ -1,0 +1,467 @@
+"""Hostile files: each entry of `ATTACKS` writes one, with all checksums right, and says how it is answered.
+
+CRC-32 keeps accidents out, not attackers: whoever makes a file can make its checksums. So each size, count and offset in a file is
+checked for what it is.
+"""
+
+import io
+import json
+import os
+import struct
+import zlib
+from pathlib import Path
+
+import bytes_by_hand as hand
+from bytes_by_hand import COMMIT, DELETE, NUMBER, PENDING, TAKE_LAST, TEXT, Log
+
+import dsrecords
+from dsrecords import CorruptError, UnsupportedVersionError
+
+NONE = 2**64 - 1
+ATTACKS = {}
+
+
+def attack(error=None, match="", decode=None):
+    """Enter a function (folder, path) into the gallery. `error` None: it is harmless, and every record can be read."""
+
+    def enter(make):
+        name = make.__name__.replace("_", " ").strip()
+        ATTACKS[name] = make, error, match, decode
+        return make
+
+    return enter
+
+
+def write(path, log, index=None):
+    Path(path).write_bytes(log.data if isinstance(log, Log) else log)
+    if index is not None:
+        Path(path).with_suffix(".idx").write_bytes(index)
+
+
+def contents(*types, **others):
+    """A header's JSON for unnamed fields of these types, its places computed by the library."""
+    from dsrecords._schema import make_schema
+
+    return {**make_schema(list(types)).to_json(), "metadata": {}, **others}
+
+
+def one_payload(kind, payload):
+    log = Log(contents(kind))
+    log.record(b"", [payload])
+    return log
+
+
+def in_use(log, **wrong):
+    """The files of a log whose index is believed: the frames before `covered` are not walked when it is opened."""
+    return log, hand.index(log, **wrong)
+
+
+# The header
+
+
+@attack(CorruptError, "the header claims")
+def header_of_100_megabytes(path):
+    write(path, hand.header(NUMBER, size=100 * 2**20))
+
+
+@attack(CorruptError, "the header claims")
+def json_longer_than_its_header(path):
+    write(path, hand.header(NUMBER, json_size=2**32 - 1))
+
+
+@attack(CorruptError, "the header's JSON")
+def json_nested_100_000_deep(path):
+    write(path, hand.header(b'{"fields": ' + b"[" * 100_000))
+
+
+@attack(CorruptError, "the header's JSON")
+def json_with_a_key_that_stands_twice(path):
+    text = json.dumps(NUMBER)
+    write(path, hand.header((text[:-1] + ', "head": 24}').encode()))
+
+
+@attack(CorruptError, "the header's JSON")
+def json_with_nan(path):
+    write(path, hand.header(json.dumps({**NUMBER, "metadata": {"a": float("nan")}}).encode()))
+
+
+@attack(CorruptError, "the header's JSON")
+def json_with_an_integer_of_a_million_digits(path):
+    write(path, hand.header(b'{"fields": ' + b"9" * 1_000_000 + b"}"))
+
+
+@attack(CorruptError, "the header's JSON")
+def json_that_is_not_utf_8(path):
+    write(path, hand.header(b'{"fields": [{"name": "\xff"}]}'))
+
+
+@attack()
+def metadata_of_five_million_lists(path):
+    write(path, Log({**NUMBER, "metadata": {"a": [[]] * 4_000_000}}))
+
+
+@attack(CorruptError, "nested")
+def metadata_nested_as_deep_as_json_goes(path):
+    text = json.dumps(NUMBER)
+    write(path, Log((text[: -len("{}}")] + '{"a": ' + "[" * 600 + "]" * 600 + "}}").encode()))
+
+
+@attack(CorruptError, "fields, more than 4096")
+def a_million_fields(path):
+    write(path, hand.header({"fields": [{}] * 1_000_000, "head": 16}))
+
+
+@attack()
+def names_that_mean_something_to_python_or_the_system(path):
+    names = ("__class__", "__dict__", "../x", "/etc/passwd", "\0", "a" * 10_000, "{0.__class__}", "%s", "\u202e", "_state")
+    fields = [{"name": name, "type": "int64", "at": 16 + 8 * i} for i, name in enumerate(names)]
+    log = Log({"fields": fields, "head": 16 + 8 * len(names), "metadata": {"__class__": "os.system"}})
+    log.record(struct.pack(f"<{len(names)}q", *range(len(names))))
+    write(path, log)
+
+
+@attack(CorruptError, "the header's JSON")
+def a_name_that_is_a_list(path):
+    write(path, hand.header({"fields": [{"name": [], "type": "int64", "at": 16}], "head": 24}))
+
+
+@attack(CorruptError, "the header's JSON")
+def a_name_that_is_an_object(path):
+    write(path, hand.header({"fields": [{"name": {"a": 1}, "type": "int64", "at": 16}], "head": 24}))
+
+
+@attack(CorruptError, "the header's JSON")
+def two_fields_of_one_name(path):
+    fields = [{"name": "n", "type": "int64", "at": 16}, {"name": "n", "type": "int64", "at": 24}]
+    write(path, hand.header({"fields": fields, "head": 32}))
+
+
+@attack(CorruptError, "the header's JSON")
+def a_field_inside_of_the_checks(path):
+    write(path, hand.header({"fields": [{"name": "n", "type": "int64", "at": 0}], "head": 24}))
+
+
+@attack(CorruptError, "the header's JSON")
+def a_field_before_the_file(path):
+    write(path, hand.header({"fields": [{"name": "n", "type": "int64", "at": -(2**63)}], "head": 24}))
+
+
+@attack(CorruptError, "the header's JSON")
+def a_head_of_no_bytes(path):
+    write(path, hand.header({**NUMBER, "head": 0}))
+
+
+def _types():
+    wrong = {
+        "a negative shape": "float32[-1]", "a shape that overflows": "uint8[4611686018427387904,4]", "a shape of 20 digits": "uint8[99999999999999999999]",
+        "objects": "object", "an object dtype": "O", "an array of objects": "object[3]", "a shape of 64 dimensions": "uint8[" + ",".join(["1"] * 64) + "]",
+        "lists 100 000 deep": "list[" * 100_000 + "int8" + "]" * 100_000, "code": "__import__('os').system('true')", "no text": 7,
+        "a list of scalars without an end": "list[int8", "question marks": "int8" + "?" * 900,
+    }  # fmt: skip
+    for name, kind in wrong.items():
+        make = lambda path, kind=kind: write(path, hand.header({"fields": [{"type": kind, "payload": 0}], "head": 32}))  # noqa: E731
+        ATTACKS[f"a type of {name}"] = make, CorruptError, "the header's JSON", None
+
+
+_types()
+
+
+# The log
+
+
+@attack()
+def a_frame_of_2_to_the_64_bytes(path):
+    """At the end of the file, where it can only be what a writer did not finish."""
+    log = Log()
+    log.number(1)
+    log.frame(1, struct.pack("<q", 2), size=2**64 - 8)
+    write(path, log)
+
+
+@attack(CorruptError, "no frame has kind|cut short")
+def a_frame_of_2_to_the_64_bytes_before_others(path):
+    log = Log()
+    log.frame(1, struct.pack("<q", 2), size=2**64 - 8)
+    log.number(1)
+    write(path, log)
+
+
+@attack(CorruptError, "a frame of")
+def payloads_whose_sizes_add_up_to_more_than_2_to_the_64(path):
+    log = Log(contents("bytes", "bytes"))
+    log.record(b"", [b"", b""], sizes=[2**63, 2**63])
+    log.record(b"", [b"", b""])
+    write(path, log)
+
+
+@attack(CorruptError, "payloads|bytes with such")
+def payloads_of_2_to_the_64_bytes_behind_an_index(path):
+    """Rounded up to a multiple of 8, the size is 0 in 64 bits: as if the frame were right."""
+    log = Log(TEXT)
+    log.record(bytes(4) + struct.pack("<q", 1), [b""], sizes=[2**64 - 2], checksums=[zlib.crc32(b"")])
+    write(path, *in_use(log))
+
+
+@attack(CorruptError, "payloads|bytes with such")
+def payloads_whose_sizes_wrap_around_behind_an_index(path):
+    log = Log(contents("bytes", "bytes"))
+    log.record(b"", [b"", b""], sizes=[2**63, 2**63])
+    write(path, *in_use(log))
+
+
+@attack(CorruptError, "beyond|cut short|payloads|bytes with such")
+def a_payload_larger_than_the_file(path):
+    log = Log(TEXT)
+    log.record(bytes(4) + struct.pack("<q", 1), [b""], sizes=[2**40], size=40 + 2**40)
+    write(path, *in_use(log))
+
+
+@attack(CorruptError, "an edit takes position")
+def take_last_of_position_2_to_the_63(path):
+    log = Log()
+    log.number(1)
+    log.commit(TAKE_LAST, [2**63])
+    write(path, log)
+
+
+@attack(CorruptError, "an edit deletes")
+def delete_of_positions_2_to_the_64(path):
+    log = Log()
+    log.number(1)
+    log.commit(DELETE, [0, 2**64 - 1])
+    write(path, log)
+
+
+@attack(CorruptError, "a commit that is not of the pending")
+def a_commit_of_2_to_the_63_records(path):
+    log = Log()
+    log.number(1, kind=PENDING)
+    log.commit(count=2**63)
+    write(path, log)
+
+
+@attack(CorruptError, "a commit that is not of the pending")
+def a_commit_that_starts_in_the_header(path):
+    log = Log()
+    log.number(1, kind=PENDING)
+    log.commit(start=0)
+    write(path, log)
+
+
+@attack(UnsupportedVersionError, "an edit of the unknown kind")
+def an_edit_of_a_kind_that_nobody_knows(path):
+    log = Log()
+    log.number(1)
+    log.commit(2**32 - 1)
+    write(path, log)
+
+
+@attack(CorruptError)
+def a_tail_of_beginnings_of_commits(path):
+    """Each looks like a commit to the end of the file: verifying each of them would take hours."""
+    log, count = Log(), 400_000
+    log.number(1)
+    at = len(log.data)
+    end = at + 40 * count
+    tail = b"".join(struct.pack("<IIQQQII", 0, COMMIT, end - at - 40 * i, 4096, 1, 0, 0) for i in range(count))
+    write(path, log.data + bytes(8) + tail)
+
+
+# The index
+
+
+def _slots():
+    wrong = {
+        "2 to the 63 entries": {"count": 2**63}, "entries whose size overflows": {"count": 2**60}, "entries at the end of the numbers": {"base": 2**32 - 4096},
+        "a last frame at 2 to the 63": {"last": 2**63}, "a last frame in the header": {"last": 16}, "2 to the 64 covered": {"covered": 2**64 - 1},
+    }  # fmt: skip
+    for name, values in wrong.items():
+
+        def make(path, values=values):
+            log = Log()
+            log.number(1)
+            log.number(2)
+            write(path, log, hand.index(log, **values))
+
+        error = CorruptError if "covered" in values else None  # else the list is made again
+        ATTACKS[f"an index of {name}"] = make, error, "vouches for", None
+
+
+_slots()
+
+
+@attack()
+def a_slot_whose_number_is_the_last_there_is(path):
+    log = Log()
+    log.number(1)
+    write(path, log, hand.index(log, seq=2**64 - 1))
+
+
+@attack()
+def a_slot_after_as_many_edits_as_there_are_numbers(path):
+    log = Log()
+    log.number(1)
+    write(path, log, hand.index(log, edits=2**64 - 1))
+
+
+def _entries():
+    for name, offset in {
+        "into the header": 16, "to the frame that is its own header": 4096 - 24, "past the end": 2**40, "to 2 to the 64": 2**64 - 8,
+        "between two frames": 4096 + 8, "to no multiple of 8": 4097,
+    }.items():  # fmt: skip
+
+        def make(path, offset=offset):
+            log = Log()
+            log.number(1)
+            log.number(2)
+            write(path, log, hand.index(log, [log.frames[0], (offset, 24, 0)]))
+
+        ATTACKS[f"an entry that points {name}"] = make, CorruptError, "entry|check", None
+
+
+_entries()
+
+
+@attack(CorruptError, "entry")
+def entries_that_overlap(path):
+    """Two entries of one frame, which attackers can make, and a third that lies half in it, which nobody can."""
+    log = Log()
+    at = log.number(1)
+    write(path, log, hand.index(log, [log.frames[0], (at + 16, 24, 0)]))
+
+
+@attack()
+def the_index_of_another_dataset(path):
+    log, other = Log(), Log(id=bytes(16))
+    log.number(1)
+    other.number(2)
+    other.number(3)
+    write(path, log, hand.index(other))
+
+
+@attack(CorruptError, "entry|kind")
+def an_entry_of_a_commit(path):
+    log = Log()
+    log.number(1, kind=PENDING)
+    at = log.commit()
+    place = at, len(log.data) - at, int.from_bytes(log.data[at : at + 4], "little")
+    write(path, log, hand.index(log, [place]))
+
+
+# Payloads
+
+
+def _payloads():
+    def array(descr, shape=(), data=b""):
+        text = descr if isinstance(descr, bytes) else json.dumps(descr).encode()
+        head = struct.pack(f"<II{len(shape)}Q", len(text), len(shape), *shape) + text
+        return head + bytes(-len(head) % 8) + data
+
+    wrong = {
+        "a free shape larger than its payload": ("uint8[*,*]", struct.pack("<QQ", 2**40, 2**20) + bytes(8)),
+        "a free shape that overflows to the right size": ("uint8[*,*]", struct.pack("<QQ", 2**63, 2) + bytes(0)),
+        "an empty array of 2 to the 63 rows": ("uint8[*,*]", struct.pack("<QQ", 2**63, 0)),
+        "a fixed shape larger than its payload": ("float64[100000,100000]", bytes(8)),
+        "a list of 2 to the 61 numbers": ("list[float64]", struct.pack("<Q", 2**61)),
+        "a list of 2 to the 64 texts": ("list[str]", struct.pack("<Q", 2**64 - 1)),
+        "a list whose items are larger than it": ("list[str]", struct.pack("<QQ", 1, 2**63)),
+        "a list that says None where there is none": ("list[str]", struct.pack("<QQ", 1, NONE)),
+        "an array of objects": ("array", array("|O", (1,), bytes(8))),
+        "an array of records with objects": ("array", array([["a", "|O"]], (1,), bytes(8))),
+        "an array of 2 to the 40 rows": ("array", array("<f8", (2**40,), bytes(8))),
+        "an array of 4 billion dimensions": ("array", struct.pack("<II", 4, 2**32 - 1) + b'"<f8"'.ljust(16)),
+        "an array with a dtype of 4 gigabytes": ("array", struct.pack("<II", 2**32 - 1, 0) + b'"<f8"'.ljust(16)),
+        "an array of 64 dimensions": ("array", array("<f8", (1,) * 64, bytes(8))),
+        "an array with a time unit divided by zero": ("array", array("<M8[s/0]", (1,), bytes(8))),
+        "an array whose dtype is code": ("array", array("__import__('os')", (1,), bytes(8))),
+        "an array of records 10 000 deep": ("array", array(b'[["a",' * 10_000 + b'"<f8"' + b"]]" * 10_000, (1,), bytes(8))),
+        "an array of records with a subarray of 2 to the 62": ("array", array([["a", "<f8", [2**62]]], (1,), bytes(8))),
+        "an array of nothing but more of it than there are numbers": ("array", array("|V0", (2**62, 2**62))),
+        "json nested 100 000 deep": ("json", b"[" * 100_000),
+        "json with an integer of a million digits": ("json", b"9" * 1_000_000),
+        "json with infinity": ("json", b"Infinity"),
+        "a text that is not UTF-8": ("str", b"\xff"),
+        "a png that is a FITS file": ("png", b"SIMPLE  =                    T".ljust(2880)),
+        "a png that is a TIFF file": ("png", b"II*\0" + bytes(100)),
+        "an image that is PostScript": ("image", b"%!PS-Adobe-3.0 EPSF-3.0\n"),
+        "a jpeg that ends after its signature": ("jpeg", b"\xff\xd8\xff"),
+        "a webp of no size": ("webp", b"RIFF\0\0\0\0WEBP"),
+        "a png of 50 000 by 50 000": ("png", png(50_000, 50_000)),
+        "a png of 12 000 by 12 000": ("png", png(12_000, 12_000)),
+        "a png of 2 billion by 2 billion": ("png", png(2**31 - 1, 2**31 - 1)),
+        "a png whose text chunk is a bomb": ("png", png(1, 1, chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(200 * 2**20), 9)))),
+    }  # fmt: skip
+    for name, (kind, payload) in wrong.items():
+        make = lambda path, kind=kind, payload=payload: write(path, one_payload(kind, payload))  # noqa: E731
+        ATTACKS[name] = make, CorruptError, "", {0: "array"} if kind in ("png", "jpeg", "webp", "image") else None
+
+
+def chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(width, height, more=b""):
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + head + more + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+
+
+_payloads()
+
+
+# What is no regular file
+
+
+def _special():
+    def pipe(path):
+        os.mkfifo(path)
+
+    def device(path):
+        os.symlink("/dev/zero", path)
+
+    def folder(path):
+        os.mkdir(path)
+
+    for name, make in {"a pipe": pipe, "an endless device": device, "a folder": folder}.items():
+        ATTACKS[f"{name} for a data file"] = make, OSError, "", None
+
+        def index(path, make=make):
+            write(path, Log())
+            make(str(Path(path).with_suffix(".idx")))
+
+        ATTACKS[f"{name} for an index"] = index, OSError, "", None
+
+
+_special()
+
+
+def use(path, decode):
+    """All that one does with a dataset. Returns what each step raised."""
+    raised = []
+
+    def step(function):
+        try:
+            return function()
+        except Exception as error:  # noqa: BLE001  # whatever comes out of it is what is asked
+            raised.append(error)
+            return None
+
+    ds = step(lambda: dsrecords.open(path, decode=decode))
+    if ds is not None:
+        step(lambda: ds.metadata)
+        for field in ds.fields:
+            step(lambda field=field: ds.column(field))
+        step(lambda: [ds[i] for i in range(len(ds))])
+        step(lambda: ds.batch(range(len(ds))))
+        step(ds.check)
+        step(lambda: dsrecords.open(path, decode=decode, verify=False).batch(slice(None)))
+        step(lambda: dsrecords.open(path, decode=decode, verify=False, copy=False)[0] if len(ds) else None)
+        if len(ds):
+            step(lambda: ds.quick_remove_at(0))
+        step(ds.flush)
+        step(ds.compact)
+        step(ds.close)
+    step(lambda: dsrecords.repair(path, os.path.join(os.path.dirname(path), "saved.rec")))
+    return raised
+
+
+del io
