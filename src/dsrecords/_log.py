@@ -22,6 +22,7 @@ _HEADER = struct.Struct("<8sIHHII16s")
 _LARGEST_HEADER = 16 * 2**20
 LARGEST_COMMIT = 256 * 2**20  # bytes: so that a reader never has to hold more positions than this
 _CHUNK = 2**20
+_CHECKED = 16  # how often a search for frames may look at the same byte, on average
 
 
 class Header:
@@ -230,8 +231,11 @@ def find_frame(fd: int, frames: Frames, start: int, stop: int, kinds: Sequence[i
 
     By default those that somebody may rely on, which a pending record is not. Payloads cannot be mistaken for a frame, since the
     check depends on the offset.
+
+    Raises:
+        CorruptError: a great many places look like frames, overlap, and do not verify: a file made to be slow to read.
     """
-    walk = Walk(fd, frames, start, stop)
+    walk, budget = Walk(fd, frames, start, stop), _CHECKED * (stop - start) + 64 * _CHUNK
     while start < stop - FRAME.size:
         words = np.frombuffer(_files.pread(fd, min(_CHUNK, stop - start) & -8, start), "<u8")
         if len(words) < 2:
@@ -240,6 +244,8 @@ def find_frame(fd: int, frames: Frames, start: int, stop: int, kinds: Sequence[i
         room = np.uint64(stop - start) - np.arange(0, 8 * len(size), 8, dtype=np.uint64)
         for word in np.flatnonzero(np.isin(kind, kinds) & (size <= room) & (size & np.uint64(7) == 0)).tolist():
             covered = frames.head_size(int(kind[word]), int(size[word]))
+            if (budget := budget - covered) < 0:
+                raise CorruptError("too many beginnings of frames that do not verify", offset=start + 8 * word)
             if covered and walk._verifies(start + 8 * word, covered):
                 return start + 8 * word
         start += 8 * len(size)

@@ -6,7 +6,6 @@ import dataclasses
 import os
 import struct
 from collections.abc import Sequence
-from typing import Any
 
 from . import _files, _index
 from ._check import check
@@ -87,8 +86,8 @@ def _problems(path: str, index_path: str) -> list[DSRecordsError]:
         return [error]
     found: list[DSRecordsError] = [*check(state)]
     if state.fault:
-        at, reason = state.fault
-        found.append(CorruptError(f"{reason}: what a writer left that was killed; the next one cuts it off", file=path, offset=at))
+        text = f"{state.fault.wrong}: what a writer left that was killed; the next one cuts it off"
+        found.append(CorruptError(text, file=path, offset=state.fault.at))
     if state.slot is None:
         found.append(CorruptError("there is no index that can be used: the list is made again from the log", file=index_path))
     return found
@@ -105,15 +104,15 @@ def _mend(path: str, index_path: str) -> None:
         for places, op, positions in walk:
             entries = entries.apply(places, op, positions)
         if walk.fault:
-            at, reason = walk.fault
-            raise CorruptError(f"{reason}: this cannot be mended in place; give an output", file=path, offset=at)
+            text = f"{walk.fault.wrong}: this cannot be mended in place; give an output"
+            raise CorruptError(text, file=path, offset=walk.fault.where)
         writer.republish(entries)
     finally:
         writer.close()
 
 
 class _Salvage:
-    """The list as far as it can be known: from the log, or where that is damaged from the newest index and what comes after it."""
+    """The list as far as it can be known: from the log; where that is damaged, from the newest index and what comes after it."""
 
     def __init__(self, path: str, index_path: str) -> None:
         file = _files.Descriptor(_files.open_read(path))
@@ -150,7 +149,7 @@ class _Salvage:
         """
         walk, pending, damaged = Walk(self._fd, self.header.frames, at, self._size), list[Place](), False
         while at < self._size:
-            kind, size, check, wrong, _ = walk.frame(at)
+            _, kind, size, check, wrong, *_ = walk.frame(at)
             places, op = [(at, size, check)], 0
             positions: Sequence[int] = ()
             if not wrong and kind == COMMIT:

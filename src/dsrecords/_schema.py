@@ -60,14 +60,14 @@ class Schema:
     def __init__(self, fields: Sequence[Field], named: bool) -> None:
         self.fields, self.named = list(fields), named
         self.keys = tuple(field.key for field in fields)
-        self.by_key = {field.key: field for field in fields}
-        if not fields or len(fields) > _MOST_FIELDS or len(self.by_key) < len(fields):
-            raise SchemaError(f"a schema has 1 to {_MOST_FIELDS} fields of different names")
         for key in self.keys if named else ():
             if not isinstance(key, str) or not key:
                 raise SchemaError(f"a field's name is a text that is not empty, not {key!r}")
             if any("\ud800" <= letter <= "\udfff" for letter in key):
                 raise SchemaError(f"a field's name is Unicode, which {key!r} is not")
+        self.by_key = {field.key: field for field in fields}
+        if not fields or len(fields) > _MOST_FIELDS or len(self.by_key) < len(fields):
+            raise SchemaError(f"a schema has 1 to {_MOST_FIELDS} fields of different names")
         self.payloads = [field for field in fields if not isinstance(field.type, Scalar)]
         for number, field in enumerate(self.payloads):
             field.payload = number

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,7 +14,7 @@ from ._prefetch import prefetch
 from ._reader import Plan, Snapshot
 from ._schema import Key, Load, Schema, bind
 from ._selection import position, positions
-from .errors import SchemaError
+from .errors import CorruptError, SchemaError
 
 Functions = Sequence[Callable[..., Any] | None] | Mapping[Any, Callable[..., Any] | None]
 _COLUMN_CHUNK = 2**16  # records whose heads are looked at together
@@ -90,7 +90,10 @@ class Records(Sequence[Any]):
     @property
     def metadata(self) -> dict[str, Any]:
         """What was given to `make_dataset`; a copy."""
-        return copy.deepcopy(self._header.metadata)
+        try:
+            return json.loads(json.dumps(self._header.metadata))  # type: ignore[no-any-return]
+        except RecursionError:
+            raise CorruptError("the metadata are nested too deeply", file=self.path) from None
 
     def _list_version(self) -> tuple[bytes, int]:
         """Which list it is: its id, and how many edits it has had. Appending does not change what positions mean."""

@@ -128,6 +128,8 @@ class State:
             )
         if slot.base != 2 * PAGE + self.header.size or _files.size(index) < slot.base + 16 * slot.count:
             return False
+        if max(slot.seq, slot.edits) >= 2**63:  # no writer counts that far: the next number must fit, too
+            return False
         if slot.covered == self.header.size:
             return slot.count == slot.last == 0
         raw = _files.pread(self.fd, FRAME.size, min(slot.last, slot.covered, _files.size(self.fd)))
@@ -156,9 +158,14 @@ class State:
         self.fault, self.beyond = walk.fault, None
         if (fault := walk.fault) is not None:
             start = fault.at if walk.misplaced else fault.at + 8
-            self.beyond = find_frame(self.fd, self.header.frames, start, stop)
+            try:
+                self.beyond = find_frame(self.fd, self.header.frames, start, stop)
+            except CorruptError as error:
+                error.file = self.path
+                raise
             if self.beyond is not None and not torn:
-                text = f"{fault.wrong}, and whole frames follow (at {self.beyond}): damage, or writes that a crash lost; see dsrecords.repair"
+                text = f"{fault.wrong}, and whole frames follow (at {self.beyond}): damage, or writes that a crash lost"
+                text += "; dsrecords.repair can help"
                 record = len(snapshot.entries)
                 raise CorruptError(text, file=self.path, record=record, field=fault.field, offset=fault.where)
 

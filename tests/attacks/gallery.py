@@ -1,13 +1,13 @@
 """Hostile files: each entry of `ATTACKS` writes one, with all checksums right, and says how it is answered.
 
-CRC-32 keeps accidents out, not attackers: whoever makes a file can make its checksums. So each size, count and offset in a file is
-checked for what it is.
+CRC-32 keeps accidents out, not attackers: whoever makes a file can make its checksums. So each size, count and offset is looked
+at before it is used.
 """
 
-import io
 import json
 import os
 import struct
+import time
 import zlib
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import bytes_by_hand as hand
 from bytes_by_hand import COMMIT, DELETE, NUMBER, PENDING, TAKE_LAST, TEXT, Log
 
 import dsrecords
-from dsrecords import CorruptError, UnsupportedVersionError
+from dsrecords import CorruptError, DSRecordsError, UnsupportedVersionError
 
 NONE = 2**64 - 1
 ATTACKS = {}
@@ -96,11 +96,11 @@ def json_that_is_not_utf_8(path):
 
 
 @attack()
-def metadata_of_five_million_lists(path):
-    write(path, Log({**NUMBER, "metadata": {"a": [[]] * 4_000_000}}))
+def metadata_of_300_000_lists(path):
+    write(path, Log({**NUMBER, "metadata": {"a": [[]] * 300_000}}))
 
 
-@attack(CorruptError, "nested")
+@attack()
 def metadata_nested_as_deep_as_json_goes(path):
     text = json.dumps(NUMBER)
     write(path, Log((text[: -len("{}}")] + '{"a": ' + "[" * 600 + "]" * 600 + "}}").encode()))
@@ -153,11 +153,19 @@ def a_head_of_no_bytes(path):
 
 def _types():
     wrong = {
-        "a negative shape": "float32[-1]", "a shape that overflows": "uint8[4611686018427387904,4]", "a shape of 20 digits": "uint8[99999999999999999999]",
-        "objects": "object", "an object dtype": "O", "an array of objects": "object[3]", "a shape of 64 dimensions": "uint8[" + ",".join(["1"] * 64) + "]",
-        "lists 100 000 deep": "list[" * 100_000 + "int8" + "]" * 100_000, "code": "__import__('os').system('true')", "no text": 7,
-        "a list of scalars without an end": "list[int8", "question marks": "int8" + "?" * 900,
-    }  # fmt: skip
+        "a negative shape": "float32[-1]",
+        "a shape that overflows": "uint8[4611686018427387904,4]",
+        "a shape of 20 digits": "uint8[99999999999999999999]",
+        "objects": "object",
+        "an object dtype": "O",
+        "an array of objects": "object[3]",
+        "a shape of 64 dimensions": "uint8[" + ",".join(["1"] * 64) + "]",
+        "lists 100 000 deep": "list[" * 100_000 + "int8" + "]" * 100_000,
+        "code": "__import__('os').system('true')",
+        "no text": 7,
+        "a list of scalars without an end": "list[int8",
+        "question marks": "int8" + "?" * 900,
+    }
     for name, kind in wrong.items():
         make = lambda path, kind=kind: write(path, hand.header({"fields": [{"type": kind, "payload": 0}], "head": 32}))  # noqa: E731
         ATTACKS[f"a type of {name}"] = make, CorruptError, "the header's JSON", None
@@ -272,9 +280,13 @@ def a_tail_of_beginnings_of_commits(path):
 
 def _slots():
     wrong = {
-        "2 to the 63 entries": {"count": 2**63}, "entries whose size overflows": {"count": 2**60}, "entries at the end of the numbers": {"base": 2**32 - 4096},
-        "a last frame at 2 to the 63": {"last": 2**63}, "a last frame in the header": {"last": 16}, "2 to the 64 covered": {"covered": 2**64 - 1},
-    }  # fmt: skip
+        "2 to the 63 entries": {"count": 2**63},
+        "entries whose size overflows": {"count": 2**60},
+        "entries at the end of the numbers": {"base": 2**32 - 4096},
+        "a last frame at 2 to the 63": {"last": 2**63},
+        "a last frame in the header": {"last": 16},
+        "2 to the 64 covered": {"covered": 2**64 - 1},
+    }
     for name, values in wrong.items():
 
         def make(path, values=values):
@@ -306,9 +318,13 @@ def a_slot_after_as_many_edits_as_there_are_numbers(path):
 
 def _entries():
     for name, offset in {
-        "into the header": 16, "to the frame that is its own header": 4096 - 24, "past the end": 2**40, "to 2 to the 64": 2**64 - 8,
-        "between two frames": 4096 + 8, "to no multiple of 8": 4097,
-    }.items():  # fmt: skip
+        "into the header": 16,
+        "to the frame that is its own header": 4096 - 24,
+        "past the end": 2**40,
+        "to 2 to the 64": 2**64 - 8,
+        "between two frames": 4096 + 8,
+        "to no multiple of 8": 4097,
+    }.items():
 
         def make(path, offset=offset):
             log = Log()
@@ -371,7 +387,7 @@ def _payloads():
         "an array of 2 to the 40 rows": ("array", array("<f8", (2**40,), bytes(8))),
         "an array of 4 billion dimensions": ("array", struct.pack("<II", 4, 2**32 - 1) + b'"<f8"'.ljust(16)),
         "an array with a dtype of 4 gigabytes": ("array", struct.pack("<II", 2**32 - 1, 0) + b'"<f8"'.ljust(16)),
-        "an array of 64 dimensions": ("array", array("<f8", (1,) * 64, bytes(8))),
+        "an array of 65 dimensions": ("array", array("<f8", (1,) * 65, bytes(8))),
         "an array with a time unit divided by zero": ("array", array("<M8[s/0]", (1,), bytes(8))),
         "an array whose dtype is code": ("array", array("__import__('os')", (1,), bytes(8))),
         "an array of records 10 000 deep": ("array", array(b'[["a",' * 10_000 + b'"<f8"' + b"]]" * 10_000, (1,), bytes(8))),
@@ -390,7 +406,7 @@ def _payloads():
         "a png of 12 000 by 12 000": ("png", png(12_000, 12_000)),
         "a png of 2 billion by 2 billion": ("png", png(2**31 - 1, 2**31 - 1)),
         "a png whose text chunk is a bomb": ("png", png(1, 1, chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(200 * 2**20), 9)))),
-    }  # fmt: skip
+    }
     for name, (kind, payload) in wrong.items():
         make = lambda path, kind=kind, payload=payload: write(path, one_payload(kind, payload))  # noqa: E731
         ATTACKS[name] = make, CorruptError, "", {0: "array"} if kind in ("png", "jpeg", "webp", "image") else None
@@ -435,15 +451,19 @@ _special()
 
 
 def use(path, decode):
-    """All that one does with a dataset. Returns what each step raised."""
-    raised = []
+    """All that one does with a dataset. Returns what each step raised, and the seconds of the longest step."""
+    raised, slowest = [], [0.0]
 
     def step(function):
+        started = time.process_time()
         try:
             return function()
         except Exception as error:  # noqa: BLE001  # whatever comes out of it is what is asked
-            raised.append(error)
+            # Not the error itself: its traceback would keep alive what was read.
+            raised.append((isinstance(error, DSRecordsError), isinstance(error, OSError), type(error).__mro__, str(error)))
             return None
+        finally:
+            slowest[0] = max(slowest[0], time.process_time() - started)
 
     ds = step(lambda: dsrecords.open(path, decode=decode))
     if ds is not None:
@@ -461,7 +481,4 @@ def use(path, decode):
         step(ds.compact)
         step(ds.close)
     step(lambda: dsrecords.repair(path, os.path.join(os.path.dirname(path), "saved.rec")))
-    return raised
-
-
-del io
+    return raised, slowest[0]

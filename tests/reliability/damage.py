@@ -1,8 +1,8 @@
-"""A small dataset with every type, each of its bytes damaged in turn: what is read is what was written, or an error that says where.
+"""A small dataset with every type, each of its bytes damaged in turn: what is read was written, or an error says where.
 
 Outcomes of one damage: "told of" (an error that names the file, and of a record its position; of a payload its field), "harmless"
-(every value is right), or `Lost` is raised: a wrong value, a record missing without a word, another error, an error of another
-record than the damaged one.
+(every value is right). `LostError` is raised for a wrong value, a record that is missing without a word, another error, an error
+of another record than the damaged one.
 """
 
 import random
@@ -10,7 +10,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from power_loss import Lost
+from power_loss import LostError
 from simulation import Machine
 from workloads import INDEX, PATH, small_writers
 
@@ -21,12 +21,22 @@ PICTURES = Path(__file__).parents[1] / "golden" / "pictures"
 SCALARS = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64")
 IMAGES = {"jpeg": "red.jpg", "png": "alpha.png", "webp": "red.webp", "image": "red.gif"}
 OTHERS = {
-    "str": "été 漢字", "bytes": b"\0\1\2", "json": {"a": [1, None, 2.5]}, "int16[2,2]": np.array([[1, -2], [3, 4]], "<i2"),
-    "float32[*,2]": np.array([[0.5, 1.5]], "<f4"), "array": np.array(["2026-11-22"], "M8[D]"), "list[int32]": [1, -2],
-    "list[bool?]": [True, None], "list[str?]": ["a", None, ""], "list[float16[2]]": [np.array([1, 2], "<f2")], "list[list[str]]": [["b"], []],
-}  # fmt: skip
-SCHEMA = {name: name for name in (*SCALARS, *OTHERS)} | {f"{name} or None": f"{name}?" for name in ("bool", "int64", "float32", "str", "array")}
-READ = {name: "bytes" for name in IMAGES}
+    "str": "été 漢字",
+    "bytes": b"\0\1\2",
+    "json": {"a": [1, None, 2.5]},
+    "int16[2,2]": np.array([[1, -2], [3, 4]], "<i2"),
+    "float32[*,2]": np.array([[0.5, 1.5]], "<f4"),
+    "array": np.array(["2026-11-22"], "M8[D]"),
+    "list[int32]": [1, -2],
+    "list[bool?]": [True, None],
+    "list[str?]": ["a", None, ""],
+    "list[float16[2]]": [np.array([1, 2], "<f2")],
+    "list[list[str]]": [["b"], []],
+}
+SCHEMA = {name: name for name in (*SCALARS, *OTHERS)} | {
+    f"{name} or None": f"{name}?" for name in ("bool", "int64", "float32", "str", "array")
+}
+READ = dict.fromkeys(IMAGES, "bytes")
 
 
 def sample(i, images=False):
@@ -42,7 +52,7 @@ def picture(name):
 
 
 def made(images=False):
-    """Files of a closed dataset with appends, a batch, a replacement and a deletion, published in both ways; the states of its list."""
+    """Files of a closed dataset with all kinds of changes, published in both ways; and the states of its list."""
     schema = SCHEMA | ({name: name for name in IMAGES} if images else {})
     machine = Machine()
     with small_writers(), machine.running():
@@ -77,7 +87,7 @@ class Damaged:
         with Machine(files).running():
             ds = self.open()
             if not all(same(*pair) for pair in zip(ds, rows, strict=True)):
-                raise Lost("it does not even read back undamaged")
+                raise LostError("it does not even read back undamaged")
             self.places = []  # of each record: the head's range, and each payload's
             snapshot, schema = ds._state.snapshot, ds._header.schema
             self.columns = {field.key: ds.column(field.key) for field in schema.fields if field.slot >= 0}
@@ -94,7 +104,7 @@ class Damaged:
         return dsrecords.open(PATH, decode=self.decode)
 
     def owner(self, at):
-        """Which record and field a byte of the log belongs to; None, None where it is none's; a field None where it is a head's."""
+        """Record and field that a byte of the log belongs to; the field is None in a head, both are None elsewhere."""
         for i, (offset, end, fields) in enumerate(self.places):
             if offset <= at < end:
                 return i, None
@@ -112,29 +122,31 @@ class Damaged:
                 ds = self.open()
             except (CorruptError, UnsupportedVersionError) as error:
                 if error.file not in (PATH, INDEX):
-                    raise Lost(f"the error does not name the file: {error}") from error
+                    raise LostError(f"the error does not name the file: {error}") from error
                 if where and where[0] == INDEX and not isinstance(error, UnsupportedVersionError):
-                    raise Lost(f"an index that is damaged is made again, but: {error}") from error
+                    raise LostError(f"an index that is damaged is made again, but: {error}") from error
                 return "told of"
             if len(ds) != len(self.rows):
-                raise Lost(f"{len(ds)} records instead of {len(self.rows)}")
+                raise LostError(f"{len(ds)} records instead of {len(self.rows)}")
             owner = self.owner(where[1]) if where and where[0] == PATH else (None, None)
             told = 0
             for i, row in enumerate(self.rows):
                 try:
                     if not same(ds[i], row):
-                        raise Lost(f"record {i} is wrong")
+                        raise LostError(f"record {i} is wrong")
                 except CorruptError as error:
                     told += 1
                     if error.file != PATH or error.record != i or error.offset is None:
-                        raise Lost(f"record {i}: the error says something else: {error}") from error
+                        raise LostError(f"record {i}: the error says something else: {error}") from error
                     if where and where[0] == PATH and (owner[0] != i or error.field != owner[1]):
-                        raise Lost(f"the damage is in record {owner[0]}, field {owner[1]!r}, the error says: {error}") from error
+                        raise LostError(
+                            f"the damage is in record {owner[0]}, field {owner[1]!r}, the error says: {error}"
+                        ) from error
             if told > 1 and where:
-                raise Lost(f"one byte took {told} records")
+                raise LostError(f"one byte took {told} records")
             self._look_at_columns(told)
             if where and where[0] == PATH and not ds.check():
-                raise Lost("check() finds nothing wrong")
+                raise LostError("check() finds nothing wrong")
         return "told of" if told else "harmless"
 
     def _look_at_columns(self, told):
@@ -142,10 +154,10 @@ class Damaged:
         try:
             for key, column in self.columns.items():
                 if not same(ds.column(key).tolist(), column.tolist()):
-                    raise Lost(f"the column {key!r} is wrong")
+                    raise LostError(f"the column {key!r} is wrong")
         except CorruptError as error:
             if not told:
-                raise Lost(f"a column is refused that can be read record by record: {error}") from error
+                raise LostError(f"a column is refused that can be read record by record: {error}") from error
 
     def flip(self, path, at, mask):
         data = bytearray(self.files[path])
@@ -160,7 +172,7 @@ def flips(damaged, tally, masks, places):
             try:
                 tally[damaged.look(damaged.flip(path, at, mask), (path, at))] += 1
             except Exception as error:
-                raise Lost(f"{path}, byte {at} xor {mask}: {error!r}") from error
+                raise LostError(f"{path}, byte {at} xor {mask}: {error!r}") from error
 
 
 def everywhere(damaged, quiet_stride=1):
@@ -173,9 +185,9 @@ def everywhere(damaged, quiet_stride=1):
 
 
 def structure(damaged):
-    """The bytes that say where and what the others are: of heads, slots and entries."""
-    for start, stop, _ in damaged.places:
-        yield from ((PATH, at) for at in range(start, stop))
+    """The bytes that say where and what the others are: of a head, the slots and the entries."""
+    start, stop, _ = damaged.places[0]
+    yield from ((PATH, at) for at in range(start, stop))
     for start, stop in ((0, 80), (4096, 4176), (12288, len(damaged.files[INDEX]))):
         yield from ((INDEX, at) for at in range(start, stop))
 
@@ -184,7 +196,11 @@ def quiet_parts(path, data):
     """Where a file's bytes are of one kind: the padding of headers and slots, and the copy of the header."""
     size = int.from_bytes(data[16:20], "little") if path == PATH else 0
     if path == INDEX:
-        return [(80, 4096), (4096 + 80, 8192), (8192, int.from_bytes(data[76:80], "little") or int.from_bytes(data[4172:4176], "little"))]
+        return [
+            (80, 4096),
+            (4096 + 80, 8192),
+            (8192, int.from_bytes(data[76:80], "little") or int.from_bytes(data[4172:4176], "little")),
+        ]
     return [(40 + int.from_bytes(data[20:24], "little"), size)]
 
 
@@ -218,7 +234,7 @@ def disasters(damaged, tally, count, seed):
         try:
             tally[damaged.look({**damaged.files, path: bytes(data)})] += 1
         except Exception as error:
-            raise Lost(f"{kind} of {size} bytes at {at} of {path}: {error!r}") from error
+            raise LostError(f"{kind} of {size} bytes at {at} of {path}: {error!r}") from error
 
 
 def cuts(damaged, tally, places, mend=1):
@@ -228,7 +244,7 @@ def cuts(damaged, tally, places, mend=1):
         try:
             tally[look_at_cut(damaged, files, number % mend == 0)] += 1
         except Exception as error:
-            raise Lost(f"cut to {cut}: {error!r}") from error
+            raise LostError(f"cut to {cut}: {error!r}") from error
 
 
 def look_at_cut(damaged, files, mend):
@@ -245,7 +261,7 @@ def look_at_cut(damaged, files, mend):
             outcome = "told of"
         else:
             if not any(same(found, state) for state in damaged.states):
-                raise Lost(f"{len(found)} records, which is no state that was committed")
+                raise LostError(f"{len(found)} records, which is no state that was committed")
         if mend and PATH in files:
             _mend_twice(damaged, machine, outcome, found if outcome == "a prefix" else None)
     return outcome
@@ -258,7 +274,7 @@ def _mend_twice(damaged, machine, outcome, found):
     except CorruptError:
         first = None
     if machine.contents() != before:
-        raise Lost("looking changed the files")
+        raise LostError("looking changed the files")
     try:
         repair(PATH, in_place=True)
     except CorruptError:
@@ -268,11 +284,11 @@ def _mend_twice(damaged, machine, outcome, found):
             repair(PATH, "/sim/saved.rec")
             saved = list(dsrecords.open("/sim/saved.rec", decode=damaged.decode))
             if len(saved) != first.records or not all(any(same(row, known) for known in damaged.known) for row in saved):
-                raise Lost("what was saved is not what was written") from None
+                raise LostError("what was saved is not what was written") from None
         return
     mended = machine.contents()
     again = repair(PATH, in_place=True)
     if again.problems or machine.contents() != mended:
-        raise Lost(f"mended twice: {again.problems}")
+        raise LostError(f"mended twice: {again.problems}")
     if found is not None and not same(list(damaged.open()), found):
-        raise Lost("mending changed the list")
+        raise LostError("mending changed the list")

@@ -22,7 +22,7 @@ from dsrecords import CorruptError, DSRecordsError, repair
 MARK = row(7)
 
 
-class Lost(AssertionError):
+class LostError(AssertionError):
     """A crash left something that must not be."""
 
 
@@ -36,7 +36,7 @@ class Tally(collections.Counter):
 def _read(ds, allowed, what):
     found = list(ds)
     if found not in allowed:
-        raise Lost(f"{what}: {len(found)} records {[sample['n'] for sample in found]}, not one of {_short(allowed)}")
+        raise LostError(f"{what}: {len(found)} records {[sample['n'] for sample in found]}, not one of {_short(allowed)}")
     return found
 
 
@@ -57,7 +57,7 @@ def look(crash, states, tally):
                 ds = dsrecords.open(PATH)
             except FileNotFoundError:
                 if allowed[0] is not None:
-                    raise Lost("there is no dataset") from None
+                    raise LostError("there is no dataset") from None
                 tally["before it was created"] += 1
                 return None
             except CorruptError as error:
@@ -72,9 +72,9 @@ def look(crash, states, tally):
             _read(ds, [[*found, MARK]], "the writer")
             _read(dsrecords.open(PATH), [[*found, MARK]], "a reader after the writer")
         except DSRecordsError as error:
-            raise Lost(f"not readable: {error}") from error
+            raise LostError(f"not readable: {error}") from error
         if any("damaged, or no index" in str(warning.message) for warning in told):
-            raise Lost("the index is damaged")
+            raise LostError("the index is damaged")
     return machine, found, recovered
 
 
@@ -98,11 +98,9 @@ def survey(operations, start, tally, seed, draws, again=0.0, checkpoint=10**9):
                 if after and rng.random() < again:
                     machine, found, _ = after
                     look_again(machine, found, tally, seed)
-            except Lost as lost:
+            except LostError as lost:
                 what = "a loss of power" if crash.power else "a kill"
-                raise Lost(f"{operations}, {what} at event {crash.at}: {lost}") from lost
-
-
+                raise LostError(f"{operations}, {what} at event {crash.at}: {lost}") from lost
 
 
 def start_of(name):

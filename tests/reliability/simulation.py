@@ -62,8 +62,13 @@ class Machine:
 
     path, name, environ = os.path, os.name, os.environ
     O_RDONLY, O_RDWR, O_CREAT, O_EXCL, O_CLOEXEC, O_NONBLOCK = (
-        os.O_RDONLY, os.O_RDWR, os.O_CREAT, os.O_EXCL, os.O_CLOEXEC, os.O_NONBLOCK,
-    )  # fmt: skip
+        os.O_RDONLY,
+        os.O_RDWR,
+        os.O_CREAT,
+        os.O_EXCL,
+        os.O_CLOEXEC,
+        os.O_NONBLOCK,
+    )
     LOCK_EX, LOCK_NB, ACCESS_READ, ACCESS_COPY = 1, 2, 1, 3
     SEEK_END = os.SEEK_END
 
@@ -81,10 +86,13 @@ class Machine:
         real_exists = os.path.lexists
         with contextlib.ExitStack() as stack:
             for target, attribute, new in (
-                (_files, "os", self), (_files, "mmap", self), (_files, "fcntl", self), (_state, "_TRIES", 1),
+                (_files, "os", self),
+                (_files, "mmap", self),
+                (_files, "fcntl", self),
+                (_state, "_TRIES", 1),
                 (_state, "read_header", _remembered_header),
                 (_files, "exists", lambda path: path in self.names or (not path.startswith("/sim/") and real_exists(path))),
-            ):  # fmt: skip
+            ):
                 stack.enter_context(mock.patch.object(target, attribute, new))
             yield self
 
@@ -417,4 +425,7 @@ def _left(disk, event, rng, draws):
     for _ in range(draws):
         fates = {id(operation): rng.choice(FATES) for operation in unsynced}
         kept = [rng.random() < 0.5 for _ in range(names)]
-        yield True, disk.after(lambda operation, fates=fates: fates[id(operation)], lambda position, kept=kept: kept[position], rng)
+        yield (
+            True,
+            disk.after(lambda operation, fates=fates: fates[id(operation)], lambda position, kept=kept: kept[position], rng),
+        )

@@ -12,7 +12,7 @@ What is looked at when an operation has failed:
 import errno
 import gc
 
-from power_loss import MARK, Lost
+from power_loss import MARK, LostError
 from simulation import Fault, Machine
 from workloads import PATH, SCHEMA, World, small_writers
 
@@ -32,7 +32,7 @@ def _read_files(machine):
 
 def _demand(condition, what):
     if not condition:
-        raise Lost(what)
+        raise LostError(what)
 
 
 def _after_failure(world, name, machine, low):
@@ -46,7 +46,7 @@ def _after_failure(world, name, machine, low):
         try:
             _demand(list(world.ds) in allowed, "the open dataset shows another list")
         except DSRecordsError as broken:
-            raise Lost("a full disk cannot be read") from broken
+            raise LostError("a full disk cannot be read") from broken
         except ValueError as closed:
             _demand("closed" in str(closed), "the dataset cannot be read")
     wrote = machine.failed[-1] in ("pwrite", "fsync", "ftruncate") and world.ds._writer is not None
@@ -57,7 +57,7 @@ def _after_failure(world, name, machine, low):
                 change()
             except ReadOnlyError:
                 continue
-            raise Lost(f"after a failed {machine.failed[-1]} it goes on")
+            raise LostError(f"after a failed {machine.failed[-1]} it goes on")
     machine.fault = fault
     return held
 
@@ -75,7 +75,10 @@ def trial(operations, start, fault):
                 getattr(world, name)()
                 low = len(world.states) - 1
                 if fault.kind != "short":
-                    _demand(not {"pwrite", "fsync"} & set(machine.failed[before:]), f"{name}: a failed {machine.failed[-1:]} is not told of")
+                    _demand(
+                        not {"pwrite", "fsync"} & set(machine.failed[before:]),
+                        f"{name}: a failed {machine.failed[-1:]} is not told of",
+                    )
             except (OSError, DSRecordsError) as error:
                 if failed and isinstance(error, ReadOnlyError):
                     break
@@ -101,7 +104,10 @@ def trial(operations, start, fault):
         else:
             ds = dsrecords.open(PATH)
         held = list(ds)
-        _demand(held in world.states[low:] or (not held and None in world.states[low:]), f"opened again, there are {len(held)} records")
+        _demand(
+            held in world.states[low:] or (not held and None in world.states[low:]),
+            f"opened again, there are {len(held)} records",
+        )
         ds.append(MARK)
         ds.close()
         with dsrecords.open(PATH) as ds:
@@ -131,11 +137,17 @@ def survey(operations, start, tally, kinds=KINDS, every=1):
                         tally["raised"] += trial(operations, start, Fault(n, kind, for_good))
                     except Exception as error:
                         how = "for good" if for_good else "once"
-                        raise Lost(f"{operations}, call {n} ({calls[n - 1]}) fails {how} with {kind}: {error!r}") from error
+                        raise LostError(f"{operations}, call {n} ({calls[n - 1]}) fails {how} with {kind}: {error!r}") from error
 
 
 _CHANGES = ("create", "pwrite", "ftruncate", "fsync", "rename", "link", "unlink")
 WORKLOADS = (
-    ("append", "append"), ("extend", "publish"), ("replace", "delete", "sync"), ("extend_columns", "update", "remove"),
-    ("append", "compact", "append"), ("append", "reopen", "append"), ("extend", "extend", "extend"), (),
-)  # fmt: skip
+    ("append", "append"),
+    ("extend", "publish"),
+    ("replace", "delete", "sync"),
+    ("extend_columns", "update", "remove"),
+    ("append", "compact", "append"),
+    ("append", "reopen", "append"),
+    ("extend", "extend", "extend"),
+    (),
+)
