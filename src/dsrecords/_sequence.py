@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,8 @@ class Records(Sequence[Any]):
 
     path: str
     transform: Callable[[Any], Any] | None
+    on_error: Any  # "raise", "skip" or a function
+    skipped: list[CorruptError]
     _state: Any  # of the files, or Closed
     _given: Schema | None  # the schema that was given, whose functions write
     _deserializers: Functions | None
@@ -177,8 +179,19 @@ class Records(Sequence[Any]):
         self._prefetch(slice(0, _WINDOW))
         for start in range(0, count, _WINDOW):
             self._prefetch(slice(start + _WINDOW, start + 2 * _WINDOW))
-            for i in range(start, min(start + _WINDOW, count)):
-                yield self[i]
+            yield from self._readable(range(start, min(start + _WINDOW, count)))
+
+    def _readable(self, indices: Iterable[int]) -> Iterator[Any]:
+        """The samples, without those that `on_error` passes over."""
+        for i in indices:
+            try:
+                sample = self[i]
+            except CorruptError as error:
+                if self.on_error == "raise":
+                    raise
+                (self.skipped.append if self.on_error == "skip" else self.on_error)(error)
+            else:
+                yield sample
 
     def _prefetch(self, indices: Any) -> None:
         snapshot = self._snapshot()
@@ -186,9 +199,12 @@ class Records(Sequence[Any]):
         prefetch(snapshot, snapshot.entries.gather(positions), heads_only=not self._plan.payloads)
 
     def __getitems__(self, indices: Sequence[int]) -> list[Any]:
-        """Samples for PyTorch's fetcher: `[ds[i] for i in indices]`, but the kernel is asked for all of them first."""
+        """Samples for PyTorch's fetcher: `[ds[i] for i in indices]`, but the kernel is asked for all of them first.
+
+        As iteration does, it leaves out damaged records where `on_error` says so.
+        """
         self._prefetch(indices)
-        return [self[i] for i in indices]
+        return list(self._readable(indices))
 
     def batch(self, indices: Any, fields: Any = None, *, out: Mapping[Any, np.ndarray] | None = None) -> Any:
         """Many samples, field by field.

@@ -32,6 +32,7 @@ def open(
     copy: bool = True,
     transform: Callable[[Any], Any] | None = None,
     verify: bool | str = True,
+    on_error: str | Callable[[CorruptError], object] = "raise",
 ) -> IndexedRecordDataset:
     """Open a dataset that exists; its schema is in the file. The arguments are those of `IndexedRecordDataset`.
 
@@ -40,7 +41,7 @@ def open(
         CorruptError: the file is not a dataset, or damaged.
     """
     return IndexedRecordDataset(
-        path, index_path=index_path, create=False, decode=decode, copy=copy, transform=transform, verify=verify
+        path, index_path=index_path, create=False, decode=decode, copy=copy, transform=transform, verify=verify, on_error=on_error
     )
 
 
@@ -67,6 +68,9 @@ class IndexedRecordDataset(Records):
         copy: True: what is read is owned and can be written to. False: bytes and arrays are read-only views of the file.
         verify: True: the checksums of what is read are checked the first time that this process reads it. "always": each time.
             False: never; sizes and places still are.
+        on_error: what iterating (and PyTorch's loader, which calls `__getitems__`) does at a record that is damaged. "raise": the
+            CorruptError. "skip": it is left out, and the error is added to the list `skipped` of this dataset and its views, in
+            this process. A function: it is called with the error, and the record is left out, unless it raises.
         loaders, dumpers: other names of `deserializers` and `serializers`.
 
     Raises:
@@ -89,6 +93,7 @@ class IndexedRecordDataset(Records):
         decode: Mapping[Any, str] | None = None,
         copy: bool = True,
         verify: bool | str = True,
+        on_error: str | Callable[[CorruptError], object] = "raise",
         loaders: Functions | None = None,
         dumpers: Any = None,
     ) -> None:
@@ -99,7 +104,10 @@ class IndexedRecordDataset(Records):
         given = next((one for one in (schema, serializers, dumpers) if one is not None), None)
         self._given = None if given is None else make_schema(given)
         self._deserializers = loaders if deserializers is None else deserializers
+        if on_error not in ("raise", "skip") and not callable(on_error):
+            raise ValueError(f"on_error can be 'raise', 'skip' or a function, not {on_error!r}")
         self._decode, self._copy, self.transform, self._verify = decode, copy, transform, verify
+        self.on_error, self.skipped = on_error, []
         self._index_must_exist = index_path is not None
         self._writer: Writer | None = None
         self._frozen: Snapshot | None = None  # of a view: the list as it was
@@ -295,6 +303,7 @@ class IndexedRecordDataset(Records):
         arguments = {
             "path": self._state.path, "index_path": self._state.index_path, "deserializers": self._deserializers,
             "transform": self.transform, "decode": self._decode, "copy": self._copy, "verify": self._verify,
+            "on_error": self.on_error,
         }  # fmt: skip
         whole = len(self._snapshot().entries) if self._selection is None else None
         shown = self._selection if whole is None else range(whole)
