@@ -19,6 +19,7 @@ MAGIC = b"\x89DSR\r\n\x1a\n"
 VERSION = 1
 PAGE = 4096
 _HEADER = struct.Struct("<8sIHHII16s")
+ID_AT = 24  # where in the header the id is
 _LARGEST_HEADER = 16 * 2**20
 LARGEST_COMMIT = 256 * 2**20  # bytes: so that a reader never has to hold more positions than this
 _CHUNK = 2**20

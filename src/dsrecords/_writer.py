@@ -20,7 +20,7 @@ from . import _files, _index
 from ._columns import Packed
 from ._frame import COMMIT_HEAD, PENDING, RECORD, Frames
 from ._index import Slot
-from ._log import LARGEST_COMMIT, MAGIC, Header, make_header
+from ._log import ID_AT, LARGEST_COMMIT, MAGIC, Header, make_header
 from ._schema import Schema
 from ._state import State
 from .errors import DSRecordsError, LockedError, ReadOnlyError
@@ -371,7 +371,12 @@ class Builder:
         writer.sync()
         index = _index.publish_whole(self.index_path, state.header, writer.next_slot(), state.snapshot.entries, rename=False)
         try:
+            if self._replaced is not None and _files.pread(self._replaced.number, 16, ID_AT) == state.header.id:
+                if _files.exists(self.index_path):  # it would vouch for more of the new log than there is
+                    _files.unlink(self.index_path)
+                    _files.sync_directory(self.index_path)
             (_files.rename if replace else _files.link)(self._partial, self.path)
+            _files.sync_directory(self.path)  # or a crash could bring back the old log, without the index that vouched for it
             _files.rename(index, self.index_path)
         except BaseException:  # the first rename decides: once it is done, the index is to follow
             if _files.exists(self._partial):
@@ -379,7 +384,6 @@ class Builder:
             elif _files.exists(index):
                 _files.rename(index, self.index_path)
             raise
-        _files.sync_directory(self.path)
         _files.sync_directory(self.index_path)
         self._release()
         return writer.hand_over()

@@ -20,6 +20,7 @@ import dsrecords
 from dsrecords import CorruptError, DSRecordsError, repair
 
 MARK = row(7)
+REMADE = [("remake", "remake"), ("remake", "extend", "remake"), ("remake", "replace", "compact", "remake")]
 
 
 class LostError(AssertionError):
@@ -119,8 +120,8 @@ def short(tally, seed, draws, again, every=1):
 
 def created(tally, seed, draws, again):
     """All sequences of up to two operations on a dataset that is created first."""
-    for number, operations in enumerate(all_short()):
-        if len(operations) < 3:
+    for number, operations in enumerate([*all_short(), *REMADE]):
+        if len(operations) < 3 or operations in REMADE:
             survey(operations, None, tally, seed + number, draws, again)
 
 

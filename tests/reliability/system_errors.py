@@ -149,5 +149,6 @@ WORKLOADS = (
     ("append", "compact", "append"),
     ("append", "reopen", "append"),
     ("extend", "extend", "extend"),
+    ("remake", "remake"),
     (),
 )

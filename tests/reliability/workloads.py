@@ -10,7 +10,7 @@ from unittest import mock
 from simulation import Machine
 
 import dsrecords
-from dsrecords import IndexedRecordDataset, _writer
+from dsrecords import IndexedRecordDataset, _writer, make_dataset
 
 PATH, INDEX = "/sim/d.rec", "/sim/d.idx"
 SCHEMA = {"n": "int64", "b": "bytes"}
@@ -117,6 +117,16 @@ class World:
         self.ds.compact()
         self._is(durable=True)
 
+    def remake(self):
+        """Another dataset in the place of this one, with the id that all such have."""
+        self.ds.close()
+        self._is(durable=True)
+        new = [self.row() for _ in range(len(self.states) % 4)]
+        self._will_be(new)
+        make_dataset(new, PATH, SCHEMA, overwrite=True, id=b"one id for all..")
+        self._is(durable=True)
+        self.open()
+
     def reopen(self):
         self.ds.close()
         self._is(durable=True)
@@ -124,17 +134,19 @@ class World:
 
 
 OPERATIONS = ("append", "extend", "replace", "delete", "publish", "compact", "reopen")
-MORE = (*OPERATIONS, "extend_columns", "update", "remove", "sync")
+MORE = (*OPERATIONS, "extend_columns", "update", "remove", "sync", "remake")
+
+
+_numbers = itertools.count()  # in the place of random ones, so that runs can be repeated; no two datasets have one id
 
 
 @contextlib.contextmanager
 def small_writers(checkpoint=10**9):
     """Batches of two records, and a checkpoint after so many frames: what takes thousands of records happens in a few."""
-    numbers = itertools.count()
     with (
         mock.patch.object(_writer, "_BATCH_RECORDS", 2),
         mock.patch.object(_writer, "_CHECKPOINT_FRAMES", checkpoint),
-        mock.patch.object(os, "urandom", lambda count: next(numbers).to_bytes(count, "big")),
+        mock.patch.object(os, "urandom", lambda count: next(_numbers).to_bytes(count, "big")),
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore")
