@@ -15,7 +15,7 @@ from bytes_by_hand import COMMIT, DELETE, ID, NO_EDIT, NONE, NUMBER, PENDING, RE
 from conftest import python
 
 import dsrecords
-from dsrecords import CorruptError, UnsupportedVersionError
+from dsrecords import CorruptError, StaleViewError, UnsupportedVersionError
 
 PAGE = Path(__file__).parents[1] / "docs" / "records-format.md"
 
@@ -823,13 +823,95 @@ def test_index_is_not_used_if_its_slot_has(write, case):
     rebuilt(write(log, index(log, **UNUSABLE[case])), "is damaged, or no index of ours", [1, 2])
 
 
-@pytest.mark.parametrize("wrong", [{"version": 2}, {"flags": 1}])
+@pytest.mark.parametrize("wrong", [{"version": 2}, {"flags": 2}, {"flags": 3}])
 def test_index_of_another_version_is_unsupported(write, wrong):
     log = counted(1)
     path = write(log, index(log, **wrong))
     with pytest.raises(UnsupportedVersionError, match="index version") as caught:
         dsrecords.open(path)
     assert caught.value.file == path.replace(".rec", ".idx")
+
+
+def named(path, idx):
+    """An index elsewhere, which is named when the dataset is opened."""
+    other = Path(path).with_name("named.idx")
+    other.write_bytes(idx)
+    return {"index_path": other}
+
+
+def view(log, frames, **wrong):
+    """A view of these frames, as the page describes it."""
+    seq = crc32(b"".join(by_hand.entry(i, place) for i, place in enumerate(frames)))
+    return index(log, frames, **{"flags": 1, "seq": seq, **wrong})
+
+
+def test_view_shows_the_records_of_its_entries(write):
+    log = counted(1, 2, 3)
+    path = write(log, index(log))
+    one, two, three = log.frames
+    for frames, wanted in (([three, one], [3, 1]), ([two, two], [2, 2]), ([], [])):
+        assert dsrecords.open(path, **named(path, view(log, frames))).column("n").tolist() == wanted
+
+
+def test_a_view_has_the_bytes_that_the_page_describes(write):
+    log = counted(1, 2, 3)
+    path = write(log, index(log))
+    saved = dsrecords.open(path)[[2, 0]].save_view(Path(path).with_name("saved.idx"))
+    assert Path(saved).read_bytes() == view(log, [log.frames[2], log.frames[0]])
+
+
+def test_what_follows_in_the_log_is_not_added_to_a_view(write):
+    log = counted(1, 2)
+    idx = view(log, [log.frames[1]])
+    log.number(3)
+    path = write(log)
+    assert dsrecords.open(path, **named(path, idx)).column("n").tolist() == [2]
+
+
+VIEWS = {  # the frame at `last` would otherwise be right
+    "a covered that is not the end of its last frame": {"covered": 4096 + 24},
+    "another check of its last frame": {"check": 1},
+    "entries that are not there": {"count": 3},
+    "another base": {"base": 16_384},
+}
+
+
+@pytest.mark.parametrize("case", VIEWS)
+def test_view_that_is_not_usable_is_corrupt(write, case):
+    log = counted(1, 2)
+    path = write(log, index(log))
+    with pytest.raises(CorruptError, match="the view is damaged"):
+        dsrecords.open(path, **named(path, view(log, log.frames[:1], **VIEWS[case])))
+
+
+def test_view_of_another_dataset_is_stale(write):
+    log = counted(1, 2)
+    path = write(log, index(log))
+    with pytest.raises(StaleViewError, match="a view of another dataset"):
+        dsrecords.open(path, **named(path, view(log, log.frames[:1], id=bytes(16))))
+
+
+def test_view_of_records_that_were_edited_since_warns(write):
+    log = counted(1, 2)
+    idx = view(log, log.frames[:1])
+    log.commit(op=DELETE, positions=[0])
+    path = write(log)
+    with pytest.warns(UserWarning, match="was edited once"):
+        assert dsrecords.open(path, **named(path, idx)).column("n").tolist() == [1]
+
+
+@pytest.mark.parametrize("idx", [b"", b"\x89DSX", bytes(12288), b"not an index" * 2000])
+def test_named_file_that_is_no_index_is_corrupt(write, idx):
+    path = write(counted(1, 2))
+    with pytest.raises(CorruptError, match="damaged, or no index of ours"):
+        dsrecords.open(path, **named(path, idx))
+
+
+def test_named_index_of_another_dataset_is_corrupt(write):
+    log = counted(1, 2)
+    path = write(log)
+    with pytest.raises(CorruptError, match="the index of another dataset"):
+        dsrecords.open(path, **named(path, index(log, id=bytes(16))))
 
 
 @pytest.mark.parametrize("offset", [0, 4088, 4100, 2**40, 2**64 - 8])

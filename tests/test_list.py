@@ -92,9 +92,9 @@ def test_create_false_never_creates(path, tmp_path):
 
 
 def test_a_schema_that_is_not_the_files_is_refused_at_opening(made):
-    with pytest.raises(SchemaError, match=r"'label': int32.*'label': int64"):
+    with pytest.raises(SchemaError, match=r"data\.rec has label: int64, this has label: int32"):
         IndexedRecordDataset(made, schema={**SCHEMA, "label": "int32"})
-    with pytest.raises(SchemaError, match="fields"):
+    with pytest.raises(SchemaError, match=r"data\.rec has text: str, this does not"):
         IndexedRecordDataset(made, schema={"label": "int64"})
     with pytest.raises(SchemaError, match="without names"):
         IndexedRecordDataset(made, serializers=[io.save_int])

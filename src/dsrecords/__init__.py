@@ -4,7 +4,9 @@
 """
 
 from . import io
+from ._infer import infer_schema
 from ._repair import Repair, repair
+from ._upgrade import upgrade
 from .dataset import IndexedRecordDataset, open
 from .errors import CorruptError, DSRecordsError, LockedError, ReadOnlyError, SchemaError, StaleViewError, UnsupportedVersionError
 from .making import make_dataset
@@ -20,10 +22,12 @@ __all__ = [
     "SchemaError",
     "StaleViewError",
     "UnsupportedVersionError",
+    "infer_schema",
     "io",
     "make_dataset",
     "open",
     "repair",
+    "upgrade",
 ]
 
 

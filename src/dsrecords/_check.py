@@ -44,7 +44,7 @@ def check(state: State) -> list[CorruptError]:
             wrongs[at] = wrong, field, where
         found = at + size if size else find_frame(state.fd, header.frames, at + 8, end, (RECORD, PENDING, COMMIT))
         at = end if found is None else found
-    problems = _entries_problems(state, walk, wrongs, None if wrongs else replayed)
+    problems = _entries_problems(state, walk, wrongs, None if wrongs or state.view else replayed)
     problems += [CorruptError(text, file=state.path, field=field, offset=where) for text, field, where in wrongs.values()]
     if state.slot is not None and _files.identity(state.index_path) is not None:
         index = _files.Descriptor(_files.open_read(state.index_path))
@@ -76,7 +76,7 @@ def _entries_problems(
             inside = offset & 7 == 0 and state.header.size <= offset < state.snapshot.end
             found = walk.frame(offset) if inside else Found(offset, 0, 0, 0, "outside of the log", None, offset)
             if found.wrong or found.check != check or size not in (0, found.size) or replayed is not None:
-                text = "the index's entry is damaged; without the .idx file it is rebuilt"
+                text = "the index's entry is damaged; an index (no view) that is removed is made again"
         if text:
             problems.append(CorruptError(text, file=state.path, record=i, field=field, offset=where))
     return problems

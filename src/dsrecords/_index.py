@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +23,7 @@ MIX = 0x9E3779B1
 _LOW = 2**32 - 1
 _ENTRY = struct.Struct("<QQ")
 _CHUNK = 2**16  # entries written at once
+VIEW = 1  # a slot's flag: an index of some records that was saved once, see `_views`
 
 
 class Slot(NamedTuple):
@@ -193,14 +194,22 @@ def read_slots(fd: int) -> list[Slot]:
     return sorted(slots, key=lambda slot: -slot.seq)
 
 
-def may_be_replaced(path: str) -> bool:
-    """Whether there is no file, or an index of ours, damaged or not, or zeros: no other file is ever written over."""
+def kind_of(path: str) -> str:
+    """What is there: "" no file, "index" or "view" of ours, damaged or not, or zeros, "other" any other file."""
     try:
         file = _files.Descriptor(_files.open_read(path))
     except FileNotFoundError:
-        return True
+        return ""
     raw = _files.pread(file.number, 2 * PAGE + len(MAGIC), 0)
-    return MAGIC.startswith(raw[:8]) or raw[PAGE : PAGE + 8] == MAGIC or raw[2 * PAGE :] == LOG_MAGIC or not any(raw)
+    if any(raw[at : at + 8] == MAGIC and raw[at + 14 : at + 15] == bytes([VIEW]) for at in (0, PAGE)):
+        return "view"
+    ours = MAGIC.startswith(raw[:8]) or raw[PAGE : PAGE + 8] == MAGIC or raw[2 * PAGE :] == LOG_MAGIC or not any(raw)
+    return "index" if ours else "other"
+
+
+def may_be_replaced(path: str) -> bool:
+    """Whether there is no file, or an index of ours that can be made again: no other file is ever written over."""
+    return kind_of(path) in ("", "index")
 
 
 def map_entries(fd: int, slot: Slot | None, bits: int) -> Entries:
@@ -236,18 +245,29 @@ def publish_appended(path: str, old: Slot, slot: Slot, entries: Entries) -> None
 
 def publish_whole(path: str, header: Header, slot: Slot, entries: Entries, rename: bool = True) -> str:
     """Write a new index and put it in the place of what is there (or leave it beside: the path it then has)."""
+    temporary = write_whole(path, header, slot, (entries.rows(start, stop).tobytes() for start, stop in _chunks(entries, 0)))
+    if rename:
+        _files.rename(temporary, path)
+    return temporary
+
+
+def write_whole(path: str, header: Header, slot: Slot, parts: Iterable[bytes]) -> str:
+    """Write an index beside `path`, durably: the slot, the copy of the header, the entries in parts. The path it has."""
     temporary = f"{path}.{os.urandom(4).hex()}.tmp"
     fd = _files.create(temporary)
     try:
         _write_slot(fd, slot)
         _files.pwrite(fd, header.raw, 2 * PAGE)
-        for start, stop in _chunks(entries, 0):
-            _files.pwrite(fd, entries.rows(start, stop).tobytes(), slot.base + 16 * start)
+        at = slot.base
+        for part in parts:
+            _files.pwrite(fd, part, at)
+            at += len(part)
         _files.sync(fd, metadata=True)
+    except BaseException:
+        _files.unlink(temporary)
+        raise
     finally:
         _files.close(fd)
-    if rename:
-        _files.rename(temporary, path)
     return temporary
 
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import _files
+from ._foreign import seems
 from ._frame import COMMIT, COMMIT_HEAD, DELETE, FRAME, PENDING, RECORD, Frames, crc32
 from ._schema import Schema
 from ._values import NONE, describe
@@ -54,7 +55,7 @@ def read_header(fd: int, path: str, at: int = 0) -> Header:
     """The header (or its copy `at` another offset), everything in it checked. Raises CorruptError or UnsupportedVersionError."""
     start = _files.pread(fd, _HEADER.size, at)
     if start[:8] != MAGIC:
-        raise CorruptError("not a DSRecords file: it does not begin with the magic bytes" if start else "empty", file=path)
+        raise CorruptError(f"not a DSRecords file: {seems(fd)}" if start else "empty", file=path)
     if len(start) < _HEADER.size:
         raise CorruptError("the header is cut short", file=path, offset=len(start))
     _, checksum, version, flags, size, length, id = _HEADER.unpack(start)

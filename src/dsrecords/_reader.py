@@ -128,6 +128,8 @@ class Snapshot:
     Attributes:
         data: the log, mapped as far as it was needed.
         shared: whether somebody else looks at these entries, so that edits must copy them first.
+        mark: of which moment of the log the list is: its end, how many edits it had, the offset and the check of its last frame.
+        columns: of records that are not in a log of version 1: what `_gather.columns` does for those that are.
     """
 
     def __init__(
@@ -135,11 +137,13 @@ class Snapshot:
     ) -> None:
         self.file, self.descriptor, self.header, self.entries = file, descriptor, header, entries
         self.end, self.verify, self.shared = end, verify, False
+        self.mark = (end, 0, 0, 0)
+        self.columns: Callable[[Any, Plan, Any], list[Any]] | None = None
         self.data = memoryview(b"")
 
     def with_entries(self, entries: Entries) -> Snapshot:
         twin = Snapshot(self.file, self.descriptor, self.header, entries, self.end, self.verify)
-        twin.data = self.data
+        twin.data, twin.mark = self.data, self.mark
         return twin
 
     def mapped(self) -> memoryview:
@@ -207,7 +211,8 @@ class Snapshot:
         place = offset, size, check = entries.get(i)
         data = self.mapped()
         if offset & 7 or offset < self.header.size or offset + schema.head > len(data):
-            raise self._wrong("the index's entry points outside of the log; without the .idx file it is rebuilt", i, offset)
+            text = "the index's entry points outside of the log; an index (no view) that is removed is made again"
+            raise self._wrong(text, i, offset)
         head = data[offset : offset + schema.head]
         stored, kind, stated = FRAME.unpack(head[: FRAME.size])
         if not seen & HEAD_SEEN:
@@ -216,7 +221,9 @@ class Snapshot:
             if stored != check:
                 if entries.get(i) != place:  # another thread has just put another record here
                     return self.look(entries, i, plan)
-                raise self._wrong("the index's entry is of another record; without the .idx file it is rebuilt", i, offset)
+                raise self._wrong(
+                    "the index's entry is of another record; an index (no view) that is removed is made again", i, offset
+                )
             if kind not in (RECORD, PENDING) or (extent := frames.extent(head)) != stated or size not in (0, stated):
                 raise self._wrong(f"no record has a frame of kind {kind} and {stated} bytes with such payloads", i, offset)
             if offset + extent > len(data):

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ._images import Image
+from ._infer import annotated_schema, is_annotated, named
 from ._types import parse
 from ._values import Bytes, Custom, Scalar, Type, describe
 from .errors import SchemaError
@@ -22,6 +23,7 @@ from .errors import SchemaError
 Key = Any  # a field's name; its position where fields have no names
 Load = Callable[[memoryview, bool], Any]
 _MOST_FIELDS = 4096
+_MOST_DIFFERENCES = 8  # between two schemas, that are told
 _LONGEST_NAME = 200  # of a function, as a custom type
 
 
@@ -133,6 +135,8 @@ class Schema:
         """The values of a sample's fields, in their order. Raises SchemaError that names record and field."""
         if self.named:
             if not isinstance(sample, Mapping):
+                sample = named(sample) or sample
+            if not isinstance(sample, Mapping):
                 raise SchemaError(f"a sample is a dict with {self._names()}, not {describe(sample)}", record=record)
             if sample.keys() != self.by_key.keys():
                 for key in self.keys:
@@ -160,16 +164,24 @@ class Schema:
         except (KeyError, TypeError):
             raise SchemaError(f"no field {key!r}: there are {self._names()}") from None
 
-    def difference(self, other: Schema) -> str | None:
-        """In words, what `other` has that this one has not; None where they agree."""
+    def difference(self, other: Schema, mine: str, its: str) -> str | None:
+        """In words, how this schema and another one differ; None where they agree. `mine`, `its`: what the two are called."""
         if self.named != other.named:
-            return f"it has fields {'with' if self.named else 'without'} names, the file {'with' if other.named else 'without'}"
-        for mine, its in zip(self.fields, other.fields):
-            if (mine.key, mine.type.name) != (its.key, its.type.name):
-                return f"it has {mine.key!r}: {mine.type.name}, the file {its.key!r}: {its.type.name}"
-        if len(self.fields) != len(other.fields):
-            return f"it has {len(self.fields)} fields, the file {len(other.fields)}"
-        return None
+            kinds = [f"{who} has fields {'with' if one.named else 'without'} names" for who, one in ((its, other), (mine, self))]
+            return ", ".join(kinds)
+        found = []
+        for key in dict.fromkeys((*other.keys, *self.keys)):
+            here, there = (schema.by_key.get(key) for schema in (self, other))
+            label = key if self.named else f"field {key}"
+            if here is None or there is None:
+                having, lacking, field = (its, mine, there) if here is None else (mine, its, here)
+                found.append(f"{having} has {label}: {field.type.name if field else ''}, {lacking} does not")
+            elif here.type.name != there.type.name:
+                found.append(f"{its} has {label}: {there.type.name}, {mine} has {label}: {here.type.name}")
+        if not found and self.keys != other.keys:
+            found = [f"{its} has its fields in the order {', '.join(other.keys)}, {mine} in the order {', '.join(self.keys)}"]
+        more = f"; and {len(found) - _MOST_DIFFERENCES} more" if len(found) > _MOST_DIFFERENCES else ""
+        return "; ".join(found[:_MOST_DIFFERENCES]) + more if found else None
 
     def to_json(self) -> dict[str, Any]:
         return {"fields": [field.spec(self.named) for field in self.fields], "head": self.head}
@@ -194,11 +206,13 @@ _SPEC = ("name", "type", "payload", "at", "present")
 
 
 def make_schema(schema: Any) -> Schema:
-    """The schema that a user gives: names to types or serializers, or a list of them."""
+    """The schema that a user gives: names to types or serializers, a list of them, or a class with annotations."""
     if isinstance(schema, Schema):
         return schema
-    named = isinstance(schema, Mapping)
-    if not named and (isinstance(schema, (str, bytes)) or not isinstance(schema, Sequence)):
+    if is_annotated(schema):
+        schema = annotated_schema(schema)
+    has_names = isinstance(schema, Mapping)
+    if not has_names and (isinstance(schema, (str, bytes)) or not isinstance(schema, Sequence)):
         raise SchemaError(f"a schema is a dict of types or a list of types or serializers, not {describe(schema)}")
     items = list(schema.items()) if isinstance(schema, Mapping) else list(enumerate(schema))
     fields = []
@@ -207,7 +221,7 @@ def make_schema(schema: Any) -> Schema:
             fields.append(Field(key, *_resolve(entry)))
         except SchemaError as error:
             raise SchemaError(error.message, field=key) from None
-    return Schema(fields, named)
+    return Schema(fields, has_names)
 
 
 def _inner(function: Any) -> Any:

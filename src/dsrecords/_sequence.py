@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -36,17 +38,17 @@ class Records(Sequence[Any]):
     _writer: Any
     _frozen: Snapshot | None  # of a view: the list as it was
     _selection: Any  # of a view: positions in that list, a range or int64 (n,)
-    _version: tuple[bytes, int] | None  # of a view: of which list, see `_list_version`
+    _version: tuple[bytes, int, int] | None  # of a view: of which list, see `_list_version`
     _header: Header
 
     def _bind(self) -> None:
         """Fit what was given to the schema of the file."""
         header = self._state.header
         schema = header.schema
-        if self._given is not None and (difference := self._given.difference(schema)):
+        if self._given is not None and (difference := self._given.difference(schema, "this", os.path.basename(self.path))):
             raise SchemaError(f"the schema given is not that of the file: {difference}", file=self.path)
         self._schema: Schema = self._given or schema
-        given = self._deserializers
+        given = self._state.deserializers(self._deserializers)
         if given is not None and not isinstance(given, Mapping):
             if len(given) != len(schema.fields):
                 raise SchemaError(f"{len(given)} deserializers for {len(schema.fields)} fields", file=self.path)
@@ -97,9 +99,12 @@ class Records(Sequence[Any]):
         except RecursionError:
             raise CorruptError("the metadata are nested too deeply", file=self.path) from None
 
-    def _list_version(self) -> tuple[bytes, int]:
-        """Which list it is: its id, and how many edits it has had. Appending does not change what positions mean."""
-        return self._version or (self._state.header.id, self._state.edits)
+    def _list_version(self) -> tuple[bytes, int, int]:
+        """Which list it is: its id, how many edits it has had, which view file. Appending does not change what positions mean."""
+        return self._version or (self._state.header.id, self._state.edits, self._state.view)
+
+    def _is_view(self) -> bool:
+        return self._selection is not None or bool(self._state.view)
 
     def _snapshot(self) -> Snapshot:
         snapshot: Snapshot = self._frozen or self._state.snapshot
@@ -112,7 +117,7 @@ class Records(Sequence[Any]):
         schema, closed = self._schema.types(), isinstance(self._state, Closed)
         shown = ", ".join(f"{k}: {t}" for k, t in schema.items()) if isinstance(schema, dict) else ", ".join(schema)
         brackets = "{}" if isinstance(schema, dict) else "[]"
-        count = "closed" if closed else f"{len(self):,} records" + (" (view)" if self._selection is not None else "")
+        count = "closed" if closed else f"{len(self):,} records" + (" (view)" if self._is_view() else "")
         return f"<IndexedRecordDataset {self.path!r}: {count}, {brackets[0]}{shown}{brackets[1]}>"
 
     def __getitem__(self, key: Any) -> Any:
@@ -244,10 +249,11 @@ class Records(Sequence[Any]):
         for key in out:
             if key not in [field.key for field in plan.fields]:
                 raise SchemaError("out has an array for a field that is not read", field=key)
+        gather = snapshot.columns or functools.partial(columns, snapshot)
         if out or len(positions) <= _COLUMN_CHUNK:
-            return columns(snapshot, np.asarray(positions, np.int64), plan, out)
+            return gather(np.asarray(positions, np.int64), plan, out)
         chunks = [positions[i : i + _COLUMN_CHUNK] for i in range(0, len(positions), _COLUMN_CHUNK)]
-        parts = [columns(snapshot, np.asarray(chunk, np.int64), plan, out) for chunk in chunks]
+        parts = [gather(np.asarray(chunk, np.int64), plan, out) for chunk in chunks]
         return [_join(column) for column in zip(*parts)]
 
 

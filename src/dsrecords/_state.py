@@ -13,10 +13,10 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from . import _files, _index
+from . import _files, _index, _views
 from ._frame import FRAME
 from ._index import Slot
-from ._log import PAGE, VERSION, Place, Walk, find_frame, read_header
+from ._log import PAGE, VERSION, Found, Place, Walk, find_frame, read_header
 from ._reader import Snapshot
 from .errors import CorruptError, UnsupportedVersionError
 
@@ -43,6 +43,7 @@ class State:
         last: offset of the last frame, and `check`, its check; 0 and 0 if there is none.
         slot: of the index file, the slot that was used; None where the list was made again from the log.
         slot_file: which file that was (device and inode).
+        view: of a view file (see `_views`) what tells it from others, else 0.
         fault: what is wrong where the log stops being whole before the end of the file; None if it does not.
         beyond: offset of a frame behind the fault that verifies: then it is damage, or a lost write, and not a torn tail.
     """
@@ -52,6 +53,8 @@ class State:
     ) -> None:
         self.path, self.index_path = path, index_path
         self._verify, self._index_must_exist = verify, index_must_exist
+        # What somebody names may be a view: only where a dataset's own index belongs does the log stand in for what is damaged.
+        self._may_be_remade = not index_must_exist or index_path == os.path.splitext(path)[0] + ".idx"
         self.reopen(torn)
 
     def reopen(self, torn: bool = False) -> None:
@@ -64,6 +67,8 @@ class State:
         Raises:
             CorruptError: the header or the log is damaged.
         """
+        self.fault: Found | None = None
+        self.beyond: int | None = None
         for attempt in range(_TRIES):
             last = attempt == _TRIES - 1
             fresh = copy.copy(self)  # so that nothing changes if it fails
@@ -86,7 +91,7 @@ class State:
         bits = len(self.header.schema.payloads) + 1
         slots: list[Slot] = []
         mine: list[Slot] = []
-        covered = 0  # up to where the index vouches for the log
+        covered = self.view = 0  # `covered`: up to where the index vouches for the log
         try:
             index = _files.open_read(self.index_path)
         except FileNotFoundError:
@@ -100,14 +105,24 @@ class State:
                 covered = max((slot.covered for slot in mine), default=0)
                 if slots and not mine and not last:
                     return False
-                self.slot = next((slot for slot in mine if self._usable(slot, index)), None)
+                self.slot = next((slot for slot in mine if not slot.flags & _index.VIEW and self._usable(slot, index)), None)
                 self.slot_file = _files.identity(index)
+                if view := next((slot for slot in slots if slot.flags & _index.VIEW), None):
+                    _views.admit(view, self._usable(view, index), self.header, self.fd, self.path, self.index_path)
+                    self.slot, self.view = view, view.seq + 1
+                elif self.slot is None and not self._may_be_remade:
+                    what = "the index of another dataset" if slots and not mine else "damaged, or no index of ours"
+                    text = f"{what}: as it may have been a view, nothing is shown; without index_path the list is made again"
+                    raise CorruptError(text, file=self.index_path)
                 entries = _index.map_entries(index, self.slot, bits)
             finally:
                 _files.close(index)
         self.edits, self.last, self.check = (self.slot.edits, self.slot.last, self.slot.check) if self.slot else (0, 0, 0)
         start = self.slot.covered if self.slot else self.header.size
         self.snapshot = Snapshot(self.path, self.file, self.header, entries, start, self._verify)
+        self.snapshot.mark = start, self.edits, self.last, self.check
+        if self.view:
+            return True
         self.follow(torn and self.slot is not None)
         if self.snapshot.end < covered:
             raise CorruptError(
@@ -122,7 +137,7 @@ class State:
         return True
 
     def _usable(self, slot: Slot, index: int) -> bool:
-        if slot.version != VERSION or slot.flags:
+        if slot.version != VERSION or slot.flags & ~_index.VIEW:
             raise UnsupportedVersionError(
                 f"index version {slot.version}, flags {slot.flags}: this library reads version {VERSION}", file=self.index_path
             )
@@ -184,6 +199,14 @@ class State:
         self.snapshot.entries = self.snapshot.entries.apply(places, op, positions)
         self.edits += op != 0
         self.last, self.check = last, check
+        self.snapshot.mark = end, self.edits, last, check
+
+    def need_log(self) -> None:
+        """Nothing: it is a log, so that it can be changed, compacted and viewed (see `_legacy` for what cannot)."""
+
+    def deserializers(self, given: Any) -> Any:
+        """Those that were given, as they are."""
+        return given
 
     def refresh(self) -> None:
         """See what others have written, or the file that a compaction has put into the place of this one."""

@@ -63,8 +63,9 @@ class Writer:
     def _recover(self) -> None:
         state = self.state
         state.reopen(torn=True)
-        if state.slot is None and not _index.may_be_replaced(state.index_path):
-            raise ReadOnlyError("this file is not an index of ours, and is never written over", file=state.index_path)
+        if state.view or (state.slot is None and not _index.may_be_replaced(state.index_path)):
+            what = "a view" if state.view else "not an index of ours"
+            raise ReadOnlyError(f"this file is {what}, and is never written over", file=state.index_path)
         assert self._file is not None
         self._edited = False  # whether the published entries are no longer the beginning of the list
         end, size = state.snapshot.end, _files.size(self._file.number)
@@ -224,6 +225,8 @@ class Writer:
         if old is not None and not self._edited and state.slot_file == _files.identity(state.index_path):
             _index.publish_appended(state.index_path, old, slot, entries)
         else:
+            if not _index.may_be_replaced(state.index_path):
+                raise ReadOnlyError("a file that is no index of this dataset was put here: move it away", file=state.index_path)
             _index.publish_whole(state.index_path, state.header, slot, entries)
         index = _files.Descriptor(_files.open_read(state.index_path))
         mapped = _index.map_entries(index.number, slot, entries.bits)

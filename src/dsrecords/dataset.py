@@ -11,11 +11,14 @@ import numpy as np
 from . import _files
 from ._check import check
 from ._columns import Columns, Rows
+from ._evolve import Evolving
 from ._frame import DELETE, TAKE_LAST
+from ._legacy import Legacy, begins_as_one
 from ._reader import Snapshot
 from ._schema import make_schema
-from ._sequence import Closed, Functions, Records
+from ._sequence import Closed, Functions
 from ._state import State, default_index
+from ._views import save as save_view
 from ._writer import Writer, writer_of
 from .errors import CorruptError, ReadOnlyError, SchemaError, StaleViewError
 from .making import compact
@@ -45,7 +48,7 @@ def open(
     )
 
 
-class IndexedRecordDataset(Records):
+class IndexedRecordDataset(Evolving):
     """A dataset: a list of samples in a file, which can be read by many and changed by one.
 
     A sample is a dict where the schema has names, else a tuple. Opening reads; the writer's lock is taken at the first change and
@@ -58,7 +61,7 @@ class IndexedRecordDataset(Records):
             needed for files whose schema has only types. A function of `io` gives the stored value; another gets the payload's
             bytes.
         serializers: functions of `io`, one's own, or types: what `schema` says in another way.
-        index_path: of the index; by default `path` with the ending `.idx`.
+        index_path: of the index, or of a view (see `save_view`); by default `path` with the ending `.idx`.
         create: None: create the files if there are none and a schema or serializers are given. True: there must be none. False:
             never create.
         transform: called with each whole sample that is read; not for parts of samples, batches or columns.
@@ -112,12 +115,16 @@ class IndexedRecordDataset(Records):
         self._writer: Writer | None = None
         self._frozen: Snapshot | None = None  # of a view: the list as it was
         self._selection: Any = None  # of a view: positions in that list, a range or int64 (n,)
-        self._version: tuple[bytes, int] | None = None  # of a view: of which list, see `_list_version`
+        self._version: tuple[bytes, int, int] | None = None  # of a view: of which list, see `_list_version`
         if create or (create is None and self._given is not None and not _files.exists(self.path)):
             self._create(must=bool(create))
         absolute = os.path.abspath(self.path), os.path.abspath(self.index_path)
         try:
-            self._state: Any = State(*absolute, verify, index_must_exist=self._index_must_exist)
+            options: dict[str, Any] = {"index_must_exist": self._index_must_exist}
+            opener: Any = State
+            if begins_as_one(absolute[0]):
+                opener, options = Legacy, {**options, "deserializers": self._deserializers, "given": self._given is not None}
+            self._state: Any = opener(*absolute, verify, **options)
         except FileNotFoundError as error:
             if error.filename != absolute[0]:
                 raise
@@ -139,7 +146,8 @@ class IndexedRecordDataset(Records):
 
     def _change(self, positions: bool = True) -> Writer:
         """The writer, ready. `positions`: whether the change is of places in the list, which must still mean what they meant."""
-        if self._selection is not None:
+        self._state.need_log()
+        if self._is_view():
             text = "a view is read-only (as is a pickled copy of what has grown since): change the dataset that it was made from"
             raise ReadOnlyError(text, file=self.path)
         if self._writer is not None:
@@ -237,7 +245,7 @@ class IndexedRecordDataset(Records):
 
     def refresh(self) -> None:
         """See what others have written since. A view stays what it is: raises ReadOnlyError."""
-        if self._selection is not None:
+        if self._is_view():
             raise ReadOnlyError("a view does not change: refresh the dataset that it was made from", file=self.path)
         if self._writer is None:
             self._state.refresh()
@@ -256,32 +264,64 @@ class IndexedRecordDataset(Records):
             CorruptError: a record is damaged; all is as it was.
             FileExistsError: `output` exists.
         """
+        self._state.need_log()
         if output is not None:
             index_path = default_index(os.fspath(output))
             snapshot = self._snapshot()
             compact(os.fspath(output), index_path, snapshot, self._positions(slice(None), snapshot))
             return os.fspath(output), index_path
-        writer, state = self._change(), self._state
-        with writer.mutex:
-            writer.be_ready()
-            try:
-                descriptor = compact(state.path, state.index_path, state.snapshot, range(len(self)), replace=True)
-            except BaseException:
-                if not writer.in_place():  # the new files are there, and the old writer must not go on with the old ones
-                    self._writer = None
-                    state.reopen()
-                    self._bind()
-                raise
-            writer.let_go("the dataset was compacted")
-            self._writer = Writer(state, descriptor)
-            self._bind()
+        state = self._state
+        self._rewrite(lambda now: compact(state.path, state.index_path, now, range(len(now.entries)), replace=True))
         return self.path, self.index_path
 
     defrag = compact
 
+    def _rewrite(self, write: Callable[[Snapshot], Any], adopt: Callable[[], None] = lambda: None) -> None:
+        """Put other files in the place of these: `write` does it, and `adopt` fits this object to what they hold."""
+        writer, state = self._change(), self._state
+        with writer.mutex:
+            writer.be_ready()
+            try:
+                descriptor = write(state.snapshot)
+            except BaseException:
+                if not writer.in_place():  # the new files are there, and the old writer must not go on with the old ones
+                    self._writer = None
+                    state.reopen()
+                    adopt()
+                    self._bind()
+                raise
+            writer.let_go("the dataset was compacted")
+            adopt()
+            self._writer = Writer(state, descriptor)
+            self._bind()
+
+    def save_view(self, index_path: Path, *, overwrite: bool = False) -> str:
+        """Save which records this shows, in this order: 16 bytes a record, and no data is copied.
+
+        `dsrecords.open(path, index_path=...)` opens it, read-only, and shows them for as long as the dataset is not compacted.
+        What is appended, replaced or deleted later does not change what a view shows; opening it warns after edits.
+
+        Args:
+            index_path: of the view; by custom it ends in `.idx`.
+            overwrite: whether a view that is there gives way.
+
+        Returns:
+            The view's path.
+
+        Raises:
+            ValueError: it is the path of the dataset's own index.
+            FileExistsError: there is a file, and `overwrite` is not given, or the file is not a view.
+            StaleViewError: the dataset was compacted or replaced since this view of it was made.
+        """
+        self._state.need_log()
+        view = self[:] if self._selection is None else self
+        own = [self.index_path] * (not self._state.view) + [default_index(self.path)]
+        save_view(view._snapshot(), view._selection, os.fspath(index_path), own, overwrite)
+        return os.fspath(index_path)
+
     def check(self) -> list[CorruptError]:
         """Look at every byte of the dataset. Returns what is wrong: an empty list, or an error for each thing; none is raised."""
-        return check(self._state)
+        return self._state.problems() if isinstance(self._state, Legacy) else check(self._state)
 
     def close(self) -> None:
         """Publish the index, let go of the lock. What comes after it raises ValueError; views of it stay open."""

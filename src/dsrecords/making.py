@@ -6,11 +6,12 @@ import collections
 import itertools
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from typing import Any
 
 from ._columns import Rows
 from ._files import Descriptor
+from ._infer import LIMIT, infer_schema
 from ._reader import Plan, Snapshot
 from ._schema import Schema, make_schema
 from ._state import default_index
@@ -23,7 +24,7 @@ _CHUNK = 64  # samples that one thread encodes at once
 def make_dataset(
     samples: Iterable[Any],
     path: str | os.PathLike[str],
-    schema: Any,
+    schema: Any = None,
     index_path: str | os.PathLike[str] | None = None,
     *,
     metadata: dict[str, Any] | None = None,
@@ -38,10 +39,11 @@ def make_dataset(
     that opens as a dataset of all that was written so far.
 
     Args:
-        samples: dicts for a schema with names, else tuples or lists. Any iterable.
+        samples: dicts (or dataclasses, named tuples) for a schema with names, else tuples or lists. Any iterable.
         path: of the data file; by custom it ends in `.rec`.
         schema: names to types, such as `{"image": "jpeg", "label": "int64"}`, or a list of types; functions of `dsrecords.io` may
-            stand for types.
+            stand for types, and a dataclass or TypedDict for a dict. Without one, `infer_schema` looks at the first samples, and
+            what it chose is logged as a warning of the logger "dsrecords".
         index_path: of the index; by default `path` with the ending `.idx`.
         metadata: anything that JSON can hold, kept in the header.
         overwrite: whether a dataset that is there gives way. Who has it open goes on reading the old one.
@@ -61,13 +63,16 @@ def make_dataset(
     """
     data_path = os.fspath(path)
     index = default_index(data_path) if index_path is None else os.fspath(index_path)
-    fields, shown = make_schema(schema), _shown(samples, data_path, progress)
+    total = len(samples) if isinstance(samples, Sized) else None
+    if schema is None:
+        samples, schema = _with_schema(samples, data_path)
+    fields, wrapped = make_schema(schema), shown(samples, total, data_path, progress)
     build(
         data_path,
         index,
         fields,
         metadata or {},
-        _encoded(fields, shown, num_workers) if fields.payloads or num_workers else Rows(fields, shown, 0),
+        _encoded(fields, wrapped, num_workers) if fields.payloads or num_workers else Rows(fields, wrapped, 0),
         overwrite,
         id,
     )
@@ -116,12 +121,24 @@ def compact(path: str, index_path: str, snapshot: Snapshot, positions: Any, repl
     return build(path, index_path, header.schema, header.metadata, records, overwrite=replace, held=replace)
 
 
-def _shown(samples: Iterable[Any], path: str, progress: bool) -> Iterable[Any]:
+def _with_schema(samples: Iterable[Any], path: str) -> tuple[Iterable[Any], Any]:
+    """Samples from which none is missing, and the schema that the first ones have."""
+    samples = iter(samples)  # once only: some can be iterated over once, whatever they look like
+    first = list(itertools.islice(samples, LIMIT))
+    schema = infer_schema(first)
+    import logging  # here, as few need it
+
+    logging.getLogger("dsrecords").warning("%s: no schema was given; from the first samples: %r", path, schema)
+    return itertools.chain(first, samples), schema
+
+
+def shown(samples: Iterable[Any], total: int | None, path: str, progress: bool) -> Iterable[Any]:
+    """The same samples, with a progress bar if one is wanted."""
     if not progress:
         return samples
     from tqdm import tqdm
 
-    return tqdm(samples, desc=os.path.basename(path), unit=" samples", dynamic_ncols=True)
+    return tqdm(samples, total=total, desc=os.path.basename(path), unit=" samples", dynamic_ncols=True)
 
 
 def _encoded(schema: Schema, samples: Iterable[Any], num_workers: int) -> Iterator[Encoded]:

@@ -1,0 +1,101 @@
+"""View files: an index of some records of a dataset, in some order, that is saved once and never changes.
+
+A view is an `.idx` whose slot has the flag 1. It is not a cache: what it leaves out cannot be found by reading the log. So it is
+never made again, never brought up to date, and never taken for an index of all records.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from typing import Any
+
+import numpy as np
+
+from . import _files, _index
+from ._frame import crc32
+from ._index import Slot
+from ._log import PAGE, VERSION, Header, Walk
+from ._reader import Snapshot
+from .errors import CorruptError, StaleViewError, UnsupportedVersionError
+
+
+def save(snapshot: Snapshot, positions: Any, path: str, own: list[str], overwrite: bool) -> None:
+    """Write a view of the records at these positions. `own`: paths of the dataset's own index.
+
+    Raises:
+        ValueError: it would lie where the dataset's own index belongs.
+        FileExistsError: there is a file, and `overwrite` is not given, or it is not a view.
+        StaleViewError: the data file was replaced since these records were found in it.
+    """
+    for index in own:
+        same = os.path.realpath(path) == os.path.realpath(index)
+        if same or (_files.identity(path) or "") == _files.identity(index):
+            raise ValueError(f"{path} is the index of the dataset itself: give the view another path")
+    if (kind := _index.kind_of(path)) and not (overwrite and kind == "view"):
+        hint = "overwrite=True would replace it" if kind == "view" else "and is not a view: remove it, or give another path"
+        raise FileExistsError(f"{path} exists; {hint}" if kind == "view" else f"{path} exists {hint}")
+    if _files.identity(snapshot.file) != _files.identity(snapshot.descriptor.number):
+        raise StaleViewError("the dataset was compacted or replaced since: make the view of what it is now", file=snapshot.file)
+    end, edits, last, check = snapshot.mark
+    rows = _rows(snapshot.entries, positions)
+    raw = rows.tobytes()
+    slot = Slot(VERSION, _index.VIEW, snapshot.header.id, crc32(raw), len(rows), end, edits, last, check,
+                2 * PAGE + snapshot.header.size)  # fmt: skip
+    _files.sync(snapshot.descriptor.number)  # an index never vouches for bytes that are not on the disk
+    temporary = _index.write_whole(path, snapshot.header, slot, [raw])
+    try:
+        (_files.rename if overwrite else _files.link)(temporary, path)
+    except BaseException:
+        _files.unlink(temporary)
+        raise
+    _files.sync_directory(path)
+
+
+def _rows(entries: _index.Entries, positions: Any) -> np.ndarray:
+    """The entries at these positions, as they are at 0, 1, …: uint64, (n, 2)."""
+    if isinstance(positions, range) and positions.step == 1:
+        rows = np.array(entries.rows(positions.start, max(positions.start, positions.stop)))
+        if not positions.start:
+            return rows  # each stays where it is
+    else:
+        rows = entries.gather(np.asarray(positions, np.int64))
+    old, new = np.asarray(positions, np.int64), np.arange(len(rows))
+    rows[:, 1] ^= (_index.mix(old) ^ _index.mix(new)) << np.uint64(32)
+    return rows
+
+
+def admit(slot: Slot, usable: bool, header: Header, fd: int, path: str, index_path: str) -> None:
+    """Whether a view can be shown of this `.rec`. Warns where the list that it was made from was edited since.
+
+    `usable`: whether the slot fits the file that it is in, and the log. `header`, `fd` and `path` are of the `.rec`.
+
+    Raises:
+        StaleViewError: it is of another dataset, or of this one before it was compacted.
+        CorruptError: it is damaged.
+    """
+    if slot.id != header.id:
+        text = f"a view of another dataset, or of {path} before it was compacted or replaced: make it anew"
+        raise StaleViewError(text, file=index_path)
+    if not usable:
+        raise CorruptError(f"the view is damaged, or {path} is not the log that it was saved from", file=index_path)
+    edits = _edits_now(slot, header, fd, path, index_path) - slot.edits
+    if edits > 0:
+        times = "once" if edits == 1 else f"{edits} times"
+        text = f"{index_path}: {path} was edited {times} since this view was made of it: the view shows the records of then"
+        warnings.warn(text, stacklevel=7)
+
+
+def _edits_now(slot: Slot, header: Header, fd: int, path: str, index_path: str) -> int:
+    """How many edits the log has: what the dataset's own index says, and what came after that."""
+    start, edits = slot.covered, slot.edits
+    index = os.path.splitext(path)[0] + ".idx"
+    if index != index_path and _index.kind_of(index) == "index":
+        own = _files.Descriptor(_files.open_read(index))
+        for newest in _index.read_slots(own.number)[:1]:
+            if newest.id == header.id and not newest.flags and newest.covered >= start:
+                start, edits = newest.covered, newest.edits
+    try:
+        return edits + sum(op != 0 for _, op, _ in Walk(fd, header.frames, start, _files.size(fd)))
+    except UnsupportedVersionError:  # an edit of a kind that only a later version knows
+        return edits + 1
