@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from ._values import Type, describe
+from ._values import Load, Type, describe
 from .errors import CorruptError, SchemaError, optional
 
 # The first bytes of each format (its own specification), and Pillow's name of it.
@@ -87,8 +86,7 @@ class Image(Type):
     def load(self, data: memoryview, copy: bool) -> Any:
         return self.decode_pil(data, copy)
 
-    def decoder(self, decoding: str, field: Any) -> Callable[[memoryview, bool], Any]:
-        """The function for `decode="pil" | "array" | "bytes"`."""
+    def decoder(self, decoding: Any, field: Any) -> Load:
         if decoding not in DECODINGS:
             raise SchemaError(f"decode can be {', '.join(map(repr, DECODINGS))}, not {decoding!r}", field=field)
         return getattr(self, f"decode_{decoding}")  # type: ignore[no-any-return]

@@ -14,13 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from ._images import Image
-from ._types import parse
-from ._values import Bytes, Custom, Scalar, Type, describe
+from ._scalars import Scalar, lay_out
+from ._types import parse, type_text
+from ._values import Bytes, Custom, Load, Type, describe
 from .errors import SchemaError
 
 Key = Any  # a field's name; its position where fields have no names
-Load = Callable[[memoryview, bool], Any]
 _MOST_FIELDS = 4096
 _LONGEST_NAME = 200  # of a function, as a custom type
 
@@ -74,27 +73,22 @@ class Schema:
         self._lay_out(len(self.payloads))
 
     def _lay_out(self, count: int) -> None:
-        position, codes, slot = 16 + 12 * count, "", 0
         scalars = [(field, field.type) for field in self.fields if isinstance(field.type, Scalar)]
-        for field, scalar in sorted(scalars, key=lambda pair: -pair[1].width):  # stable: fields of one width keep their order
-            field.at = -(-position // scalar.width) * scalar.width
-            codes += f"{field.at - position}x{scalar.code}"
-            field.slot, position, slot = slot, field.at + scalar.width, slot + 1
-        for field, scalar in scalars:
-            if scalar.nullable:
-                codes += "B"
-                field.present, field.presence, position, slot = position, slot, position + 1, slot + 1
-        self.head = (position + 7) & -8
-        codes += f"{self.head - position}x"
+        codes, places, slots, presences, self.head = lay_out([scalar for _, scalar in scalars], 16 + 12 * count)
+        for (field, _), at, slot in zip(scalars, places, slots):
+            field.at, field.slot = at, slot
+        nullable = [field for field, scalar in scalars if scalar.nullable]
+        for number, (field, at) in enumerate(zip(nullable, presences)):
+            field.present, field.presence = at, len(scalars) + number
         self.pack = struct.Struct(f"<IQ{count}Q{count}I{codes}").pack
         self.unpack = struct.Struct(f"<16x{count}Q{4 * count}x{codes}").unpack_from
         self.checksums = struct.Struct(f"<{16 + 8 * count}x{count}I").unpack_from
-        self.zeros = [0] * slot
-        places = [("check", "<u4", 0), ("kind", "<u4", 4), ("size", "<u8", 8)]
-        places += [("sizes", f"({count},)<u8", 16), ("checksums", f"({count},)<u4", 16 + 8 * count)]
-        places += [(f"at {field.at}", scalar.dtype.str, field.at) for field, scalar in scalars]
-        places += [(f"at {field.present}", "u1", field.present) for field, _ in scalars if field.present >= 0]
-        names, formats, offsets = zip(*places)
+        self.zeros = [0] * (len(scalars) + len(nullable))
+        parts = [("check", "<u4", 0), ("kind", "<u4", 4), ("size", "<u8", 8)]
+        parts += [("sizes", f"({count},)<u8", 16), ("checksums", f"({count},)<u4", 16 + 8 * count)]
+        parts += [(f"at {field.at}", scalar.dtype.str, field.at) for field, scalar in scalars]
+        parts += [(f"at {field.present}", "u1", field.present) for field, _ in scalars if field.present >= 0]
+        names, formats, offsets = zip(*parts)
         self.dtype = np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": self.head})
 
     def types(self) -> dict[str, str] | list[str]:
@@ -228,6 +222,8 @@ def says(function: Any, attribute: str, *args: Any) -> Any:
 
 def _resolve(entry: Any) -> tuple[Type, Callable[[Any], Any] | None]:
     """The type that an entry of a schema stands for, and the function that writes it, if it is not the type's own."""
+    if isinstance(entry, (Mapping, list)):
+        return parse(type_text(entry)), None
     if isinstance(entry, type) or not callable(entry):
         return parse(entry), None
     name = says(entry, "dsrecords_type")
@@ -247,8 +243,6 @@ def _checked(dump: Callable[[Any], bytes], function: Callable[[Any], Any]) -> Ca
 def bind(field: Field, deserializer: Callable[..., Any] | None, decode: str | None) -> Load:
     """The function that reads a field: as its type does, as `decode` says, or by a deserializer."""
     if decode is not None:
-        if not isinstance(field.type, Image):
-            raise SchemaError(f"decode is for images, this is {field.type.name}", field=field.key)
         return field.type.decoder(decode, field.key)
     if deserializer is None:
         return field.type.load

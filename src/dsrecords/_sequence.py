@@ -12,8 +12,9 @@ from ._gather import columns
 from ._log import Header
 from ._prefetch import prefetch
 from ._reader import Plan, Snapshot
-from ._schema import Key, Load, Schema, bind
+from ._schema import Key, Schema, bind
 from ._selection import position, positions
+from ._values import Load
 from .errors import SchemaError
 
 Functions = Sequence[Callable[..., Any] | None] | Mapping[Any, Callable[..., Any] | None]

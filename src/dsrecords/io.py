@@ -17,9 +17,11 @@ from typing import Any
 
 from ._arrays import AnyArray
 from ._images import Image
+from ._nested import List
+from ._scalars import SCALARS
 from ._schema import has, says
 from ._types import parse
-from ._values import SCALARS, Bytes, List, describe
+from ._values import Bytes, describe
 from .errors import SchemaError, optional
 
 __all__ = ["identity", "kurry"]  # and all that is called save_…, load_… or dump_…
@@ -201,7 +203,7 @@ def save_np(array: Any) -> bytes:
     return AnyArray().dump(array)
 
 
-@_loader(r"array|(?!list)\w+\[.*\]")
+@_loader(r"array|(?!list|category)\w+(\[\w+\])?\[[\d*,]+\]")
 def load_np(data: bytes) -> Any:
     """An array from the bytes of `save_np`."""
     return AnyArray().load(memoryview(data), True)
