@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ._frame import PENDING, Frames, crc32
-from ._schema import Field, Schema
 from ._scalars import Scalar
+from ._schema import Field, Schema
 from ._values import NONE, PAD, describe
 from .errors import SchemaError
 

@@ -13,7 +13,6 @@ from ._frame import PENDING, RECORD
 from ._index import mix
 from ._prefetch import prefetch
 from ._reader import HEAD_SEEN, NEVER_SEEN, Item, Plan, Snapshot
-from ._schema import Field
 from ._scalars import Scalar
 from ._values import NONE, describe
 from .errors import CorruptError, SchemaError

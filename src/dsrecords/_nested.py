@@ -199,7 +199,7 @@ class Table(Type):
         return [dict(zip(columns, row)) for row in zip(*columns.values())]
 
     def load_columns(self, data: memoryview, copy: bool) -> dict[str, Any]:
-        """A column for each part: an array (n, …) of numbers or arrays of one shape, masked where they may be None, else a list."""
+        """A column for each part: an array (n, …), masked where numbers may be None; a list of what has no one shape."""
         return self._same_length(self._stored.load_columns(data, copy))
 
     def _same_length(self, columns: dict[str, Any]) -> dict[str, Any]:

@@ -217,6 +217,13 @@ class Snapshot:
                 raise
             raise CorruptError(f"not {field.type.name}: {error}", **where) from error
 
+    def plain(self, i: int, field: Field, data: bytes) -> bytes:
+        """The payload of a record without its compression. Raises CorruptError."""
+        try:
+            return bytes(field.type.plain(memoryview(data)))
+        except CorruptError as error:
+            raise CorruptError(error.message, file=self.file, record=i, field=field.key) from None
+
     def look(self, entries: Entries, i: int, plan: Plan) -> int:
         """Verify what a plan needs of one record, and remember it. Returns the offset of its frame."""
         frames, schema, seen = self.header.frames, self.header.schema, entries.seen[i]

@@ -6,6 +6,7 @@ Knows types, and nothing of files. Functions of `dsrecords.io` are known here on
 
 from __future__ import annotations
 
+import base64
 import functools
 import json
 import struct
@@ -17,6 +18,7 @@ import numpy as np
 from ._scalars import Scalar, lay_out
 from ._types import parse, type_text
 from ._values import Bytes, Custom, Load, Type, describe
+from ._zstd import Zstd
 from .errors import SchemaError
 
 Key = Any  # a field's name; its position where fields have no names
@@ -40,7 +42,9 @@ class Field:
         """What the header's JSON says of it."""
         places = {"payload": self.payload, "at": self.at, "present": self.present}
         name = {"name": self.key} if named else {}
-        return {**name, "type": self.type.name, **{place: n for place, n in places.items() if n >= 0}}
+        dictionary = self.type.dictionary if isinstance(self.type, Zstd) else None
+        kept = {} if dictionary is None else {"dict": base64.b64encode(dictionary).decode()}
+        return {**name, "type": self.type.name, **{place: n for place, n in places.items() if n >= 0}, **kept}
 
 
 class Schema:
@@ -165,6 +169,15 @@ class Schema:
             return f"it has {len(self.fields)} fields, the file {len(other.fields)}"
         return None
 
+    def trainable(self) -> list[tuple[Field, Zstd]]:
+        """The fields that can have a dictionary."""
+        return [(field, field.type) for field in self.payloads if isinstance(field.type, Zstd) and field.type.size]
+
+    def use_dictionaries(self, other: Schema) -> None:
+        """Compress as another schema of the same types does."""
+        for (_, mine), (_, its) in zip(self.trainable(), other.trainable()):
+            mine.use(its.dictionary)
+
     def to_json(self) -> dict[str, Any]:
         return {"fields": [field.spec(self.named) for field in self.fields], "head": self.head}
 
@@ -178,13 +191,16 @@ class Schema:
             raise SchemaError(f"{len(fields)} fields, more than {_MOST_FIELDS}")
         named = any("name" in field for field in fields)
         schema = cls([Field(f.get("name") if named else i, parse(f.get("type"))) for i, f in enumerate(fields)], named)
+        for field, given in zip(schema.fields, fields):
+            if isinstance(field.type, Zstd) and field.type.size and "dict" in given:
+                field.type.use(base64.b64decode(str(given["dict"]), validate=True))
         stated = {"fields": [{k: v for k, v in f.items() if k in _SPEC} for f in fields], "head": data.get("head")}
         if json.dumps(stated, sort_keys=True) != json.dumps(schema.to_json(), sort_keys=True):  # 16.0 is not 16 here
             raise SchemaError("the places that the header states do not follow from its types")
         return schema
 
 
-_SPEC = ("name", "type", "payload", "at", "present")
+_SPEC = ("name", "type", "payload", "at", "present", "dict")
 
 
 def make_schema(schema: Any) -> Schema:
@@ -246,9 +262,10 @@ def bind(field: Field, deserializer: Callable[..., Any] | None, decode: str | No
         return field.type.decoder(decode, field.key)
     if deserializer is None:
         return field.type.load
+    kind = field.type.inner if isinstance(field.type, Zstd) else field.type
     if has(deserializer, "dsrecords_reads"):
-        how = says(deserializer, "dsrecords_reads", field.type.name.rstrip("?"))
-        if how is None and not isinstance(field.type, Bytes):  # which may hold anything
+        how = says(deserializer, "dsrecords_reads", kind.name.rstrip("?"))
+        if how is None and not isinstance(kind, Bytes):  # which may hold anything
             raise SchemaError(f"io.{_inner(deserializer).__name__} does not read {field.type.name}", field=field.key)
         if how == "value":
             return field.type.load
@@ -256,4 +273,4 @@ def bind(field: Field, deserializer: Callable[..., Any] | None, decode: str | No
         raise SchemaError(
             f"io.{_inner(deserializer).__name__} is a serializer; reading takes a deserializer, io.load_…", field=field.key
         )
-    return lambda data, copy: deserializer(bytes(data))
+    return lambda data, copy: deserializer(bytes(field.type.plain(data)))

@@ -44,6 +44,8 @@ class Records(Sequence[Any]):
         schema = header.schema
         if self._given is not None and (difference := self._given.difference(schema)):
             raise SchemaError(f"the schema given is not that of the file: {difference}", file=self.path)
+        if self._given is not None:
+            self._given.use_dictionaries(schema)
         self._schema: Schema = self._given or schema
         given = self._deserializers
         if given is not None and not isinstance(given, Mapping):

@@ -12,6 +12,7 @@ from ._images import Image
 from ._nested import Struct, list_of
 from ._scalars import SCALARS, BFloat16, Category, Scalar, Time
 from ._values import Bytes, Custom, Json, Str, Type
+from ._zstd import Zstd
 from .errors import SchemaError
 
 _LONGEST = 2**20  # characters of a name, most of which are those of categories
@@ -26,7 +27,8 @@ _BARE = re.compile(r"[\w.+ -]+")
 _PYTHON = {"int": "int32 or int64", "float": "float32 or float64", "string": "str", "jpg": "jpeg", "double": "float64"}
 _KNOWN = (
     f"{', '.join(SCALARS)}, {', '.join(_SIMPLE)}, {', '.join(_IMAGES)}, 'datetime64[s]', 'timedelta64[ms]', 'category[cat,dog]', "
-    "shapes such as 'float32[3,224,224]' and 'float32[*,4]', 'list[T]', '{name: T, other: T}', and 'T?' for what may be None"
+    "shapes such as 'float32[3,224,224]' and 'float32[*,4]', 'list[T]', '{name: T, other: T}', 'zstd(T)', "
+    "and 'T?' for what may be None"
 )
 
 
@@ -39,9 +41,9 @@ def parse(name: Any, depth: int = 0) -> Type:
         raise SchemaError(f"a type has at most {_LONGEST} characters and {_DEEPEST} types within each other: {_short(name)}")
     text = name.strip()
     if text.endswith("?"):
-        kind = parse(text[:-1], depth + 1)
-        if kind.nullable:
+        if text[:-1].rstrip().endswith("?"):
             raise SchemaError(f"{_short(name)}: one ? is enough")
+        kind = parse(text[:-1], depth)
         kind.nullable, kind.name = True, kind.name + "?"
         return kind
     if text in SCALARS:
@@ -117,10 +119,29 @@ def _time(kind: str) -> Callable[[str, int], Type]:
     return make
 
 
+def _zstd(text: str, depth: int) -> Type:
+    inner, *options = split(text)
+    pairs = [[side.strip() for side in option.split("=")] for option in options]
+    given = {
+        pair[0]: pair[-1]
+        for pair in pairs
+        if len(pair) == 2 and pair[0] in ("level", "dict") and re.fullmatch(r"\d{1,9}", pair[1])
+    }
+    if len(given) < len(options):
+        raise SchemaError(
+            f"zstd is written as zstd(T), zstd(T, level=9) or zstd(T, level=9, dict=0), not zstd({_short(text)[1:-1]})"
+        )
+    numbers = {{"level": "level", "dict": "size"}[key]: int(value) for key, value in given.items()}
+    if depth and "dict" in given:
+        raise SchemaError("a dictionary is of a whole field: zstd(list[T], dict=…), not list[zstd(T, dict=…)]")
+    return Zstd(parse(inner, depth + 1), **numbers, nested=depth > 0)
+
+
 _MADE: dict[str, Callable[[str, int], Type]] = {
     "list[]": lambda text, depth: list_of(parse(text, depth + 1)),
     "custom()": lambda text, depth: Custom(text),
     "category[]": lambda text, depth: Category([_label(name) for name in split(text)]),
+    "zstd()": _zstd,
     "datetime64[]": _time("datetime64"),
     "timedelta64[]": _time("timedelta64"),
 }

@@ -42,6 +42,10 @@ class Type:
         """The value of these bytes: owned if `copy`, else perhaps a read-only view of them. Raises CorruptError."""
         raise CorruptError(f"type {self.name} cannot be read")
 
+    def plain(self, data: memoryview) -> memoryview:
+        """The bytes that a deserializer gets."""
+        return data
+
     def load_columns(self, data: memoryview, copy: bool) -> Any:
         """The same, where lists of numbers are arrays and lists of structs are dicts of columns."""
         return self.load(data, copy)
