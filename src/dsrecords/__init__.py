@@ -4,6 +4,7 @@
 """
 
 from . import io
+from ._types import register_type
 from .dataset import IndexedRecordDataset, open
 from .errors import CorruptError, DSRecordsError, LockedError, ReadOnlyError, SchemaError, StaleViewError, UnsupportedVersionError
 from .making import make_dataset
@@ -21,6 +22,7 @@ __all__ = [
     "io",
     "make_dataset",
     "open",
+    "register_type",
 ]
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ._arrays import AnyArray, ShapedArray
+from ._foreign import Audio, MsgPack, Protobuf, Registered, registry
 from ._images import Image
 from ._nested import Struct, list_of
 from ._scalars import SCALARS, BFloat16, Category, Scalar, Time
@@ -17,7 +18,9 @@ from .errors import SchemaError
 
 _LONGEST = 2**20  # characters of a name, most of which are those of categories
 _DEEPEST = 32  # types within types: the header of a file must not send the parser 100,000 brackets deep
-_SIMPLE: dict[str, Any] = {"bytes": Bytes, "str": Str, "json": Json, "array": AnyArray, "bfloat16": BFloat16}
+_SIMPLE: dict[str, Any] = {
+    "bytes": Bytes, "str": Str, "json": Json, "array": AnyArray, "bfloat16": BFloat16, "msgpack": MsgPack, "audio": Audio,
+}  # fmt: skip
 _IMAGES = ("jpeg", "png", "webp", "image")
 _UNITS = ("Y", "M", "W", "D", "h", "m", "s", "ms", "us", "ns", "ps", "fs", "as")
 _SHAPE = re.compile(r"(.+)\[\s*((?:\d{1,18}|\*)\s*(?:,\s*(?:\d{1,18}|\*)\s*)*)\]", re.DOTALL)
@@ -50,6 +53,8 @@ def parse(name: Any, depth: int = 0) -> Type:
         return Scalar(text, SCALARS[text])
     if text in _SIMPLE:
         return _SIMPLE[text]()  # type: ignore[no-any-return]
+    if text in registry:
+        return Registered(text)
     if text in _IMAGES:
         return Image(text)
     if text.startswith("{") and text.endswith("}"):
@@ -141,10 +146,38 @@ _MADE: dict[str, Callable[[str, int], Type]] = {
     "list[]": lambda text, depth: list_of(parse(text, depth + 1)),
     "custom()": lambda text, depth: Custom(text),
     "category[]": lambda text, depth: Category([_label(name) for name in split(text)]),
+    "protobuf[]": lambda text, depth: Protobuf(text.strip()),
+    "ext()": lambda text, depth: Registered(text.strip()),
     "zstd()": _zstd,
     "datetime64[]": _time("datetime64"),
     "timedelta64[]": _time("timedelta64"),
 }
+
+
+def register_type(name: str, dump: Callable[[Any], bytes], load: Callable[[bytes], Any]) -> None:
+    """Make `name` a type, in this process: schemas can say it from now on, and files that say it are read by `load`.
+
+    Call it where a module begins, so that spawned workers call it too. A file has the type as `ext(name)` and only the bytes;
+    readers that do not know it get those, and a warning.
+
+    Args:
+        name: letters, digits, `_` and dots, such as `"mylab.point"`.
+        dump: from a value to bytes.
+        load: from those bytes to the value.
+
+    Raises:
+        ValueError: the name is taken, by a type of the library or by other functions, or cannot be one.
+    """
+    if registry.get(name, (dump, load)) != (dump, load):
+        raise ValueError(f"the type {name} is registered with other functions")
+    if name not in registry:
+        try:
+            parse(name)
+        except SchemaError:
+            Registered(name)
+        else:
+            raise ValueError(f"{name} is a type already")
+    registry[name] = dump, load
 
 
 def type_text(entry: Any) -> str:

@@ -237,7 +237,10 @@ def load_cv2(data: bytes, flags: int | None = None) -> Any:
     cv2 = optional("cv2", "opencv-python-headless")
     import numpy as np
 
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED if flags is None else flags)
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED if flags is None else flags)
+    except cv2.error as error:  # more pixels than OpenCV allows
+        raise SchemaError(f"OpenCV cannot decode these bytes: {error}") from None
     if image is None:
         raise SchemaError("OpenCV cannot decode these bytes")
     return image
