@@ -14,6 +14,7 @@ from ._index import mix
 from ._prefetch import prefetch
 from ._reader import HEAD_SEEN, NEVER_SEEN, Item, Plan, Snapshot
 from ._scalars import Scalar
+from ._schema import Field
 from ._values import NONE, describe
 from .errors import CorruptError, SchemaError
 

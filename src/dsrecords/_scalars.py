@@ -135,7 +135,12 @@ class Time(Scalar):
     def array(self, values: Any, name: str) -> np.ndarray:
         if isinstance(values, np.ma.MaskedArray):
             raise SchemaError(f"{name} expected, not a masked array: fill it first")
-        given = np.asarray(values)
+        try:
+            if isinstance(values, (list, tuple)) and len({getattr(value, "dtype", None) for value in values}) > 1:
+                values = np.array([self.array(value, name) for value in values])  # NumPy would find a unit for all, and wrap
+            given = np.asarray(values)
+        except ValueError as error:  # rows of different lengths
+            raise SchemaError(f"{name} expected: {error}") from None
         if given.dtype == object:  # what Python's own dates become
             for value in given.flat:
                 if not isinstance(value, (*self._python, self._make)):

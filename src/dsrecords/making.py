@@ -153,7 +153,7 @@ def _trained(schema: Schema, numbered: Iterator[tuple[int, Any]], num_workers: i
     sample: list[Encoded] = []
     taken = 0
     while taken < _SAMPLE_BYTES and len(sample) < _SAMPLE:
-        chunk = list(_encoded(plain, itertools.islice(numbered, _CHUNK * max(num_workers, 1)), num_workers))
+        chunk = list(_encoded(plain, itertools.islice(numbered, _CHUNK), 0))
         if not chunk:
             break
         taken += sum(len(payload) for _, payloads in chunk for payload in payloads if payload is not None)
