@@ -139,6 +139,8 @@ class Time(Scalar):
             if isinstance(values, (list, tuple)) and len({getattr(value, "dtype", None) for value in values}) > 1:
                 values = np.array([self.array(value, name) for value in values])  # NumPy would find a unit for all, and wrap
             given = np.asarray(values)
+        except SchemaError:
+            raise
         except ValueError as error:  # rows of different lengths
             raise SchemaError(f"{name} expected: {error}") from None
         if given.dtype == object:  # what Python's own dates become

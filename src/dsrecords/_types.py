@@ -11,7 +11,7 @@ from ._arrays import AnyArray, ShapedArray
 from ._foreign import Audio, MsgPack, Protobuf, Registered, registry
 from ._images import Image
 from ._nested import Struct, list_of
-from ._scalars import SCALARS, BFloat16, Category, Scalar, Time
+from ._scalars import SCALARS, BFloat16, Category, Scalar, Time, quote
 from ._values import Bytes, Custom, Json, Str, Type
 from ._zstd import Zstd
 from .errors import SchemaError
@@ -183,7 +183,7 @@ def register_type(name: str, dump: Callable[[Any], bytes], load: Callable[[bytes
 def type_text(entry: Any) -> str:
     """The name of the type that a nested entry of a schema stands for: a text, a dict of a struct's parts, a list of one item."""
     if isinstance(entry, Mapping):
-        return "{" + ",".join(f"{json.dumps(key)}:{type_text(part)}" for key, part in entry.items()) + "}"
+        return "{" + ",".join(f"{quote(key)}:{type_text(part)}" for key, part in entry.items()) + "}"
     if isinstance(entry, list):
         if len(entry) != 1:
             raise SchemaError(f"a list in a schema has one item, the type of what it lists, not {len(entry)}")
