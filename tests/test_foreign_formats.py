@@ -46,7 +46,7 @@ def test_class_of_another_message_is_refused(tmp_path):
     for decode in (duration_pb2.Duration, "array", object):
         with pytest.raises(SchemaError, match="the class of that message"):
             dsrecords.open(path, decode={"x": decode})
-    with pytest.raises(SchemaError, match="a message google.protobuf.Timestamp, or its bytes, expected"):
+    with pytest.raises(SchemaError, match=r"a message google\.protobuf\.Timestamp, or its bytes, expected"):
         dsrecords.open(path).append({"x": duration_pb2.Duration()})
 
 

@@ -733,7 +733,7 @@ UNREADABLE = {
     "a table whose column is of an absurd length": ("list[{a:float32[2]}]", struct.pack("<QQ", 8, 2**61), "float32 with shape"),
     "a list of categories that are none": (
         "list[category[a]]",
-        struct.pack("<QB", 1, 1),
+        struct.pack("<QH", 1, 1),
         "a category of 1 names has no number 1",
     ),
     "zstd that is none": ("zstd(str)", b"text", "not zstd"),

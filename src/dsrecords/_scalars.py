@@ -168,13 +168,13 @@ class Time(Scalar):
 
 
 class Category(Scalar):
-    """One of some texts, stored as its number among them: uint8 for up to 256 texts, else uint16."""
+    """One of some texts, stored as its number among them: a uint16."""
 
     _array: np.ndarray | None = None  # of the names
 
     def __init__(self, names: Sequence[str]) -> None:
         shown = ",".join(map(quote, names))
-        super().__init__(f"category[{shown}]", "B" if len(names) <= 2**8 else "H")
+        super().__init__(f"category[{shown}]", "H")
         if len(names) > _MOST_NAMES or max(map(len, names), default=0) > _LONGEST_NAME:  # a column is an array of texts
             raise SchemaError(f"a category has at most {_MOST_NAMES} names of {_LONGEST_NAME} characters")
         if any("\0" in name for name in names):
