@@ -23,6 +23,7 @@ _HIGHEST_LEVEL, _LARGEST_DICT, _SMALLEST_DICT = 22, 2**20, 256
 _FREE = 64 * 2**20  # what a payload may always become, however few bytes it has
 _RATIO = 1000  # beyond that: times its own size
 _SKIPPED = 0x184D2A50.to_bytes(4, "little")  # begins a frame that readers of zstd pass over
+_JUDGED = 4096  # samples by which a dictionary is judged
 _SHARE = 16  # a dictionary takes at most this part of the sample that it is made of
 
 
@@ -106,15 +107,16 @@ class Zstd(Type):
         size = min(self.size, sum(map(len, samples)) // _SHARE)
         if size < _SMALLEST_DICT:
             return
-        alone = sum(len(self.compress(sample)) for sample in samples)
+        part = samples[:: len(samples) // _JUDGED + 1]
+        alone = sum(len(self.compress(sample)) for sample in part)
         try:
             dictionary = _backend().train(samples, size)
             self.use(dictionary)
-            together = sum(len(self.compress(sample)) for sample in samples)
+            together = sum(len(self.compress(sample)) for sample in part)
         except _backend().error:  # too few samples, or nothing that they have in common
             self.use(None)
             return
-        if alone - together < 3 * len(dictionary):  # base64 in two headers
+        if (alone - together) * len(samples) < 3 * len(dictionary) * len(part):  # base64 in two headers
             self.use(None)
 
 
