@@ -5,7 +5,7 @@ import struct
 import sys
 from zlib import crc32
 
-SCALARS = ["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64"]
+NAMES = "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64 bfloat16 category datetime64 timedelta64"
 
 
 def need(condition, at, wrong):
@@ -18,7 +18,9 @@ def read_record(at, size):  # numbers, texts and JSON as they are, other payload
     for number, field in enumerate(header["fields"]):
         kind, value = field["type"].rstrip("?"), None
         if "at" in field and ("present" not in field or data[at + field["present"]]):
-            (value,) = struct.unpack_from("<" + "?bhiqBHIQefd"[SCALARS.index(kind)], data, at + field["at"])
+            (value,) = struct.unpack_from(
+                "<" + "?bhiqBHIQefdHHqq"[NAMES.split().index(kind.split("[")[0])], data, at + field["at"]
+            )
         elif "payload" in field and (length := sizes_and_checksums[field["payload"]]) != 2**64 - 1:
             payload, checksum = data[start : start + length], sizes_and_checksums[payloads + field["payload"]]
             need(crc32(payload) == checksum, start, f"the checksum of field {field.get('name', number)!r} is wrong")

@@ -1,6 +1,7 @@
 """Make the files of tests/golden/: python tests/make_golden.py. Their ids are fixed, so the same bytes come out each time.
 
-The pictures in golden/pictures/ were made once and are kept: what Pillow encodes may change with its version.
+The pictures in golden/pictures/ were made once and are kept (--pictures makes them), as is compressed.rec (--compressed): what
+Pillow and zstd encode may change with their versions.
 """
 
 import sys
@@ -32,6 +33,10 @@ def notes(*labels):
 def reverse(text):
     """A serializer of one's own."""
     return text[::-1].encode()
+
+
+def back(data):
+    return data.decode()[::-1]
 
 
 def scalars():
@@ -128,9 +133,65 @@ def metadata():
     return {"n": "int8"}, [{"n": 1}]
 
 
+def numbers():
+    schema = {
+        "category": 'category[cat,"traffic light"]', "category?": "category[a]?", "time": "datetime64[us]",
+        "span": "timedelta64[D]?", "bfloat16": "bfloat16", "bfloats": "bfloat16[2]", "times": "list[datetime64[s]]",
+        "categories": "list[category[x,y]?]",
+    }  # fmt: skip
+    rows = [
+        {
+            "category": "traffic light", "category?": None, "time": np.datetime64("2026-11-22T01:02:03.000004"), "span": None,
+            "bfloat16": -1.5, "bfloats": [0.1, float("inf")], "times": [np.datetime64(1, "s")], "categories": ["y", None, "x"],
+        },
+        {
+            "category": "cat", "category?": "a", "time": np.datetime64("NaT"), "span": np.timedelta64(-3, "D"), "bfloat16": 0.1,
+            "bfloats": [0, -0.0], "times": [], "categories": [],
+        },
+    ]  # fmt: skip
+    return schema, rows
+
+
+def structs():
+    word = {"text": "str", "at": "int32[2]"}
+    schema = {
+        "point": {"x": "float32", "y": "float32?", "name": "str?"},
+        "objects": [{"box": "float32[4]", "label": "int32", "score": "float64?", "name": "str?"}],
+        "lines": [{"words": [word], "first": word}],
+        "some": "list[{a: int8}?]?",
+    }
+    hi, there = {"text": "hi", "at": [0, 2]}, {"text": "there", "at": [3, 8]}
+    cat = {"box": [0, 1, 2, 3], "label": 7, "score": None, "name": "cat"}
+    rows = [
+        {
+            "point": {"x": 1, "y": None, "name": "here"}, "objects": [cat, {**cat, "label": 8, "score": 0.5, "name": None}],
+            "lines": [{"words": [hi, there], "first": hi}, {"words": [], "first": there}], "some": [{"a": 1}, None],
+        },
+        {"point": {"x": 0, "y": 2, "name": None}, "objects": [], "lines": [], "some": None},
+    ]  # fmt: skip
+    return schema, rows
+
+
+def formats():
+    """What other libraries read: their bytes, stated, so that no version of them changes the file."""
+    wave = b"RIFF\x26\0\0\0WAVEfmt \x10\0\0\0\1\0\1\0\x40\x1f\0\0\x80\x3e\0\0\2\0\x10\0data\2\0\0\0\0\x40"
+    schema = {"msgpack": "msgpack", "message": "protobuf[google.protobuf.Timestamp]", "audio": "audio", "own": "ext(golden.own)?"}
+    rows = [{"msgpack": {"a": [1, b"b", None]}, "message": b"\x08\x05\x10\x07", "audio": wave, "own": "abc"}]
+    rows += [{"msgpack": None, "message": b"", "audio": wave, "own": None}]
+    return schema, rows
+
+
+def compressed():
+    texts = [f"{name} wrote to {other} that it will rain" for name in ("Ada", "Bob", "Cy") for other in ("Di", "Ed", "Flo")]
+    rows = [{"text": text, "alone": [text, i]} for i, text in enumerate(texts * 30)]
+    return {"text": "zstd(str)", "alone": "zstd(json,dict=0)?"}, rows
+
+
+KEPT = {"compressed": compressed}  # made once, since what zstd writes may change with its version
 SAMPLES = {
     "scalars": scalars, "texts": texts, "shaped_arrays": shaped_arrays, "any_arrays": any_arrays, "images": images,
     "lists": lists, "optional": optional, "unnamed": unnamed, "metadata": metadata,
+    "numbers": numbers, "structs": structs, "formats": formats,
 }  # fmt: skip
 METADATA = {"metadata": {"about": "é" * 3000, "classes": ["cat", "dog"]}}  # longer than one page: H is 8192
 
@@ -190,8 +251,9 @@ EDITS = (append, extend, extend_columns, replace, update, delete, delete_several
 
 
 def make(folder):
-    """All files, in a folder that exists. Returns the paths of the `.rec` files."""
+    """All files that can be made again, in a folder that exists. Returns the paths of the `.rec` files."""
     paths = []
+    dsrecords.register_type("golden.own", reverse, back)
     for name, samples in SAMPLES.items():
         schema, rows = samples()
         make_dataset(rows, folder / f"{name}.rec", schema, metadata=METADATA.get(name), id=ID)
@@ -224,6 +286,11 @@ def make_pictures():
 if __name__ == "__main__":
     if "--pictures" in sys.argv[1:]:
         make_pictures()
+    if "--compressed" in sys.argv[1:]:
+        for name, samples in KEPT.items():
+            schema, rows = samples()
+            make_dataset(rows, GOLDEN / f"{name}.rec", schema, overwrite=True, id=ID)
     for old in [*GOLDEN.glob("*.rec"), *GOLDEN.glob("*.idx")]:
-        old.unlink()
+        if old.stem not in KEPT or old.suffix == ".idx":
+            old.unlink()
     print(*make(GOLDEN), sep="\n")

@@ -26,7 +26,11 @@ def schema_of(tmp_path):
 NAMES = [
     *SCALARS, "str", "bytes", "json", "array", "jpeg", "png", "webp", "image", "float32[3,224,224]", "float32[*,4]", "bool[0]",
     "list[int8]", "list[str?]", "list[list[float32[*]]]", "list[png]?", "int64?", "json?", "uint8[*]?", "custom(my_function)",
-    "custom(<lambda>)", "custom(odd]?)?",
+    "custom(<lambda>)", "custom(odd]?)?", "bfloat16", "bfloat16[*,2]", "datetime64[s]", "timedelta64[ns]?", "datetime64[D][3]",
+    "category[cat,dog]",
+    'category["traffic light","a,b]",\u00e9,1]', "msgpack", "audio", "protobuf[package.Message]", "ext(lab.point)", "zstd(str)",
+    "zstd(json,level=19)?", "zstd(list[str?],dict=0)", "zstd(str,level=1,dict=4096)", "list[zstd(bytes)]",
+    "list[{box:float32[4],label:int32,name:str?}]", "{a:{b:int8?,\"c d\":str}?}", "list[{a:int8}?]",
 ]  # fmt: skip
 
 
@@ -39,7 +43,12 @@ def test_name_of_a_type_is_kept(schema_of, name):
     ("given", "kept"),
     [
         (" int8 ", "int8"), ("float32[ 3, * ]", "float32[3,*]"), ("uint8[007]", "uint8[7]"), ("list[ str ]", "list[str]"),
-        ("int8 ?", "int8?"), ("list[ int8? ] ?", "list[int8?]?"),
+        ("{ a : int8 , b: list[ str ] }?", "{a:int8,b:list[str]}?"),
+        ('category[ "cat", traffic light ]', 'category[cat,"traffic light"]'),
+        ("zstd( str , level = 3 )", "zstd(str)"), ("zstd(str, dict=0, level=9)", "zstd(str,level=9,dict=0)"),
+        ("msgpack ?", "msgpack?"),
+        ({"a": "int8", "b c": ["str ?"]}, '{a:int8,"b c":list[str?]}'), ([{"box": "float32[4]"}], "list[{box:float32[4]}]"),
+        ([["int8"]], "list[list[int8]]"), ("int8 ?", "int8?"), ("list[ int8? ] ?", "list[int8?]?"),
     ],
 )  # fmt: skip
 def test_spaces_and_zeros_in_names_are_dropped(schema_of, given, kept):
@@ -50,7 +59,14 @@ UNKNOWN = [
     "", "int", "float", "int24", "float128", "complex64", "object", "Int8", "int8[", "int8[]", "int8[-1]", "int8[3,]", "int8[a]",
     "int8[1.5]", "str[3]", "array[3]", "list", "list[]", "list[int]", "list[int8", "?", "int8??", "list[int8]??", "list[int8??]",
     "png[3]", "string", "jpg", "double", "custom", "zstd", "int8,int8", "int8[3]]", "uint8[99999999999999999999]",
-    "uint8[4000000000,4000000000]", "uint8" + "[1" + ",1" * 100 + "]", "list[" * 300 + "int8" + "]" * 300,
+    "uint8[4000000000,4000000000]", "{}", "{a}", "{a:int8,a:int8}", "{a:int8", "{:int8}", "{a:int8,}", "{a:int8:int8}", "{a b c:",
+    "category[]", "category[a,a]", "category[a,]", 'category["a]', 'category["a\\u0000"]', 'category["\\ud800"]',
+    'category["' + "a" * 256 + '"]',
+    "category", "category[a][3]", "datetime64", "datetime64[]", "datetime64[x]", "datetime64[2s]", "timedelta64[s", "protobuf[]",
+    "protobuf[a b]", "ext()", "ext(a b)", "point", "zstd()", "zstd(int8)", "zstd(str?)", "zstd(str,level=0)",
+    "zstd(str,level=23)",
+    "zstd(str,dict=5)", "zstd(str,dict=9999999)", "zstd(str,size=5)", "zstd(str,5)", "list[zstd(str,dict=1000)]",
+    "uint8" + "[1" + ",1" * 100 + "]", "list[" * 300 + "int8" + "]" * 300,
 ]  # fmt: skip
 
 
@@ -63,7 +79,7 @@ def test_name_that_is_no_type_is_refused_and_the_field_named(tmp_path, name):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("entry", [None, 5, b"int8", ["int8"], {"a": "int8"}, bytes, object, print.__class__])
+@pytest.mark.parametrize("entry", [None, 5, b"int8", [5], {"a": None}, bytes, object, print.__class__])
 def test_what_is_no_name_is_refused(tmp_path, entry):
     with pytest.raises(SchemaError, match="field 'x': a type is a text"):
         make_dataset([], tmp_path / "a.rec", {"x": entry})

@@ -1,5 +1,6 @@
 """Every type: what is written comes back the same, whatever the way in and the way out; what does not fit is refused, whole."""
 
+import datetime
 import decimal
 import math
 import os
@@ -7,8 +8,10 @@ import tempfile
 from pathlib import Path
 
 import hypothesis.extra.numpy as nps
+import ml_dtypes
 import numpy as np
 import pytest
+from google.protobuf import timestamp_pb2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sameness import same
@@ -85,6 +88,23 @@ def optional(strategy):
     return st.just((None, None)) | strategy
 
 
+def structs(**parts):
+    def halves(pairs):
+        return {key: given for key, (given, _) in pairs.items()}, {key: pairs[key][1] for key in parts}
+
+    return st.fixed_dictionaries(parts).map(halves)
+
+
+def fits_msgpack(value):
+    if isinstance(value, int):
+        return -(2**63) <= value < 2**64
+    return all(map(fits_msgpack, value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()))
+
+
+def stamp(seconds):
+    return timestamp_pb2.Timestamp(seconds=seconds)
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
@@ -94,6 +114,13 @@ SCALARS = {
     "bool": twice(st.booleans()),
     **{name: twice(integers(name)) for name in INTEGERS},
     **{name: twice(floats(name)) for name in FLOATS},
+}
+BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
+NUMBERS = {  # in the head, too, but not as they are
+    "category[cat,dog]": twice(st.sampled_from(["cat", "dog"])),
+    "bfloat16": twice(st.integers(-(2**8), 2**8).map(lambda n: n / 2**6)),
+    "datetime64[us]": twice(nps.from_dtype(np.dtype("M8[us]"))),
+    "timedelta64[D]": twice(nps.from_dtype(np.dtype("m8[D]"))),
 }
 OTHERS = {
     "str": twice(st.text()),
@@ -113,6 +140,31 @@ OTHERS = {
     "list[float32[*]]": lists(arrays("float32", "*")),
     "list[array]": lists(any_arrays()),
     "list[list[uint8]?]": lists(optional(lists(SCALARS["uint8"]))),
+    **NUMBERS,
+    "bfloat16[*,2]": st.integers(0, 3).map(lambda n: (np.full((n, 2), 0.1), np.full((n, 2), 0.1, BFLOAT16))),
+    "datetime64[s][2]": twice(nps.arrays("<M8[s]", 2)),
+    "list[category[cat,dog]]": lists(NUMBERS["category[cat,dog]"]),
+    "list[datetime64[us]?]": lists(optional(NUMBERS["datetime64[us]"])),
+    "{a:int16?,b:str?,c:float32[2]}": structs(a=optional(SCALARS["int16"]), b=optional(twice(st.text())), c=arrays("<f4", 2)),
+    "{a:{b:list[str]}}": structs(a=structs(b=lists(twice(st.text())))),
+    "list[{box:float32[2],label:int32,name:str?}]": lists(
+        structs(box=arrays("<f4", 2), label=SCALARS["int32"], name=optional(twice(st.text())))
+    ),
+    "list[{a:bool?,b:list[{c:bytes}],d:int8[*],e:{f:uint8}}]": lists(
+        structs(
+            a=optional(SCALARS["bool"]),
+            b=lists(structs(c=twice(st.binary()))),
+            d=arrays("i1", "*"),
+            e=structs(f=SCALARS["uint8"]),
+        )
+    ),
+    "list[{a:float64}?]": lists(optional(structs(a=SCALARS["float64"]))),
+    "zstd(str)": twice(st.text()),
+    "zstd(str,level=19,dict=0)": twice(st.text()),
+    "zstd(list[{a:int8}])": lists(structs(a=SCALARS["int8"])),
+    "list[zstd(bytes)]": lists(twice(st.binary())),
+    "msgpack": twice(JSON.filter(fits_msgpack) | st.binary() | st.dictionaries(st.integers(-5, 5), st.text())),
+    "protobuf[google.protobuf.Timestamp]": st.integers(0, 2**30).map(lambda n: (stamp(n), stamp(n).SerializeToString())),
 }
 KINDS = {**SCALARS, **OTHERS}
 KINDS.update({f"{kind}?": optional(strategy) for kind, strategy in KINDS.items()})
@@ -121,11 +173,17 @@ KINDS.update({f"{kind}?": optional(strategy) for kind, strategy in KINDS.items()
 def column_of(kind, values):
     """What `column` is to give."""
     name = kind.rstrip("?")
+    if name in NUMBERS:
+        absent = np.array([value is None for value in values])
+        some = {"category[cat,dog]": "cat", "bfloat16": 0.0}.get(name, np.array(0, "M8[us]" if name[0] == "d" else "m8[D]"))
+        given = [some if value is None else value for value in values]
+        array = np.array(given, {"c": "<U3", "b": BFLOAT16, "d": "<M8[us]", "t": "<m8[D]"}[name[0]])
+        return np.ma.MaskedArray(array, absent) if kind.endswith("?") else array
     if name in SCALARS:
         absent = [value is None for value in values]
         array = np.array([0 if value is None else value for value in values], np.dtype(name).newbyteorder("<"))
         return np.ma.MaskedArray(array, absent) if kind.endswith("?") else array
-    if name in ("float32[2,3]", "bool[3]", "uint64[0]") and name == kind and values:
+    if name in ("float32[2,3]", "bool[3]", "uint64[0]", "datetime64[s][2]") and name == kind and values:
         return np.stack(values)
     return values
 
@@ -159,6 +217,8 @@ def assert_reads(ds, kind, wanted):
     def plain(value):  # with copy=False bytes are views
         if isinstance(value, list):
             return [plain(item) for item in value]
+        if isinstance(value, dict):
+            return {key: plain(item) for key, item in value.items()}
         return bytes(value) if isinstance(value, memoryview) else value
 
     rows = [plain(row["x"]) for row in ds]
@@ -219,6 +279,15 @@ BYTES = {
         "03" + "00" * 7 + "01" + "00" * 7 + "08" + "00" * 15 + "61" + "00" * 7 + b"eight by".hex(),
     ),
     "list[str?]": ([None, ""], "0200000000000000 ffffffffffffffff 0000000000000000"),
+    "{a:uint8,b:str,c:int16?}": ({"a": 5, "b": "x", "c": None}, "0100000000000000 0000 05 00 00000000 7800000000000000"),
+    "list[{a:uint8,b:uint8[2]}]": (
+        [{"a": 5, "b": [1, 2]}],
+        "0900000000000000 0a00000000000000 0100000000000000 0500000000000000 0100000000000000 0102000000000000",
+    ),
+    "list[category[a,b]]": (["b", "a"], "0200000000000000 01000000"),
+    "datetime64[s][1]": (np.array([1], "M8[s]"), "0100000000000000"),
+    "bfloat16[2]": ([1, -2], "803f00c0"),
+    "msgpack": ({"a": 1}, "81a16101"),
     "list[list[uint8]]": ([[7]], "0100000000000000 0900000000000000 0100000000000000 07 00000000000000"),
 }
 
@@ -264,6 +333,19 @@ TAKEN = {
     "a tuple as a list": ("list[int8]", (1, 2), [1, 2]),
     "an array as a list": ("list[int8]", np.array([1, 2]), [1, 2]),
     "a range as a list": ("list[int8]", range(2), [0, 1]),
+    "a date as a time": ("datetime64[s]", datetime.date(2026, 11, 22), np.datetime64("2026-11-22T00:00:00")),
+    "a datetime as a time": ("datetime64[ms]", datetime.datetime(2026, 11, 22, 1), np.datetime64("2026-11-22T01:00:00.000")),
+    "a timedelta as a duration": ("timedelta64[s]", datetime.timedelta(minutes=2), np.timedelta64(120, "s")),
+    "no time of any unit": ("datetime64[s]", np.datetime64("NaT"), np.datetime64("NaT", "s")),
+    "a bfloat16 of ml_dtypes": ("bfloat16", ml_dtypes.bfloat16(0.5), 0.5),
+    "a float that is rounded to a bfloat16": ("bfloat16", 0.1, 0.10009765625),
+    "columns as a list of structs": (
+        "list[{a:int8,b:str}]",
+        {"a": np.arange(2), "b": ["x", "y"]},
+        [{"a": 0, "b": "x"}, {"a": 1, "b": "y"}],
+    ),
+    "a tuple of structs": ("list[{a:int8}]", ({"a": 1},), [{"a": 1}]),
+    "bytes of a message": ("protobuf[a.B]", b"abc", b"abc"),
     "None in a list of JSON": ("list[json]", [None], [None]),
 }
 
@@ -360,7 +442,27 @@ WRONG = [
     ("list[int8]", [None]), ("list[int8]", [1, 200]), ("list[int8]", iter([1])), ("list[int8]", np.array(1)),
     ("list[float32]", MASKED),
     ("list[str]", ["a", None]), ("list[str]", ["\ud800"]), ("list[list[int8]]", [[1], [1.5]]), ("list[float32[2]]", [[1]]),
-    ("png", None), ("png", 5), ("png", b""), ("png", b"\xff\xd8\xff"), ("jpeg", np.zeros((2, 2, 3))), ("image", b"text"),
+    ("datetime64[s]", "2026"), ("datetime64[s]", 5), ("datetime64[s]", np.timedelta64(1, "s")),
+    ("timedelta64[s]", np.datetime64("NaT")),
+    ("datetime64[s]", np.datetime64(1, "ms")), ("datetime64[ns]", np.datetime64("9999")),
+    ("datetime64[D]", datetime.datetime(2026, 1, 1, 5)),
+    ("datetime64[s]", datetime.datetime.now(datetime.timezone.utc)), ("timedelta64[D]", np.timedelta64(1, "M")),
+    ("datetime64[s]", None),
+    ("datetime64[s]", [np.datetime64(1, "s")]), ("datetime64[s]", np.ma.masked), ("timedelta64[s]", 1.5),
+    ("category[a,b]", "c"), ("category[a,b]", 0), ("category[a,b]", None), ("category[a,b]", b"a"),
+    ("bfloat16", 1e39), ("bfloat16", "1"), ("bfloat16", None), ("bfloat16[2]", [1e39, 0]), ("bfloat16[2]", ["a", "b"]),
+    ("{a:int8}", None), ("{a:int8}", {}), ("{a:int8}", {"a": 1, "b": 2}), ("{a:int8}", {"a": None}), ("{a:int8}", {"a": 200}),
+    ("{a:int8}", [1]),
+    ("list[{a:int8}]", [{"a": 1}, {"a": 200}]), ("list[{a:int8}]", [{"a": 1}, {}]), ("list[{a:int8}]", [None]),
+    ("list[{a:int8}]", "ab"),
+    ("list[{a:int8[2]}]", [{"a": [1, 2]}, {"a": [1]}]), ("list[{a:int8,b:int8}]", {"a": [1, 2], "b": [1]}),
+    ("list[{a:int8}]", {"a": 5}),
+    ("zstd(str)", 5), ("zstd(str)", None), ("list[zstd(str)]", [5]),
+    ("msgpack", object()), ("msgpack", 2**64), ("msgpack", nested(100_000)), ("protobuf[a.B]", "text"),
+    ("protobuf[a.B]", stamp(1)),
+    ("audio", b"text"), ("audio", np.zeros(5)), ("audio", (np.zeros(5, "i8"), 8000)), ("audio", (np.zeros((1, 2, 3)), 8000)),
+    ("png", None), ("png", 5), ("png", b"SIMPLE  =                    T"), ("png", b""), ("png", b"\xff\xd8\xff"),
+    ("jpeg", np.zeros((2, 2, 3))), ("image", b"text"),
 ]  # fmt: skip
 
 

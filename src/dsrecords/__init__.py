@@ -6,6 +6,7 @@
 from . import io
 from ._infer import infer_schema
 from ._repair import Repair, repair
+from ._types import register_type
 from ._upgrade import upgrade
 from .dataset import IndexedRecordDataset, open
 from .errors import CorruptError, DSRecordsError, LockedError, ReadOnlyError, SchemaError, StaleViewError, UnsupportedVersionError
@@ -26,6 +27,7 @@ __all__ = [
     "io",
     "make_dataset",
     "open",
+    "register_type",
     "repair",
     "upgrade",
 ]

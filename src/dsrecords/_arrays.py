@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ._values import PAD, Scalar, Type, describe
+from ._scalars import Scalar
+from ._values import PAD, Type, describe
 from .errors import CorruptError, SchemaError
 
 # All that NumPy writes for a dtype that is not a record. It reads far more, and divides by zero for some of it ("M8[s/0]").
@@ -25,7 +26,7 @@ class ShapedArray(Type):
     """An array of one dtype and shape, such as `float32[3,224,224]`; a `*` in the shape is free."""
 
     def __init__(self, scalar: Scalar, shape: tuple[int | None, ...]) -> None:
-        self.dtype, self.shape = scalar.dtype, shape
+        self.scalar, self.dtype, self.shape = scalar, scalar.dtype, shape
         self.free = shape.count(None)
         self.name = f"{scalar.name}[{','.join('*' if n is None else str(n) for n in shape)}]"
         if math.prod(n or 1 for n in shape) * self.dtype.itemsize > _LIMIT:
@@ -35,7 +36,7 @@ class ShapedArray(Type):
         self.nbytes = math.prod(n for n in shape if n is not None) * self.dtype.itemsize  # of a fixed shape
 
     def dump(self, value: Any) -> bytes:
-        array = cast(value, self.dtype, self.name)
+        array = self.scalar.array(value, self.name)
         if self.free and array.shape == (0,):  # [] is how one writes no boxes at all
             array = array.reshape([n or 0 for n in self.shape])
         if len(array.shape) != len(self.shape) or any(n not in (None, m) for n, m in zip(self.shape, array.shape)):
@@ -53,11 +54,11 @@ class ShapedArray(Type):
             sizes = iter(struct.unpack_from(f"<{self.free}Q", data))
             shape = tuple(next(sizes) if n is None else n for n in shape)
             data = data[8 * self.free :]
-        return view(data, self.dtype, shape, copy)
+        return view(data, self.scalar.native(), shape, copy)
 
     def row(self) -> np.ndarray | None:
         shape: Any = self.shape
-        return None if self.free or self.nullable else np.empty((0, *shape), self.dtype)
+        return None if self.free or self.nullable else np.empty((0, *shape), self.scalar.native())
 
 
 class AnyArray(Type):
@@ -119,37 +120,3 @@ def view(data: memoryview, dtype: np.dtype[Any], shape: tuple[int, ...], copy: b
         return np.ndarray(shape, dtype, b"")  # np.empty would make U1 of U0, and memory for it
     array: np.ndarray = np.frombuffer(data, dtype).reshape(shape)
     return array.copy() if copy else array
-
-
-def cast(value: Any, dtype: np.dtype[Any], name: str) -> np.ndarray:
-    """`value` as an array of `dtype`, refusing what would change it beyond rounding.
-
-    That is: a fraction to an integer, a number out of range, a finite one to an infinite one.
-    """
-    if isinstance(value, np.ma.MaskedArray):
-        raise SchemaError(f"{name} expected, not a masked array: fill it first")
-    try:
-        array = np.asarray(value)
-    except (ValueError, UserWarning) as error:  # rows of different lengths; masked values, where warnings are errors
-        raise SchemaError(f"{name} expected: {error}") from None
-    if isinstance(value, (list, tuple)) and array.dtype.kind == "f" and np.isnan(array).any() and _holds_masked(value):
-        raise SchemaError(f"{name} expected, not masked values")
-    if array.dtype == dtype:
-        return array
-    allowed = {"b": "b", "i": "biu", "u": "biu", "f": "biuf"}[dtype.kind]
-    if not array.size and not isinstance(value, (np.ndarray, np.generic)):
-        allowed += array.dtype.kind  # an empty list has no type of its own
-    if array.dtype.kind not in allowed:
-        raise SchemaError(f"{name} expected, not {describe(array)}")
-    with np.errstate(over="ignore", invalid="ignore"):
-        result: np.ndarray = array.astype(dtype)
-    overflow = np.isinf(result) & np.isfinite(array)
-    lost = overflow if dtype.kind == "f" else (result != array) | ((result < 0) != (array < 0))
-    if lost.any():
-        raise SchemaError(f"{array[lost].flat[0].item()!r} is out of the range of {name}")
-    return result
-
-
-def _holds_masked(value: Any) -> bool:
-    """Whether there are masked values in a list, which NumPy takes for NaN."""
-    return any(item is np.ma.masked or (isinstance(item, (list, tuple)) and _holds_masked(item)) for item in value)

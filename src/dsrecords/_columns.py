@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ._arrays import cast
 from ._frame import PENDING, Frames, crc32
+from ._scalars import Scalar
 from ._schema import Field, Schema
-from ._values import NONE, PAD, Scalar, describe
+from ._values import NONE, PAD, describe
 from .errors import SchemaError
 
 _CHUNK = 4096  # records packed together
@@ -54,7 +54,7 @@ class Columns:
 
     def _scalars(self, field: Field, kind: Scalar, column: Any) -> np.ndarray:
         try:
-            array = cast(column, kind.dtype, kind.name)
+            array = kind.column(column)
         except SchemaError:  # value by value, to name the one that does not fit
             array = np.array([self._dump(field, i, value) for i, value in enumerate(column)], kind.dtype)
         if array.ndim != 1:
@@ -160,7 +160,7 @@ def _absent(column: Any, field: Field) -> tuple[Any, np.ndarray]:
         absent = np.asarray(masks.all(axis=1)) & bool(masks.size)
         if (masks.any(axis=1) & ~absent).any():
             raise SchemaError("a row is masked in part", field=field.key)
-        return (column.filled(0) if isinstance(field.type, Scalar) else column.data), absent
+        return (column.filled(field.type.zero) if isinstance(field.type, Scalar) else column.data), absent
     if isinstance(column, np.ndarray) and column.dtype != object:
         return column, np.zeros(len(column), bool)
     absent = np.array([value is None for value in column], bool)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -12,9 +13,10 @@ from ._frame import PENDING, RECORD
 from ._index import mix
 from ._prefetch import prefetch
 from ._reader import HEAD_SEEN, NEVER_SEEN, Item, Plan, Snapshot
+from ._scalars import Scalar
 from ._schema import Field
-from ._values import NONE, Scalar, describe
-from .errors import SchemaError
+from ._values import NONE, describe
+from .errors import CorruptError, SchemaError
 
 _LOW = np.uint64(2**32 - 1)
 _EIGHTH, _SEVEN = np.uint64(3), np.uint64(7)  # to divide by eight, and to round up to a multiple of it
@@ -49,7 +51,7 @@ def columns(snapshot: Snapshot, positions: np.ndarray, plan: Plan, out: Mapping[
     for item in plan.items:
         field = item[0]
         if isinstance(field.type, Scalar):
-            found.append(_into(out, field, _numbers(field, field.type, item[1], heads, plan)))
+            found.append(_into(out, field, _numbers(snapshot, positions, item, field.type, heads, offsets)))
         else:
             begins, lengths = starts[:, field.payload].tolist(), heads["sizes"][:, field.payload].tolist()
             found.append(_payloads(snapshot, data, positions, item, begins, lengths, plan.copy, out))
@@ -72,20 +74,28 @@ def _into(out: Mapping[Any, Any], field: Field, column: Any) -> Any:
     return target
 
 
-def _numbers(field: Field, kind: Scalar, load: Any, heads: np.ndarray, plan: Plan) -> Any:
+def _numbers(snapshot: Snapshot, positions: np.ndarray, item: Item, kind: Scalar, heads: np.ndarray, offsets: np.ndarray) -> Any:
+    field, make, builtin = item
     column = heads[f"at {field.at}"].copy()
-    if field.present >= 0:
-        column = np.ma.MaskedArray(column, heads[f"at {field.present}"] == 0)
-    if load is None:
-        return column
-    return [None if value is None else load(memoryview(kind.dump(value)), plan.copy) for value in column.tolist()]
+    absent = heads[f"at {field.present}"] == 0 if field.present >= 0 else None
+    if make is not None:
+        try:
+            if builtin:
+                column = kind.shown(column)
+        except CorruptError:
+            builtin = False  # one by one, to name the record
+        if not builtin:
+            there = itertools.repeat(True) if absent is None else (~absent).tolist()
+            numbers = zip(positions.tolist(), offsets.tolist(), column.view("<" + kind.code).tolist(), there)
+            return [snapshot.of_number(make, n, i, field, at + field.at) if has else None for i, at, n, has in numbers]
+    return column if absent is None else np.ma.MaskedArray(column, absent)
 
 
 def _payloads(
     snapshot: Snapshot, data: memoryview, positions: np.ndarray, item: Item, starts: list[int], sizes: list[int], copy: bool,
     out: Mapping[Any, Any],
 ) -> Any:  # fmt: skip
-    row = item[0].type.row() if item[2] else None
+    row = item[0].type.stored_row() if item[2] else None
     if row is not None and sizes.count(nbytes := row.itemsize * math.prod(row.shape[1:])) == len(sizes):
         stacked: Any = out.get(item[0].key)
         shape = (len(sizes), *row.shape[1:])
@@ -98,7 +108,10 @@ def _payloads(
                 at += nbytes
         return _into(out, item[0], stacked)
     places = zip(positions.tolist(), starts, sizes)
-    return _into(out, item[0], [snapshot.load(data, i, item, start, length, copy) for i, start, length in places])
+    values: Any = [snapshot.load(data, i, item, start, length, copy) for i, start, length in places]
+    if item[2] and (row := item[0].type.row()) is not None:
+        values = np.array(values, row.dtype).reshape(-1, *row.shape[1:])
+    return _into(out, item[0], values)
 
 
 def _heads(snapshot: Snapshot, positions: np.ndarray, plan: Plan) -> tuple[np.ndarray, np.ndarray]:

@@ -15,14 +15,16 @@ from . import _files
 from ._frame import FRAME, PENDING, RECORD, crc32
 from ._index import MIX, Entries
 from ._log import Header
-from ._schema import Field, Load
-from ._values import NONE, Scalar
+from ._scalars import Scalar
+from ._schema import Field
+from ._values import NONE, Load
 from .errors import CorruptError, SchemaError
 
 HEAD_SEEN = 1
 NEVER_SEEN = 1 << 63  # beyond 62 payloads there is no bit left: those are verified at each reading
 _LOW = 2**32 - 1
-Item = tuple[Field, Load | None, bool]  # a field, what loads it (None: nothing to do), and whether its type does
+# A field; what makes its value: of a payload, or of a number (None: the number is the value); and whether its type does.
+Item = tuple[Field, Callable[..., Any] | None, bool]
 
 
 def _seen_bit(field: Field) -> int:
@@ -53,8 +55,9 @@ class Plan:
         for field, load in items:
             self.need |= _seen_bit(field)
             builtin = getattr(load, "__self__", None) is field.type
-            # The struct that unpacks a head has unpacked its numbers: only a function of the user's has more to do.
-            self.items.append((field, None if builtin and isinstance(field.type, Scalar) else load, builtin))
+            # The struct that unpacks a head has unpacked its numbers: few types, and functions of the user's, have more to do.
+            make = _of_number(field.type, load, builtin, copy) if isinstance(field.type, Scalar) else load
+            self.items.append((field, make, builtin))
         self.wanted = {field.payload for field in self.fields}
         self.payloads = max((field.payload for field in self.fields), default=-1) + 1
         plain = all(load is None and field.presence < 0 for field, load, _ in self.items)
@@ -68,6 +71,12 @@ class Plan:
         if self.shape is dict:
             return dict(zip((field.key for field in self.fields), values))
         return values[0] if self.shape is None else tuple(values)
+
+
+def _of_number(kind: Scalar, load: Load, builtin: bool, copy: bool) -> Callable[[Any], Any] | None:
+    if builtin:
+        return kind.give if load == kind.load else None
+    return lambda number: load(memoryview(kind.pack(number)), copy)
 
 
 def _numbers_reader(plan: Plan, header: Header) -> Callable[[Snapshot, int], Any]:
@@ -180,12 +189,19 @@ class Snapshot:
                 if field.presence >= 0 and not unpacked[count + field.presence]:
                     value = None
                 elif load is not None:
-                    value = load(memoryview(field.type.dump(value)), copy)
+                    value = self.of_number(load, value, i, field, offset + field.at)
             else:
                 start, length = starts[field.payload], unpacked[field.payload]
                 value = self.load(data, i, (field, load, builtin), start, length, copy)
             values.append(value)
         return values
+
+    def of_number(self, make: Callable[[Any], Any], number: Any, i: int, field: Field, offset: int) -> Any:
+        """The value that a number stands for. Raises CorruptError, or what a function of the user's raises."""
+        try:
+            return make(number)
+        except CorruptError as error:
+            raise CorruptError(error.message, file=self.file, record=i, field=field.key, offset=offset) from None
 
     def load(self, data: memoryview, i: int, item: Item, start: int, length: int, copy: bool) -> Any:
         """The value of one payload. Raises CorruptError, or what a function of the user's raises."""
@@ -204,6 +220,13 @@ class Snapshot:
             if not builtin:
                 raise
             raise CorruptError(f"not {field.type.name}: {error}", **where) from error
+
+    def plain(self, i: int, field: Field, data: bytes) -> bytes:
+        """The payload of a record without its compression. Raises CorruptError."""
+        try:
+            return bytes(field.type.plain(memoryview(data)))
+        except CorruptError as error:
+            raise CorruptError(error.message, file=self.file, record=i, field=field.key) from None
 
     def look(self, entries: Entries, i: int, plan: Plan) -> int:
         """Verify what a plan needs of one record, and remember it. Returns the offset of its frame."""

@@ -6,6 +6,7 @@ Knows types, and nothing of files. Functions of `dsrecords.io` are known here on
 
 from __future__ import annotations
 
+import base64
 import functools
 import json
 import struct
@@ -14,14 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from ._images import Image
 from ._infer import annotated_schema, is_annotated, named
-from ._types import parse
-from ._values import Bytes, Custom, Scalar, Type, describe
+from ._scalars import Scalar, lay_out
+from ._types import parse, type_text
+from ._values import Bytes, Custom, Load, Type, describe
+from ._zstd import Zstd
 from .errors import SchemaError
 
 Key = Any  # a field's name; its position where fields have no names
-Load = Callable[[memoryview, bool], Any]
 _MOST_FIELDS = 4096
 _MOST_DIFFERENCES = 8  # between two schemas, that are told
 _LONGEST_NAME = 200  # of a function, as a custom type
@@ -43,7 +44,9 @@ class Field:
         """What the header's JSON says of it."""
         places = {"payload": self.payload, "at": self.at, "present": self.present}
         name = {"name": self.key} if named else {}
-        return {**name, "type": self.type.name, **{place: n for place, n in places.items() if n >= 0}}
+        dictionary = self.type.dictionary if isinstance(self.type, Zstd) else None
+        kept = {} if dictionary is None else {"dict": base64.b64encode(dictionary).decode()}
+        return {**name, "type": self.type.name, **{place: n for place, n in places.items() if n >= 0}, **kept}
 
 
 class Schema:
@@ -76,27 +79,22 @@ class Schema:
         self._lay_out(len(self.payloads))
 
     def _lay_out(self, count: int) -> None:
-        position, codes, slot = 16 + 12 * count, "", 0
         scalars = [(field, field.type) for field in self.fields if isinstance(field.type, Scalar)]
-        for field, scalar in sorted(scalars, key=lambda pair: -pair[1].width):  # stable: fields of one width keep their order
-            field.at = -(-position // scalar.width) * scalar.width
-            codes += f"{field.at - position}x{scalar.code}"
-            field.slot, position, slot = slot, field.at + scalar.width, slot + 1
-        for field, scalar in scalars:
-            if scalar.nullable:
-                codes += "B"
-                field.present, field.presence, position, slot = position, slot, position + 1, slot + 1
-        self.head = (position + 7) & -8
-        codes += f"{self.head - position}x"
+        codes, places, slots, presences, self.head = lay_out([scalar for _, scalar in scalars], 16 + 12 * count)
+        for (field, _), at, slot in zip(scalars, places, slots):
+            field.at, field.slot = at, slot
+        nullable = [field for field, scalar in scalars if scalar.nullable]
+        for number, (field, at) in enumerate(zip(nullable, presences)):
+            field.present, field.presence = at, len(scalars) + number
         self.pack = struct.Struct(f"<IQ{count}Q{count}I{codes}").pack
         self.unpack = struct.Struct(f"<16x{count}Q{4 * count}x{codes}").unpack_from
         self.checksums = struct.Struct(f"<{16 + 8 * count}x{count}I").unpack_from
-        self.zeros = [0] * slot
-        places = [("check", "<u4", 0), ("kind", "<u4", 4), ("size", "<u8", 8)]
-        places += [("sizes", f"({count},)<u8", 16), ("checksums", f"({count},)<u4", 16 + 8 * count)]
-        places += [(f"at {field.at}", scalar.dtype.str, field.at) for field, scalar in scalars]
-        places += [(f"at {field.present}", "u1", field.present) for field, _ in scalars if field.present >= 0]
-        names, formats, offsets = zip(*places)
+        self.zeros = [0] * (len(scalars) + len(nullable))
+        parts = [("check", "<u4", 0), ("kind", "<u4", 4), ("size", "<u8", 8)]
+        parts += [("sizes", f"({count},)<u8", 16), ("checksums", f"({count},)<u4", 16 + 8 * count)]
+        parts += [(f"at {field.at}", scalar.dtype.str, field.at) for field, scalar in scalars]
+        parts += [(f"at {field.present}", "u1", field.present) for field, _ in scalars if field.present >= 0]
+        names, formats, offsets = zip(*parts)
         self.dtype = np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": self.head})
 
     def types(self) -> dict[str, str] | list[str]:
@@ -183,6 +181,15 @@ class Schema:
         more = f"; and {len(found) - _MOST_DIFFERENCES} more" if len(found) > _MOST_DIFFERENCES else ""
         return "; ".join(found[:_MOST_DIFFERENCES]) + more if found else None
 
+    def trainable(self) -> list[tuple[Field, Zstd]]:
+        """The fields that can have a dictionary."""
+        return [(field, field.type) for field in self.payloads if isinstance(field.type, Zstd) and field.type.size]
+
+    def use_dictionaries(self, other: Schema) -> None:
+        """Compress as another schema of the same types does."""
+        for (_, mine), (_, its) in zip(self.trainable(), other.trainable()):
+            mine.use(its.dictionary)
+
     def to_json(self) -> dict[str, Any]:
         return {"fields": [field.spec(self.named) for field in self.fields], "head": self.head}
 
@@ -196,13 +203,16 @@ class Schema:
             raise SchemaError(f"{len(fields)} fields, more than {_MOST_FIELDS}")
         named = any("name" in field for field in fields)
         schema = cls([Field(f.get("name") if named else i, parse(f.get("type"))) for i, f in enumerate(fields)], named)
+        for field, given in zip(schema.fields, fields):
+            if isinstance(field.type, Zstd) and field.type.size and "dict" in given:
+                field.type.use(base64.b64decode(str(given["dict"]), validate=True))
         stated = {"fields": [{k: v for k, v in f.items() if k in _SPEC} for f in fields], "head": data.get("head")}
         if json.dumps(stated, sort_keys=True) != json.dumps(schema.to_json(), sort_keys=True):  # 16.0 is not 16 here
             raise SchemaError("the places that the header states do not follow from its types")
         return schema
 
 
-_SPEC = ("name", "type", "payload", "at", "present")
+_SPEC = ("name", "type", "payload", "at", "present", "dict")
 
 
 def make_schema(schema: Any) -> Schema:
@@ -242,6 +252,8 @@ def says(function: Any, attribute: str, *args: Any) -> Any:
 
 def _resolve(entry: Any) -> tuple[Type, Callable[[Any], Any] | None]:
     """The type that an entry of a schema stands for, and the function that writes it, if it is not the type's own."""
+    if isinstance(entry, (Mapping, list)):
+        return parse(type_text(entry)), None
     if isinstance(entry, type) or not callable(entry):
         return parse(entry), None
     name = says(entry, "dsrecords_type")
@@ -261,14 +273,13 @@ def _checked(dump: Callable[[Any], bytes], function: Callable[[Any], Any]) -> Ca
 def bind(field: Field, deserializer: Callable[..., Any] | None, decode: str | None) -> Load:
     """The function that reads a field: as its type does, as `decode` says, or by a deserializer."""
     if decode is not None:
-        if not isinstance(field.type, Image):
-            raise SchemaError(f"decode is for images, this is {field.type.name}", field=field.key)
         return field.type.decoder(decode, field.key)
     if deserializer is None:
         return field.type.load
+    kind = field.type.inner if isinstance(field.type, Zstd) else field.type
     if has(deserializer, "dsrecords_reads"):
-        how = says(deserializer, "dsrecords_reads", field.type.name.rstrip("?"))
-        if how is None and not isinstance(field.type, Bytes):  # which may hold anything
+        how = says(deserializer, "dsrecords_reads", kind.name.rstrip("?"))
+        if how is None and not isinstance(kind, Bytes):  # which may hold anything
             raise SchemaError(f"io.{_inner(deserializer).__name__} does not read {field.type.name}", field=field.key)
         if how == "value":
             return field.type.load
@@ -276,4 +287,4 @@ def bind(field: Field, deserializer: Callable[..., Any] | None, decode: str | No
         raise SchemaError(
             f"io.{_inner(deserializer).__name__} is a serializer; reading takes a deserializer, io.load_…", field=field.key
         )
-    return lambda data, copy: deserializer(bytes(data))
+    return lambda data, copy: deserializer(bytes(field.type.plain(data)))

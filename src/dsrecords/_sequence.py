@@ -14,8 +14,9 @@ from ._gather import columns
 from ._log import Header
 from ._prefetch import prefetch
 from ._reader import Plan, Snapshot
-from ._schema import Key, Load, Schema, bind
+from ._schema import Key, Schema, bind
 from ._selection import position, positions
+from ._values import Load
 from .errors import CorruptError, SchemaError
 
 Functions = Sequence[Callable[..., Any] | None] | Mapping[Any, Callable[..., Any] | None]
@@ -47,6 +48,8 @@ class Records(Sequence[Any]):
         schema = header.schema
         if self._given is not None and (difference := self._given.difference(schema, "this", os.path.basename(self.path))):
             raise SchemaError(f"the schema given is not that of the file: {difference}", file=self.path)
+        if self._given is not None:
+            self._given.use_dictionaries(schema)
         self._schema: Schema = self._given or schema
         given = self._state.deserializers(self._deserializers)
         if given is not None and not isinstance(given, Mapping):

@@ -374,10 +374,10 @@ class Builder:
         writer.sync()
         index = _index.publish_whole(self.index_path, state.header, writer.next_slot(), state.snapshot.entries, rename=False)
         try:
-            if self._replaced is not None and _files.pread(self._replaced.number, 16, ID_AT) == state.header.id:
-                if _files.exists(self.index_path):  # it would vouch for more of the new log than there is
-                    _files.unlink(self.index_path)
-                    _files.sync_directory(self.index_path)
+            same_id = self._replaced is not None and _files.pread(self._replaced.number, 16, ID_AT) == state.header.id
+            if same_id and _files.exists(self.index_path):  # it would vouch for more of the new log than there is
+                _files.unlink(self.index_path)
+                _files.sync_directory(self.index_path)
             (_files.rename if replace else _files.link)(self._partial, self.path)
             _files.sync_directory(self.path)  # or a crash could bring back the old log, without the index that vouched for it
             _files.rename(index, self.index_path)

@@ -17,9 +17,11 @@ from typing import Any
 
 from ._arrays import AnyArray
 from ._images import Image
+from ._nested import List
+from ._scalars import SCALARS
 from ._schema import has, says
 from ._types import parse
-from ._values import SCALARS, Bytes, List, describe
+from ._values import Bytes, describe
 from .errors import SchemaError, optional
 
 __all__ = ["identity", "kurry"]  # and all that is called save_…, load_… or dump_…
@@ -201,7 +203,7 @@ def save_np(array: Any) -> bytes:
     return AnyArray().dump(array)
 
 
-@_loader(r"array|(?!list)\w+\[.*\]")
+@_loader(r"array|(?!list|category)\w+(\[\w+\])?\[[\d*,]+\]")
 def load_np(data: bytes) -> Any:
     """An array from the bytes of `save_np`."""
     return AnyArray().load(memoryview(data), True)
@@ -235,7 +237,10 @@ def load_cv2(data: bytes, flags: int | None = None) -> Any:
     cv2 = optional("cv2", "opencv-python-headless")
     import numpy as np
 
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED if flags is None else flags)
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED if flags is None else flags)
+    except cv2.error as error:  # more pixels than OpenCV allows
+        raise SchemaError(f"OpenCV cannot decode these bytes: {error}") from None
     if image is None:
         raise SchemaError("OpenCV cannot decode these bytes")
     return image

@@ -9,16 +9,20 @@ import threading
 from collections.abc import Iterable, Iterator, Sized
 from typing import Any
 
+import numpy as np
+
 from ._columns import Rows
 from ._files import Descriptor
 from ._infer import LIMIT, infer_schema
 from ._reader import Plan, Snapshot
-from ._schema import Schema, make_schema
+from ._schema import Field, Schema, make_schema
 from ._state import default_index
 from ._writer import Builder, Encoded
+from ._zstd import Zstd
 from .errors import SchemaError
 
 _CHUNK = 64  # samples that one thread encodes at once
+_SAMPLE, _SAMPLE_BYTES = 2**17, 16 * 2**20  # records, and bytes of their payloads, of which dictionaries are made
 
 
 def make_dataset(
@@ -67,15 +71,10 @@ def make_dataset(
     if schema is None:
         samples, schema = _with_schema(samples, data_path)
     fields, wrapped = make_schema(schema), shown(samples, total, data_path, progress)
-    build(
-        data_path,
-        index,
-        fields,
-        metadata or {},
-        _encoded(fields, wrapped, num_workers) if fields.payloads or num_workers else Rows(fields, wrapped, 0),
-        overwrite,
-        id,
-    )
+    records: Any = Rows(fields, wrapped, 0)
+    if fields.payloads or num_workers:
+        records = (_trained if fields.trainable() else _encoded)(fields, iter(enumerate(wrapped)), num_workers)
+    build(data_path, index, fields, metadata or {}, records, overwrite, id)
     return data_path, index
 
 
@@ -117,8 +116,67 @@ def compact(path: str, index_path: str, snapshot: Snapshot, positions: Any, repl
     """The records at these positions as a new dataset; `replace`: in the place of their own, whose lock is held."""
     header = snapshot.header
     everything = Plan(header, [(field, field.type.load) for field in header.schema.fields], True, tuple)
-    records = (snapshot.encoded(int(i), everything) for i in positions)
-    return build(path, index_path, header.schema, header.metadata, records, overwrite=replace, held=replace)
+    schema = header.schema
+    records: Iterator[Encoded] = (snapshot.encoded(int(i), everything) for i in positions)
+    if schema.trainable():
+        schema, records = _retrained(snapshot, positions, everything)
+    return build(path, index_path, schema, header.metadata, records, overwrite=replace, held=replace)
+
+
+def _retrained(snapshot: Snapshot, positions: Any, everything: Plan) -> tuple[Schema, Iterator[Encoded]]:
+    """A schema with dictionaries for these records, and the records as it compresses them."""
+    old = snapshot.header.schema
+    new = Schema.from_json(old.to_json())
+
+    def plain(i: int) -> Encoded:
+        numbers, payloads = snapshot.encoded(i, everything)
+        for field, _ in old.trainable():
+            data = payloads[field.payload]
+            payloads[field.payload] = None if data is None else snapshot.plain(i, field, data)
+        return numbers, payloads
+
+    count = min(len(positions), _SAMPLE)
+    spread = np.random.default_rng(0).permutation(np.linspace(0, len(positions) - 1, count).astype(np.int64))
+    sample, taken = [], 0
+    for number in spread.tolist():
+        record = plain(int(positions[number]))
+        taken += sum(map(len, filter(None, record[1])))
+        sample.append(record)
+        if taken >= _SAMPLE_BYTES:
+            break
+    _train(new, sample)
+    return new, (_compressed(new, plain(int(i))) for i in positions)
+
+
+def _trained(schema: Schema, numbered: Iterator[tuple[int, Any]], num_workers: int) -> Iterator[Encoded]:
+    """As `_encoded`, once the schema has dictionaries for the first samples."""
+    writes = {
+        field: field.type.inner.dump if isinstance(field.type, Zstd) and field.type.size else field.dump
+        for field in schema.fields
+    }
+    plain = Schema([Field(field.key, field.type, dump) for field, dump in writes.items()], schema.named)
+    sample: list[Encoded] = []
+    taken = 0
+    while taken < _SAMPLE_BYTES and len(sample) < _SAMPLE:
+        chunk = list(_encoded(plain, itertools.islice(numbered, _CHUNK), 0))
+        if not chunk:
+            break
+        taken += sum(len(payload) for _, payloads in chunk for payload in payloads if payload is not None)
+        sample += chunk
+    _train(schema, sample)
+    return itertools.chain((_compressed(schema, record) for record in sample), _encoded(schema, numbered, num_workers))
+
+
+def _train(schema: Schema, sample: list[Encoded]) -> None:
+    for field, kind in schema.trainable():
+        kind.train([data for _, payloads in sample if (data := payloads[field.payload]) is not None])
+
+
+def _compressed(schema: Schema, record: Encoded) -> Encoded:
+    for field, kind in schema.trainable():
+        if (data := record[1][field.payload]) is not None:
+            record[1][field.payload] = kind.compress(data)
+    return record
 
 
 def _with_schema(samples: Iterable[Any], path: str) -> tuple[Iterable[Any], Any]:
@@ -141,8 +199,7 @@ def shown(samples: Iterable[Any], total: int | None, path: str, progress: bool) 
     return tqdm(samples, total=total, desc=os.path.basename(path), unit=" samples", dynamic_ncols=True)
 
 
-def _encoded(schema: Schema, samples: Iterable[Any], num_workers: int) -> Iterator[Encoded]:
-    numbered = enumerate(samples)
+def _encoded(schema: Schema, numbered: Iterator[tuple[int, Any]], num_workers: int) -> Iterator[Encoded]:
     if num_workers <= 0:
         for number, sample in numbered:
             yield schema.encode(sample, number)

@@ -1,0 +1,165 @@
+"""Payloads in the formats of others: MessagePack, protobuf, audio, and types that a program registers.
+
+What understands the bytes is imported where they are written or read. Knows nothing of files of ours or samples.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ._values import Bytes, Load, Type, describe, wrong
+from .errors import CorruptError, SchemaError, optional
+
+_MOST_SOUND = 2**31  # bytes of samples as float32: three quarters of an hour of 96 kHz stereo
+# The first bytes of each format, and where they stand.
+_SOUNDS: dict[str, tuple[tuple[bytes, int], ...]] = {
+    "WAV": ((b"RIFF", 0), (b"WAVE", 8)),
+    "FLAC": ((b"fLaC", 0),),
+    "Ogg": ((b"OggS", 0),),
+    "AU": ((b".snd", 0),),
+    "AIFF": ((b"FORM", 0), (b"AIF", 8)),
+    "MP3": ((b"ID3", 0),),
+    "MP3 without tags": ((b"\xff", 0),),
+}
+_SUBTYPES = {"int16": "PCM_16", "int32": "PCM_32", "float32": "FLOAT", "float64": "DOUBLE"}
+
+
+class MsgPack(Type):
+    """Whatever MessagePack holds; tuples come back as lists."""
+
+    name = "msgpack"
+    unreadable = (*Type.unreadable, MemoryError)  # a list of a few bytes may claim to be long
+
+    def dump(self, value: Any) -> bytes:
+        return bytes(optional("msgpack", "msgpack").packb(value))
+
+    def load(self, data: memoryview, copy: bool) -> Any:
+        return optional("msgpack", "msgpack").unpackb(data, strict_map_key=False)
+
+
+class Protobuf(Type):
+    """A message of protobuf. The file has its full name; the class is the reader's to give, and its bytes are read without."""
+
+    def __init__(self, message: str) -> None:
+        if not re.fullmatch(r"\w+(\.\w+)*", message):
+            raise SchemaError(f"protobuf[package.Message] takes the full name of a message, not {message!r}")
+        self.message, self.name = message, f"protobuf[{message}]"
+
+    def dump(self, value: Any) -> bytes:
+        if isinstance(value, (bytes, bytearray, memoryview)):
+            return Bytes().dump(value)
+        self._check(value, SchemaError(f"a message {self.message}, or its bytes, expected, not {describe(value)}"))
+        try:
+            return bytes(value.SerializeToString(deterministic=True))
+        except optional("google.protobuf.message", "protobuf").EncodeError as error:
+            raise SchemaError(f"{self.message}: {error}") from None
+
+    def _check(self, value: Any, error: SchemaError) -> None:
+        if getattr(getattr(value, "DESCRIPTOR", None), "full_name", None) != self.message:
+            raise error
+
+    def load(self, data: memoryview, copy: bool) -> Any:
+        return bytes(data) if copy else data
+
+    def decoder(self, decoding: Any, field: Any) -> Load:
+        self._check(decoding, SchemaError(f"decode of {self.name} is the class of that message, not {decoding!r}", field=field))
+        broken = optional("google.protobuf.message", "protobuf").DecodeError
+
+        def load(data: memoryview, copy: bool) -> Any:
+            try:
+                return decoding.FromString(bytes(data))
+            except broken as error:
+                raise CorruptError(f"not {self.name}: {error}") from None
+
+        return load
+
+
+class Audio(Type):
+    """An audio file; read as its samples, float32 (frames,) or (frames, channels), and their rate in Hz."""
+
+    name = "audio"
+    unreadable = (*Type.unreadable, RuntimeError)  # as soundfile's errors are
+
+    def dump(self, value: Any) -> bytes:
+        if isinstance(value, (str, os.PathLike)):
+            with open(value, "rb") as file:
+                return self.accept(file.read())
+        if isinstance(value, (bytes, bytearray, memoryview)):
+            return self.accept(bytes(value))
+        if not (isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], np.ndarray)):
+            raise SchemaError(f"audio takes a path, bytes, or (array, rate in Hz), not {describe(value)}")
+        samples, rate = value
+        if samples.ndim not in (1, 2) or samples.dtype.name not in _SUBTYPES:
+            raise SchemaError(f"audio takes (frames,) or (frames, channels) of {', '.join(_SUBTYPES)}, not {describe(samples)}")
+        buffer = io.BytesIO()
+        kind = _SUBTYPES[samples.dtype.name]
+        # Both keep each bit. A WAV of floats would have the time of day in it, so that no two files were the same.
+        container = "WAV" if kind.startswith("PCM") else "AU"
+        optional("soundfile", "soundfile").write(buffer, samples, int(rate), format=container, subtype=kind)
+        return buffer.getvalue()
+
+    def accept(self, data: bytes) -> bytes:
+        self._check(data, SchemaError)
+        return data
+
+    def _check(self, data: bytes | memoryview, error: Callable[[str], Exception]) -> None:
+        found = [name for name, marks in _SOUNDS.items() if all(data[at : at + len(mark)] == mark for mark, at in marks)]
+        if not found or (found == ["MP3 without tags"] and data[1:2] not in (b"\xfb", b"\xfa", b"\xf3", b"\xf2")):
+            raise error("not the bytes of WAV, FLAC, Ogg, AU, AIFF or MP3")
+
+    def load(self, data: memoryview, copy: bool) -> Any:
+        self._check(data, CorruptError)
+        with optional("soundfile", "soundfile").SoundFile(io.BytesIO(data)) as file:
+            if not 0 <= file.frames * file.channels * 4 <= _MOST_SOUND:
+                raise CorruptError(
+                    f"{file.frames} frames of {file.channels} channels are too many; decode as bytes to look at it"
+                )
+            return file.read(dtype="float32"), file.samplerate
+
+    def load_bytes(self, data: memoryview, copy: bool) -> Any:
+        """The file as it was, for `decode="bytes"`."""
+        return bytes(data) if copy else data
+
+    def decoder(self, decoding: Any, field: Any) -> Load:
+        if decoding not in ("array", "bytes"):
+            raise SchemaError(f"decode of audio can be 'array' or 'bytes', not {decoding!r}", field=field)
+        return self.load if decoding == "array" else self.load_bytes
+
+
+class Registered(Type):
+    """A type that a program has given a name and functions by `register_type`. Without them it is bytes."""
+
+    def __init__(self, title: str) -> None:
+        if not _TITLE.fullmatch(title):
+            raise SchemaError(f"{title!r} cannot be the name of a type: letters, digits, _ and dots")
+        self.title, self.name, self._warned = title, f"ext({title})", False
+
+    def _missing(self) -> str:
+        return f"the type {self.title} is not known here: call dsrecords.register_type({self.title!r}, dump, load) first"
+
+    def dump(self, value: Any) -> bytes:
+        if self.title not in registry:
+            raise SchemaError(self._missing())
+        data = registry[self.title][0](value)
+        if not isinstance(data, (bytes, bytearray, memoryview)):
+            raise wrong(Bytes(), data)
+        return bytes(data)
+
+    def load(self, data: memoryview, copy: bool) -> Any:
+        if self.title in registry:
+            return registry[self.title][1](bytes(data))
+        if not self._warned:
+            self._warned = True
+            warnings.warn(f"{self._missing()}; until then its values are bytes", stacklevel=6)
+        return bytes(data) if copy else data
+
+
+_TITLE = re.compile(r"[A-Za-z_]\w*(\.\w+)*")
+registry: dict[str, tuple[Callable[[Any], Any], Callable[[bytes], Any]]] = {}
