@@ -13,8 +13,7 @@ demo: $(READY) ## pack a real dataset, read it, change it, train on it
 	$(RUN) examples/demo.py
 
 test: $(READY) ## run the tests and measure what they cover
-	$(RUN) -m coverage run -m pytest
-	$(RUN) -m coverage report
+	$(RUN) -m pytest --numprocesses=auto --cov --cov-report=term
 
 check: $(READY) ## lint, layout and types
 	$(RUN) -m ruff check

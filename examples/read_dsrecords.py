@@ -18,17 +18,15 @@ def read_record(at, size):  # numbers, texts and JSON as they are, other payload
     for number, field in enumerate(header["fields"]):
         kind, value = field["type"].rstrip("?"), None
         if "at" in field and ("present" not in field or data[at + field["present"]]):
-            (value,) = struct.unpack_from(
-                "<" + "?bhiqBHIQefdHHqq"[NAMES.split().index(kind.split("[")[0])], data, at + field["at"]
-            )
+            code = "?bhiqBHIQefdHHqq"[NAMES.split().index(kind.split("[")[0])]
+            (value,) = struct.unpack_from("<" + code, data, at + field["at"])
         elif "payload" in field and (length := sizes_and_checksums[field["payload"]]) != 2**64 - 1:
             payload, checksum = data[start : start + length], sizes_and_checksums[payloads + field["payload"]]
             need(crc32(payload) == checksum, start, f"the checksum of field {field.get('name', number)!r} is wrong")
             value = payload.decode() if kind in ("str", "json") else f"{length} bytes, crc32 {checksum:08x}"
             start += (length + 7) & -8
         values[field.get("name", number)] = value
-    need(start == at + size, at, "the payloads do not fill the frame")
-    return values
+    return values if need(start == at + size, at, "the payloads do not fill the frame") else None
 
 
 with open(sys.argv[1], "rb") as file:

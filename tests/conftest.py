@@ -1,5 +1,6 @@
 """What several test modules share: a small schema, samples that fit it, and a reader of frames that is not the library's."""
 
+import re
 import struct
 import subprocess
 import sys
@@ -79,3 +80,8 @@ def made(path):
     """The path of a dataset of the ten samples `rows(10)`."""
     dsrecords.make_dataset(rows(10), path, SCHEMA)
     return path
+
+
+def shown(value):
+    """A parameter in the name of its test: without its address in memory, which differs between parallel workers."""
+    return re.sub(r" at 0x[0-9a-f]+", "", str(value))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SCHEMA, python, rows
+from conftest import SCHEMA, python, rows, shown
 
 import dsrecords
 from dsrecords import CorruptError, IndexedRecordDataset, ReadOnlyError, SchemaError, StaleViewError, io, make_dataset
@@ -305,7 +305,7 @@ OLD_INDICES = {
 
 
 @pytest.mark.parametrize("count", [0, 1, 10])
-@pytest.mark.parametrize("index", OLD_INDICES, ids=str)
+@pytest.mark.parametrize("index", OLD_INDICES, ids=shown)
 @pytest.mark.parametrize("fields", [1, 2, 3])
 def test_a_dataset_whose_header_was_zeroed_is_not_taken_for_one(path, count, index, fields):
     make_dataset(rows(count), path, SCHEMA)
@@ -366,7 +366,7 @@ def npy(header):
         (io.load_list(load_fn=io.load_int), struct.pack("<L", 2**32 - 1), "item 0 of a list"),
         (io.load_list(load_fn=io.load_int), struct.pack("<LLL", 1, 4, 7) + b"x", "a list of 1 items"),
     ],
-    ids=str,
+    ids=shown,
 )  # fmt: skip
 def test_a_payload_that_is_not_of_its_function_is_corrupt(path, function, payload, message):
     Path(path).write_bytes(bytes(1024) + struct.pack("<Q", len(payload)) + payload)

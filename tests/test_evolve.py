@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SCHEMA, SOURCE, flip, row, rows
+from conftest import SCHEMA, SOURCE, flip, row, rows, shown
 from PIL import Image
 
 import dsrecords
@@ -118,7 +118,7 @@ def test_add_field_without_names(path):
         (("new", "str", "texts"), "one for each record, not a str"),
         (("new", "int8", 5), "one for each record, not an int"),
     ],
-    ids=str,
+    ids=shown,
 )
 def test_what_cannot_be_added_leaves_all_as_it_was(ds, arguments, message):
     before = Path(ds.path).read_bytes()

@@ -10,7 +10,7 @@ from typing import Annotated, Any, NamedTuple, NotRequired, Optional, TypedDict
 
 import numpy as np
 import pytest
-from conftest import SCHEMA
+from conftest import SCHEMA, shown
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -138,7 +138,7 @@ def test_only_the_first_samples_are_looked_at():
         ([PICTURES.parent / "update.rec"], "no picture of a known format"),
         ([str(PICTURES / "red.jpg")], "a text, and the path of a picture: say 'str' or 'jpeg'"),
     ],
-    ids=str,
+    ids=shown,
 )
 def test_what_is_ambiguous_or_of_no_type_is_an_error_that_shows_it(values, message):
     with pytest.raises(SchemaError, match=f"field 'x': .*{message}"):

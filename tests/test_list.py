@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SCHEMA, flip, frames, row, rows
+from conftest import SCHEMA, flip, frames, row, rows, shown
 
 import dsrecords
 from dsrecords import (
@@ -626,7 +626,7 @@ def test_update_replaces_all_or_nothing(made):
     "key",
     [0, 4, 9, -1, -10, np.int64(3), slice(2, 5), slice(None), slice(None, None, -3), slice(5, 2), [5, 1, -1], [],
      np.array([3, 3, -7]), range(0, 10, 4), [i % 2 == 0 for i in range(10)], np.arange(10) > 6, np.zeros(10, bool)],
-    ids=str,
+    ids=shown,
 )  # fmt: skip
 def test_del_takes_an_index_a_slice_a_list_or_a_mask_and_keeps_the_order(made, key):
     gone = set(np.atleast_1d(np.arange(10)[key]).tolist())

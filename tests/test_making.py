@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SCHEMA, SOURCE, row, rows
+from conftest import SCHEMA, SOURCE, row, rows, shown
 
 import dsrecords
 from dsrecords import IndexedRecordDataset, LockedError, SchemaError, io, make_dataset
@@ -124,7 +124,7 @@ def test_functions_of_io_may_stand_for_types(path):
         ({"a": "flaot32"}, "is not a type"), ({}, "fields"), ([], "fields"), ("int64", "schema"), ({"": "int8"}, "name"),
         ({3: "int8"}, "name"), ([io.load_int], "deserializer"), ({"a": "int8??"}, r"\?"),
     ],
-    ids=str,
+    ids=shown,
 )  # fmt: skip
 def test_a_schema_that_is_none_is_an_error_before_anything_is_written(path, tmp_path, schema, says):
     with pytest.raises(SchemaError, match=says):

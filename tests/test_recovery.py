@@ -9,7 +9,7 @@ import zlib
 from pathlib import Path
 
 import pytest
-from conftest import SCHEMA, flip, frames, row, rows
+from conftest import SCHEMA, flip, frames, row, rows, shown
 
 import dsrecords
 from dsrecords import CorruptError, ReadOnlyError, _files, make_dataset
@@ -465,7 +465,7 @@ def test_an_interrupted_operation_is_done_or_not_done_and_the_next_one_goes_on(t
 
 @pytest.mark.parametrize("when", ["before", "amid", "after"])
 @pytest.mark.parametrize("name", OPERATIONS)
-@pytest.mark.parametrize("calls", [("pwrite", "pwritev"), ("sync", "sync_directory"), ("create", "rename", "link")], ids=str)
+@pytest.mark.parametrize("calls", [("pwrite", "pwritev"), ("sync", "sync_directory"), ("create", "rename", "link")], ids=shown)
 def test_after_a_failed_write_or_sync_nothing_committed_is_lost(tmp_path, monkeypatch, name, when, calls):
     operation, changed = OPERATIONS[name]
     faults = Faults(monkeypatch, calls)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SCHEMA, flip, python, row, rows
+from conftest import SCHEMA, flip, python, row, rows, shown
 
 import dsrecords
 from dsrecords import (
@@ -44,7 +44,7 @@ def labels(ds):
 
 
 @pytest.mark.parametrize(
-    "key", [slice(2, 5), slice(None), slice(None, None, -1), slice(0, 0), [5, 1, 9], [3, 3, 3], [], [-1]], ids=str
+    "key", [slice(2, 5), slice(None), slice(None, None, -1), slice(0, 0), [5, 1, 9], [3, 3, 3], [], [-1]], ids=shown
 )
 def test_a_view_file_shows_the_records_in_their_order(made, view, key):
     wanted = [row(i) for i in (range(10)[key] if isinstance(key, slice) else [range(10)[i] for i in key])]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SCHEMA, flip, python, row, rows
+from conftest import SCHEMA, flip, python, row, rows, shown
 
 import dsrecords
 from dsrecords import CorruptError, IndexedRecordDataset, ReadOnlyError, StaleViewError, io, make_dataset
@@ -26,7 +26,7 @@ def expected(key, count=10):
 # What a view is
 
 
-@pytest.mark.parametrize("key", KEYS, ids=str)
+@pytest.mark.parametrize("key", KEYS, ids=shown)
 def test_slices_lists_and_masks_give_views(made, key):
     ds = dsrecords.open(made)
     view, wanted = ds[key], expected(key)
@@ -38,13 +38,13 @@ def test_slices_lists_and_masks_give_views(made, key):
     assert [view[i, "label"] for i in range(len(wanted))] == wanted
 
 
-@pytest.mark.parametrize("key", KEYS, ids=str)
+@pytest.mark.parametrize("key", KEYS, ids=shown)
 def test_views_of_views_select_among_what_the_view_shows(made, key):
     view = dsrecords.open(made)[[9, 8, 7, 6, 5, 4, 3, 2, 1, 0]]
     assert view[key].column("label").tolist() == [9 - i for i in expected(key)]
 
 
-@pytest.mark.parametrize("key", [[10], [0, -11], np.array([10]), [True] * 9, [False] * 11, range(9, 11)], ids=str)
+@pytest.mark.parametrize("key", [[10], [0, -11], np.array([10]), [True] * 9, [False] * 11, range(9, 11)], ids=shown)
 def test_a_list_out_of_range_and_a_mask_of_another_length_are_index_errors(made, key):
     ds = dsrecords.open(made)
     with pytest.raises(IndexError, match="10 records"):
@@ -218,7 +218,7 @@ def test_a_pickled_dataset_shows_the_same_records(made):
     assert list(copy_of(copy_of(ds)[3:])) == rows(3, 10)
 
 
-@pytest.mark.parametrize("key", KEYS, ids=str)
+@pytest.mark.parametrize("key", KEYS, ids=shown)
 def test_a_pickled_view_shows_the_same_records(made, key):
     assert list(copy_of(dsrecords.open(made)[key])) == [row(i) for i in expected(key)]
 
