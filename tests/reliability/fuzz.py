@@ -1,10 +1,10 @@
 """Targets for a fuzzer: bytes in, files out with all checksums right, and everything done with them that one does with a dataset.
 
-What is fuzzed are the bytes behind the checksums, which would else shield the parser. Only a DSRecordsError may come out, and it must
-not take long. `campaign` runs atheris on each target (python -m pip install atheris); what it finds is kept in `findings/`, where
-the tests replay it.
+What is fuzzed are the bytes behind the checksums, which would else shield the parser. Only a DSRecordsError may come out, and
+soon. `campaign` runs atheris on each target; what it finds is kept in `findings/`, where the tests replay it.
 """
 
+import contextlib
 import re
 import struct
 import subprocess
@@ -30,8 +30,6 @@ if atheris is not None and __name__ == "__main__":
         import dsrecords
 else:
     import dsrecords
-import contextlib
-
 from simulation import Machine  # noqa: E402
 from workloads import INDEX, PATH  # noqa: E402
 
@@ -40,9 +38,27 @@ from dsrecords._schema import make_schema  # noqa: E402
 from dsrecords._types import parse  # noqa: E402
 
 TYPES = (
-    "str", "bytes", "json", "array", "int8[3]", "float32[*,2]", "bool[*,*]", "list[int16]", "list[bool?]", "list[str]", "list[bytes?]",
-    "list[json]", "list[array]", "list[float64[*]]", "list[list[uint8]]", "list[list[str?]?]", "png", "jpeg", "webp", "image",
-)  # fmt: skip
+    "str",
+    "bytes",
+    "json",
+    "array",
+    "int8[3]",
+    "float32[*,2]",
+    "bool[*,*]",
+    "list[int16]",
+    "list[bool?]",
+    "list[str]",
+    "list[bytes?]",
+    "list[json]",
+    "list[array]",
+    "list[float64[*]]",
+    "list[list[uint8]]",
+    "list[list[str?]?]",
+    "png",
+    "jpeg",
+    "webp",
+    "image",
+)
 
 
 def use(files, decode=None):
@@ -164,11 +180,23 @@ def seeds(name):
 
     pictures = {"png": "red.png", "jpeg": "red.jpg", "webp": "red.webp", "image": "red.bmp"}
     values = {
-        "str": "été", "bytes": b"abc", "json": {"a": [1, None]}, "array": [[1.5]], "int8[3]": [1, 2, 3], "float32[*,2]": [[1, 2]],
-        "bool[*,*]": [[True]], "list[int16]": [1, 2], "list[bool?]": [True, None], "list[str]": ["a", ""], "list[bytes?]": [None, b"a"],
-        "list[json]": [{}, 1], "list[array]": [[1]], "list[float64[*]]": [[1.0], []], "list[list[uint8]]": [[1], []],
+        "str": "été",
+        "bytes": b"abc",
+        "json": {"a": [1, None]},
+        "array": [[1.5]],
+        "int8[3]": [1, 2, 3],
+        "float32[*,2]": [[1, 2]],
+        "bool[*,*]": [[True]],
+        "list[int16]": [1, 2],
+        "list[bool?]": [True, None],
+        "list[str]": ["a", ""],
+        "list[bytes?]": [None, b"a"],
+        "list[json]": [{}, 1],
+        "list[array]": [[1]],
+        "list[float64[*]]": [[1.0], []],
+        "list[list[uint8]]": [[1], []],
         "list[list[str?]?]": [None, [None, "a"]],
-    }  # fmt: skip
+    }
     made = []
     for number, kind in enumerate(TYPES):
         data = (
