@@ -105,7 +105,7 @@ def kill(options):
 def fuzzing(options):
     """Fuzzing by atheris."""
     runs = fuzz.campaign(options.minutes)
-    return ", ".join(f"{name} {count:,}" for name, count in runs.items()), "0 errors but our own"
+    return "inputs: " + ", ".join(f"{name} {count:,}" for name, count in runs.items()), "0 errors but our own"
 
 
 PARTS = {
