@@ -5,7 +5,7 @@ RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY) ## make the virtual environment (again only when pyproject.toml changed)
 
@@ -14,6 +14,10 @@ demo: $(READY) ## pack a real dataset, read it, change it, train on it
 
 test: $(READY) ## run the tests and measure what they cover
 	$(RUN) -m pytest --numprocesses=auto --cov --cov-report=term
+
+torture: $(READY) ## the trials of docs/reliability.md in full: an hour or more (MINUTES=5: of fuzzing, for each target)
+	$(RUN) -m pip install --quiet --group torture
+	$(RUN) tests/reliability/torture.py
 
 check: $(READY) ## lint, layout and types
 	$(RUN) -m ruff check
@@ -38,4 +42,4 @@ $(READY): pyproject.toml
 	$(RUN) -m pip install --quiet --editable '.[all]' --group dev
 	@touch $@
 
-.PHONY: help setup demo test check bench docs
+.PHONY: help setup demo test torture check bench docs

@@ -23,7 +23,7 @@ _SIMPLE: dict[str, Any] = {
 }  # fmt: skip
 _IMAGES = ("jpeg", "png", "webp", "image")
 _UNITS = ("Y", "M", "W", "D", "h", "m", "s", "ms", "us", "ns", "ps", "fs", "as")
-_SHAPE = re.compile(r"(.+)\[\s*((?:\d{1,18}|\*)\s*(?:,\s*(?:\d{1,18}|\*)\s*)*)\]", re.DOTALL)
+_SHAPE = re.compile(r"(.+)\[\s*((?:\d{1,18}|\*)\s*(?:,\s*(?:\d{1,18}|\*)\s*)*)\]", re.DOTALL | re.ASCII)
 _WITHIN = re.compile(r"(\w+)\s*([\[(])(.*)([\])])", re.DOTALL)
 _PIECE = re.compile(r'"(?:[^"\\]|\\.)*"|[\[({]|[\])}]|[,:]|[^"\[\](){},:]+', re.DOTALL)
 _BARE = re.compile(r"[\w.+ -]+")

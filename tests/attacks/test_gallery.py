@@ -8,8 +8,11 @@ import traceback
 import warnings
 
 import gallery
+import numpy as np
 import pytest
 from gallery import ATTACKS
+
+from dsrecords import _arrays, _frame
 
 SECONDS = 2
 MEMORY = 2**30  # bytes on top of what the process has
@@ -40,6 +43,11 @@ def in_a_child(function):
 
 @pytest.mark.parametrize("name", ATTACKS)
 def test_hostile_file(name, tmp_path):
+    answered(name, tmp_path)
+
+
+def answered(name, tmp_path):
+    """AssertionError if it is answered in another way than the gallery says."""
     make, error, match, decode = ATTACKS[name]
     path = str(tmp_path / "data.rec")
     make(path)
@@ -53,3 +61,32 @@ def test_hostile_file(name, tmp_path):
         assert any(error in kinds and re.search(match, text) for _, _, kinds, text in raised), raised
     assert seconds < SECONDS
     assert sum(file.stat().st_size for file in tmp_path.iterdir() if file.is_file() and not file.is_symlink()) < 100 * 2**20
+
+
+def allocate_first(data, dtype, shape, copy, view=_arrays.view):
+    np.ones(shape, dtype)
+    return view(data, dtype, shape, copy)
+
+
+DEFECTS = {
+    "the size of a frame is not compared with its payloads": (
+        _frame.Frames,
+        "extent",
+        lambda frames, head: _frame.FRAME.unpack(head[:16])[2],
+        "payloads of 2 to the 64 bytes behind an index",
+    ),
+    "memory is taken before a shape is compared with its payload": (
+        _arrays,
+        "view",
+        allocate_first,
+        "a free shape larger than its payload",
+    ),
+}
+
+
+@pytest.mark.parametrize("defect", DEFECTS)
+def test_a_planted_defect_is_caught(defect, tmp_path, monkeypatch):
+    *patch, name = DEFECTS[defect]
+    monkeypatch.setattr(*patch)
+    with pytest.raises(AssertionError):
+        answered(name, tmp_path)

@@ -132,6 +132,12 @@ def test_a_planted_defect_is_caught(defect, small, monkeypatch):
         flips(small, Tally(), one_bit(SEED), places)
 
 
+MORE_DEFECTS = (  # which have tests of their own below
+    "entries are not mixed with their positions",
+    "the log is not compared with what the index vouches for",
+)
+
+
 def test_entries_that_are_not_mixed_with_their_positions_are_caught(monkeypatch):
     for module in (_index, _reader):
         monkeypatch.setattr(module, "MIX", 0)

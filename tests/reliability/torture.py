@@ -98,20 +98,19 @@ def truncation(options):
 def kill(options):
     """Processes killed."""
     tally = kills.rounds(options.rounds, options.seed, readers=4)
-    return (
-        f"{tally['rounds']:,} writers killed by SIGKILL, {tally['acknowledged']:,} changes acknowledged, 4 readers: {tally['looks']:,} looks",
-        "0 acknowledged changes lost; 0 wrong or half snapshots",
-    )
+    tried = f"{tally['rounds']:,} writers killed with SIGKILL after {tally['acknowledged']:,} acknowledged changes; 4 readers"
+    return f"{tried} looked {tally['looks']:,} times", "0 acknowledged changes lost; 0 wrong or half snapshots"
 
 
 def fuzzing(options):
     """Fuzzing by atheris."""
     runs = fuzz.campaign(options.minutes)
-    return ", ".join(f"{name} {count:,}" for name, count in runs.items()), "0 errors but our own"
+    return "inputs: " + ", ".join(f"{name} {count:,}" for name, count in runs.items()), "0 errors but our own"
 
 
 PARTS = {
-    "truncation": truncation, "power": power, "kill": kill, "flips": flips, "bursts": bursts, "errors": errors, "fuzzing": fuzzing,
+    "truncation": truncation, "power": power, "kill": kill, "flips": flips, "bursts": bursts, "errors": errors,
+    "fuzzing": fuzzing,
 }  # fmt: skip
 
 

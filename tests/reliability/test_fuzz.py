@@ -1,0 +1,35 @@
+"""What a fuzzer found is replayed; and each of its targets is tried with some thousand small changes."""
+
+import random
+
+import fuzz
+import pytest
+
+FOUND = sorted(fuzz.FINDINGS.glob("*-*"))
+
+
+@pytest.mark.parametrize("path", FOUND, ids=lambda path: path.name)
+def test_what_was_found_once_is_answered(path):
+    fuzz.TARGETS[path.name.split("-")[0]](path.read_bytes())
+
+
+@pytest.mark.parametrize("name", fuzz.TARGETS)
+def test_small_changes_are_answered(name):
+    rng, target, seeds = random.Random(name), fuzz.TARGETS[name], fuzz.seeds(name)
+    for _ in range(400):
+        data = bytearray(rng.choice(seeds))
+        for _ in range(rng.randrange(1, 5)):
+            at = rng.randrange(len(data) + 1)
+            kind = rng.randrange(4)
+            if kind == 0:
+                data[at : at + 1] = rng.randbytes(1)
+            elif kind == 1:
+                data[at : at + 8] = rng.choice([0, 1, 7, 8, 2**31, 2**32 - 1, 2**63, 2**64 - 8, 2**64 - 1]).to_bytes(8, "little")
+            elif kind == 2:
+                data[at:at] = data[at : at + rng.randrange(1, 40)]
+            else:
+                del data[at : at + rng.randrange(1, 40)]
+        try:
+            target(bytes(data))
+        except Exception as error:
+            raise AssertionError(f"{name}: {bytes(data)!r}") from error

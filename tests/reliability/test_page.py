@@ -1,0 +1,34 @@
+"""docs/reliability.md lists each planted defect and what catches it."""
+
+import re
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parents[1] / "attacks"))
+import test_damage
+import test_gallery
+import test_power_loss
+import test_system_errors
+
+PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
+PLANTED = {
+    "test_power_loss.py": test_power_loss.DEFECTS,
+    "test_system_errors.py": test_system_errors.DEFECTS,
+    "test_damage.py": (*test_damage.DEFECTS, *test_damage.MORE_DEFECTS),
+    "../attacks/test_gallery.py": test_gallery.DEFECTS,
+}
+
+
+def table():
+    rows = [f"| {defect} | `tests/reliability/{file}` |" for file, defects in PLANTED.items() for defect in defects]
+    return "\n".join(["| planted | caught by |", "| --- | --- |", *rows]).replace("reliability/../", "")
+
+
+def test_the_page_lists_the_planted_defects():
+    listed = re.search(r"<!-- planted defects -->\n(.*?)<!-- end", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    assert listed[1].strip() == table()
+
+
+def test_no_row_of_figures_is_empty():
+    rows = re.findall(r"^\|[^|]*`(\w+)` \|(.*)\|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert [name for name, rest in rows if not rest.replace("|", "").strip()] == []
