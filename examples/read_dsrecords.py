@@ -16,10 +16,9 @@ def read_record(at, size):  # numbers, texts and JSON as they are, other payload
     values, start = {}, at + header["head"]
     sizes_and_checksums = struct.unpack_from(f"<{payloads}Q{payloads}I", data, at + 16)
     for number, field in enumerate(header["fields"]):
-        kind, value = field["type"].rstrip("?"), None
+        kind, value = field["type"].rstrip("?").split("[")[0], None
         if "at" in field and ("present" not in field or data[at + field["present"]]):
-            code = "?bhiqBHIQefdHHqq"[NAMES.split().index(kind.split("[")[0])]
-            (value,) = struct.unpack_from("<" + code, data, at + field["at"])
+            (value,) = struct.unpack_from("<" + "?bhiqBHIQefdHHqq"[NAMES.split().index(kind)], data, at + field["at"])
         elif "payload" in field and (length := sizes_and_checksums[field["payload"]]) != 2**64 - 1:
             payload, checksum = data[start : start + length], sizes_and_checksums[payloads + field["payload"]]
             need(crc32(payload) == checksum, start, f"the checksum of field {field.get('name', number)!r} is wrong")
