@@ -268,6 +268,8 @@ def make(folder):
     for path in paths:
         if path.stem not in WITH_INDEX:
             path.with_suffix(".idx").unlink()
+    with dsrecords.open(folder / "update.rec") as ds:
+        ds[[3, 0, 3]].save_view(folder / "view.idx")
     return paths
 
 

@@ -203,6 +203,16 @@ def test_upgrade_takes_names_and_serializers(tmp_path, name):
     assert [list(sample) for sample in dsrecords.open(tmp_path / "plain.rec")] == wanted
 
 
+CATEGORY = 'category["n","a note at the end, which is longer again","note 2","note 3"]'
+
+
+@pytest.mark.parametrize("kind", ["zstd(str)", "zstd(str,level=9,dict=0)?", CATEGORY, "str?", "bytes"])
+def test_upgrade_to_types_that_0_4_did_not_have(tmp_path, kind):
+    dsrecords.upgrade(GOLDEN / "updated.rec", tmp_path / "new.rec", ["int8?", kind])
+    wanted = [row[1].encode() if kind == "bytes" else row[1] for row in EXPECTED["updated.rec"]["rows"]]
+    assert list(dsrecords.open(tmp_path / "new.rec").column(1)) == wanted
+
+
 def test_upgrade_of_an_index_of_another_name(tmp_path):
     dsrecords.upgrade(GOLDEN / "train.data", tmp_path / "new.rec", ["int8", "str"], old_index_path=GOLDEN / "train_positions.bin")
     assert list(dsrecords.open(tmp_path / "new.rec")) == [(2, "note 2"), (3, "note 3")]

@@ -281,6 +281,31 @@ def test_images_that_are_not_cast_are_not_decoded(path, monkeypatch):
     assert dsrecords.open(path, decode={"y": "bytes"})[0] == {"y": (PICTURES / "red.jpg").read_bytes()}
 
 
+def test_what_was_compressed_with_a_dictionary_keeps_it(path):
+    texts = [f"a text that has much in common with the others, number {i}" for i in range(3000)]
+    make_dataset([{"t": text, "n": i} for i, text in enumerate(texts)], path, {"t": "zstd(str)", "n": "int64"})
+    assert b'"dict"' in Path(path).read_bytes()[:200_000]
+    with dsrecords.open(path) as ds:
+        ds.rename_fields({"t": "text"})
+        ds.cast({"n": "int16"})
+        ds.append({"text": texts[5], "n": 5})
+        assert ds.column("text") == [*texts, texts[5]]
+        ds.cast({"text": "str"})
+        ds.cast({"text": "zstd(str)"})
+        assert ds.column("text") == [*texts, texts[5]] and ds.check() == []
+
+
+def test_structs_categories_and_times_are_copied_and_cast(path):
+    samples = [{"o": [{"a": i}], "c": "ab"[i % 2], "d": np.datetime64("2026-11-22") + i} for i in range(10)]
+    make_dataset(samples, path, {"o": [{"a": "int8"}], "c": "category[a,b]", "d": "datetime64[D]"})
+    with dsrecords.open(path) as ds:
+        ds.rename_fields({"o": "objects"})
+        ds.cast({"objects": [{"a": "int64"}], "c": "str"})
+        assert [list(sample.values()) for sample in ds] == [list(sample.values()) for sample in samples]
+        ds.cast({"c": "category[b,a]?"})
+        assert [list(sample.values()) for sample in ds] == [list(sample.values()) for sample in samples]
+
+
 # What stays, what becomes stale
 
 

@@ -251,6 +251,17 @@ def test_custom_fields_of_the_golden_file_need_their_functions():
     assert ds[1, 0] == 2
 
 
+def test_golden_view_shows_records_of_its_dataset():
+    ds = dsrecords.open(make_golden.GOLDEN / "update.rec", index_path=make_golden.GOLDEN / "view.idx")
+    assert [ds[i] for i in range(len(ds))] == [EXPECTED["update"][i] for i in (3, 0, 3)]
+    assert ds.check() == []
+
+
+def test_golden_view_comes_out_the_same_when_made_again(tmp_path):
+    make_golden.make(tmp_path)
+    assert (tmp_path / "view.idx").read_bytes() == (make_golden.GOLDEN / "view.idx").read_bytes()
+
+
 def test_golden_index_is_what_the_page_says():
     log = (make_golden.GOLDEN / "update.rec").read_bytes()
     index = (make_golden.GOLDEN / "update.idx").read_bytes()

@@ -6,7 +6,7 @@ import decimal
 import logging
 from collections import namedtuple
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, NotRequired, Optional, TypedDict
+from typing import Annotated, Any, Literal, NamedTuple, NotRequired, Optional, TypedDict
 
 import numpy as np
 import pytest
@@ -55,6 +55,13 @@ CASES = [
     ("list[str?]", [["a", None], ["b"]]),
     ("list[float32[2]]?", [[np.zeros(2, F4)], None]),
     ("json", [{"a": 1}, {"b": [None, "x"]}]),
+    ("json", [{}, {"a": 1}]),
+    ("json", [{"": 1}]),
+    ({"a": "int64", "b": "str?"}, [{"a": 1, "b": None}, {"b": "x", "a": 2}]),
+    ("{a:int64}?", [{"a": 1}, None]),
+    ([{"box": "float32[4]", "tags": "list[str]"}], [[{"box": np.zeros(4, F4), "tags": ["a"]}], []]),
+    ([{"inner": {"x": "float64"}}], [[{"inner": {"x": 0.5}}]]),
+    ("datetime64[D]", [np.datetime64("2026-11-22")]),
     ("png", [Image.new("RGB", (2, 2))]),
     ("png", [Image.open(PICTURES / "red.jpg")]),
     ("jpeg", [PICTURES / "red.jpg", PICTURES / "grey.jpg"]),
@@ -100,6 +107,34 @@ def test_samples_can_be_dicts_tuples_rows_dataclasses_and_named_tuples():
     assert infer_schema(iter([{"a": 1}])) == {"a": "int64"}
 
 
+@dataclasses.dataclass
+class Thing:
+    name: Literal["cat", "a, b"]
+    box: Annotated[tuple[float, ...], "float32[4]"]
+
+
+@dataclasses.dataclass
+class Scene:
+    first: Thing
+    things: list[Thing]
+    best: Thing | None
+
+
+def test_dataclasses_hold_others(path):
+    one, other = Thing("cat", (0, 1, 2, 3)), Thing("a, b", (4, 5, 6, 7))
+    scenes = [Scene(one, [one, other], None), Scene(other, [], one)]
+    make_dataset(scenes, path, Scene)
+    ds = dsrecords.open(path)
+    thing = '{name:category[cat,"a, b"],box:float32[4]}'
+    assert ds.schema == {"first": thing, "things": f"list[{thing}]", "best": f"{thing}?"}
+    assert [sample["name"] for sample in ds[0, "things"]] == ["cat", "a, b"]
+    assert ds[1, "best"]["box"].tolist() == [0, 1, 2, 3] and ds[0, "best"] is None
+    inner = {"name": "str", "box": "list[int64]"}
+    assert infer_schema(scenes) == {"first": inner, "things": [inner], "best": "{name:str,box:list[int64]}?"}
+    make_dataset(scenes, path, infer_schema(scenes), overwrite=True)
+    assert dsrecords.open(path)[0, "things"][1] == {"name": "a, b", "box": [4, 5, 6, 7]}
+
+
 def test_a_dataset_has_the_schema_that_it_has(made):
     assert infer_schema(dsrecords.open(made)) == SCHEMA
 
@@ -134,7 +169,9 @@ def test_only_the_first_samples_are_looked_at():
         ([1j], "no type holds a complex"),
         ([np.array([object()])], "array of objects"),
         ([np.ma.masked_array([1], [True])], "masked array"),
-        ([{"a": {1}}], "is not JSON"),
+        ([{"a": {1}}], "'a' of a dict: no type holds a set of 1.*; or 'json' for the dict"),
+        ([{"a": 1}, {"a": "b"}], r"'a' of a dict: .*such as 1 \(sample 0\) and 'b' \(sample 1\).*; or 'json'"),
+        ([{"a": {1}}, {}], "is not JSON"),
         ([PICTURES.parent / "update.rec"], "no picture of a known format"),
         ([str(PICTURES / "red.jpg")], "a text, and the path of a picture: say 'str' or 'jpeg'"),
     ],

@@ -475,3 +475,17 @@ def test_many_records_in_random_order(path, view):
     shown = dsrecords.open(path, index_path=view)
     assert (shown.column("n") == chosen).all()
     assert shown[69_999]["n"] == chosen[-1]
+
+
+def test_repair_does_not_take_a_view_for_the_list(made, view, tmp_path):
+    saved(made, view, [1, 2, 3])
+    flip(made, Path(made).read_bytes().index(row(5)["text"].encode()))
+    os.remove(made.removesuffix(".rec") + ".idx")
+    before = Path(view).read_bytes()
+    report = dsrecords.repair(made, tmp_path / "saved.rec", index_path=view)
+    assert report.problems
+    assert report.records == 9
+    assert list(dsrecords.open(tmp_path / "saved.rec")) == [*rows(5), *rows(6, 10)]
+    with pytest.raises((CorruptError, ReadOnlyError)):
+        dsrecords.repair(made, index_path=view, in_place=True)
+    assert Path(view).read_bytes() == before

@@ -251,7 +251,7 @@ def publish_whole(path: str, header: Header, slot: Slot, entries: Entries, renam
     return temporary
 
 
-def write_whole(path: str, header: Header, slot: Slot, parts: Iterable[bytes]) -> str:
+def write_whole(path: str, header: Header, slot: Slot, parts: Iterable[bytes | memoryview]) -> str:
     """Write an index beside `path`, durably: the slot, the copy of the header, the entries in parts. The path it has."""
     temporary = f"{path}.{os.urandom(4).hex()}.tmp"
     fd = _files.create(temporary)

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from ._images import sniff
-from ._types import parse
+from ._scalars import quote
+from ._types import parse, type_text
 from ._values import Json, describe
 from .errors import SchemaError
 
@@ -58,15 +59,21 @@ def infer_schema(samples: Iterable[Any], limit: int = LIMIT) -> dict[str, Any] |
 
 
 def named(sample: Any) -> Mapping[Any, Any] | None:
-    """The fields of a dict, a dataclass or a named tuple; None for anything else."""
+    """The fields of a dict, a dataclass or a named tuple (in which others of the latter two become dicts), else None."""
     if isinstance(sample, Mapping):
         return sample
     if dataclasses.is_dataclass(sample) and not isinstance(sample, type):
-        return {field.name: getattr(sample, field.name) for field in dataclasses.fields(sample)}
+        return {field.name: _plain(getattr(sample, field.name)) for field in dataclasses.fields(sample)}
     if isinstance(sample, tuple) and hasattr(sample, "_asdict"):
-        fields: Mapping[Any, Any] = sample._asdict()
-        return fields
+        return {key: _plain(value) for key, value in sample._asdict().items()}
     return None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (list, tuple)) and not hasattr(value, "_asdict"):
+        return [_plain(item) for item in value] if value and _plain(value[0]) is not value[0] else value
+    fields = None if isinstance(value, Mapping) else named(value)
+    return value if fields is None else fields
 
 
 def _row(sample: Any, number: int) -> Mapping[Any, Any]:
@@ -92,7 +99,7 @@ def _type(examples: Examples) -> Any:
         raise _mixed(one, other)
     kind = next(iter(kinds))
     found = _CHOICES[kind](there) if kind in _CHOICES else _array(there) if kind.startswith("array of ") else kind
-    return f"{found}?" if len(there) < len(examples) else found
+    return f"{type_text(found)}?" if len(there) < len(examples) else found
 
 
 def _mixed(one: tuple[int, Any], other: tuple[int, Any], hint: str = "") -> SchemaError:
@@ -124,8 +131,8 @@ def _kind(value: Any) -> str:
     image = sys.modules.get("PIL.Image")
     if image is not None and isinstance(value, image.Image):
         return "png"  # which has the same pixels; that it was read from a JPEG file does not make it one
-    if named(value) is not None:
-        return "named"
+    if isinstance(value, Mapping):
+        return "dict"
     if isinstance(value, Sequence):
         return "list"
     raise SchemaError(f"no type holds {describe(value)}: give a schema, or a value that is of one")
@@ -195,14 +202,32 @@ def _array(examples: Examples) -> str:
     return f"{first.dtype.name}[{','.join(shape)}]"
 
 
-def _list(examples: Examples) -> str:
+def _list(examples: Examples) -> Any:
     items = [(number, item) for number, value in examples for item in value]
     if not items:
         raise SchemaError("there are only empty lists: say the type, such as 'list[str]'")
     try:
-        return f"list[{_type(items)}]"
+        return _list_of(_type(items))
     except SchemaError as error:
         raise SchemaError(f"in a list: {error.message}") from None
+
+
+def _list_of(item: Any) -> Any:
+    return f"list[{item}]" if isinstance(item, str) else [item]
+
+
+def _dict(examples: Examples) -> Any:
+    """A struct where all have the same keys, else JSON."""
+    keys = examples[0][1].keys()
+    if not keys or any(value.keys() != keys for _, value in examples) or not all(isinstance(key, str) and key for key in keys):
+        return _json(examples)
+    found = {}
+    for key in keys:
+        try:
+            found[key] = _type([(number, value[key]) for number, value in examples])
+        except SchemaError as error:
+            raise SchemaError(f"{key!r} of a dict: {error.message}; or 'json' for the dict") from None
+    return found
 
 
 def _json(examples: Examples) -> str:
@@ -215,7 +240,7 @@ def _json(examples: Examples) -> str:
 
 
 _CHOICES: dict[str, Callable[[Examples], Any]] = {
-    "int": _int, "str": _str, "path": _path, "list": _list, "named": _json,
+    "int": _int, "str": _str, "path": _path, "list": _list, "dict": _dict,
 }  # fmt: skip
 
 
@@ -260,7 +285,10 @@ def _annotation(hint: Any) -> Any:
         several = [each for each in arguments if each is not type(None)]
         if len(several) > 1:
             raise SchemaError(f"{hint} are several types: say one, as in Annotated[..., 'json']")
-        return f"{_annotation(several[0])}?" if len(several) < len(arguments) else _annotation(several[0])
+        found = _annotation(several[0])
+        return f"{type_text(found)}?" if len(several) < len(arguments) else found
+    if origin is typing.Literal and all(isinstance(name, str) for name in arguments):
+        return f"category[{','.join(map(quote, arguments))}]"
     if (name := _SIMPLE.get(hint)) is not None:
         return name
     if isinstance(origin or hint, type):
@@ -273,10 +301,12 @@ def _annotation(hint: Any) -> Any:
             return "image"
         if cls.__module__.startswith("PIL.") and cls.__name__ == "Image":
             return "png"
-        if issubclass(cls, Mapping) and not is_annotated(cls):
+        if is_annotated(cls):
+            return annotated_schema(cls)
+        if issubclass(cls, Mapping):
             return "json"
         if issubclass(cls, Sequence) and [each for each in arguments if each is not ...][1:] == [] and arguments:
-            return f"list[{_annotation(arguments[0])}]"
+            return _list_of(_annotation(arguments[0]))
     raise SchemaError(f"{hint} does not say the type: say it, as in Annotated[{getattr(hint, '__name__', hint)}, 'float32[3]']")
 
 

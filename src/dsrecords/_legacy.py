@@ -236,6 +236,8 @@ def reader_of(name: str) -> Function:
         return reader_of(name[5:-1].partition(",level=")[0].partition(",dict=")[0])
     if name == "array" or re.fullmatch(r"\w+\[[\d*, ]+\]", name):
         return read_np
+    if name.startswith("category["):
+        return read_str
     if name in ("bytes", "jpeg", "png", "webp", "image") or name.startswith("custom("):
         return bytes
     simple: dict[str, Function] = {"bool": read_bool, "str": read_str, "json": json.loads}

@@ -124,7 +124,7 @@ class _Salvage:
         if fault and index is not None:
             for slot in _index.read_slots(index.number):
                 room = _files.size(index.number) - slot.base - 16 * slot.count
-                if slot.id == self.header.id and slot.base == 2 * PAGE + self.header.size and room >= 0:
+                if not slot.flags and slot.id == self.header.id and slot.base == 2 * PAGE + self.header.size and room >= 0:
                     entries, _ = self._follow(_index.map_entries(index.number, slot, bits), slot.covered)
                     break
         self.snapshot = Snapshot(path, file, self.header, entries, size, "always")

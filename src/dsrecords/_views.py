@@ -6,6 +6,7 @@ never made again, never brought up to date, and never taken for an index of all 
 
 from __future__ import annotations
 
+import functools
 import os
 import warnings
 from typing import Any
@@ -18,6 +19,8 @@ from ._index import Slot
 from ._log import PAGE, VERSION, Header, Walk
 from ._reader import Snapshot
 from .errors import CorruptError, StaleViewError, UnsupportedVersionError
+
+_CHUNK = 2**16  # entries that are made together: so many stay in the processor's cache
 
 
 def save(snapshot: Snapshot, positions: Any, path: str, own: list[str], overwrite: bool) -> None:
@@ -38,12 +41,11 @@ def save(snapshot: Snapshot, positions: Any, path: str, own: list[str], overwrit
     if _files.identity(snapshot.file) != _files.identity(snapshot.descriptor.number):
         raise StaleViewError("the dataset was compacted or replaced since: make the view of what it is now", file=snapshot.file)
     end, edits, last, check = snapshot.mark
-    rows = _rows(snapshot.entries, positions)
-    raw = rows.tobytes()
-    slot = Slot(VERSION, _index.VIEW, snapshot.header.id, crc32(raw), len(rows), end, edits, last, check,
-                2 * PAGE + snapshot.header.size)  # fmt: skip
+    parts = [_rows(snapshot.entries, positions, start) for start in range(0, len(positions), _CHUNK)]
+    base, seq = 2 * PAGE + snapshot.header.size, functools.reduce(lambda seed, part: crc32(part, seed), parts, 0)
+    slot = Slot(VERSION, _index.VIEW, snapshot.header.id, seq, len(positions), end, edits, last, check, base)
     _files.sync(snapshot.descriptor.number)  # an index never vouches for bytes that are not on the disk
-    temporary = _index.write_whole(path, snapshot.header, slot, [raw])
+    temporary = _index.write_whole(path, snapshot.header, slot, parts)
     try:
         (_files.rename if overwrite else _files.link)(temporary, path)
     except BaseException:
@@ -52,17 +54,12 @@ def save(snapshot: Snapshot, positions: Any, path: str, own: list[str], overwrit
     _files.sync_directory(path)
 
 
-def _rows(entries: _index.Entries, positions: Any) -> np.ndarray:
-    """The entries at these positions, as they are at 0, 1, …: uint64, (n, 2)."""
-    if isinstance(positions, range) and positions.step == 1:
-        rows = np.array(entries.rows(positions.start, max(positions.start, positions.stop)))
-        if not positions.start:
-            return rows  # each stays where it is
-    else:
-        rows = entries.gather(np.asarray(positions, np.int64))
-    old, new = np.asarray(positions, np.int64), np.arange(len(rows))
-    rows[:, 1] ^= (_index.mix(old) ^ _index.mix(new)) << np.uint64(32)
-    return rows
+def _rows(entries: _index.Entries, positions: Any, start: int) -> memoryview:
+    """The bytes of the entries at some of the positions, as they are at start, start + 1, …."""
+    old = np.asarray(positions[start : start + _CHUNK], np.int64)
+    rows = entries.gather(old)
+    rows[:, 1] ^= (_index.mix(old) ^ _index.mix(np.arange(start, start + len(rows)))) << np.uint64(32)
+    return memoryview(rows).cast("B")
 
 
 def admit(slot: Slot, usable: bool, header: Header, fd: int, path: str, index_path: str) -> None:
