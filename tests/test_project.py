@@ -77,3 +77,8 @@ def test_no_file_names_a_path_of_one_machine():
     place = re.compile(rb"/(?:home|Users)/\w+/|/roo[t]/|[A-Z]:\\Users\\|" + re.escape(os.fsencode(ROOT)) + rb"/")
     found = {str(path): hit[0] for path in files if (hit := place.search(path.read_bytes()))}
     assert not found
+
+
+def test_the_table_of_modules_in_the_readme_is_whole():
+    table = (ROOT / "README.md").read_text(encoding="utf-8").partition("## The modules")[2]
+    assert set(re.findall(r"`(\w+\.py)`", table)) == {path.name for path in MODULES}
