@@ -2,13 +2,14 @@
 
     python benchmarks/annotations.py
 
-Two synthetic datasets, the same in each run. "detection": 10,000 images of 1 to 60 objects with a box, a label, an area, a crowd flag
-and, for some, a name, as COCO has them. "ocr": 10,000 pages of 1 to 60 lines with a text of 1 to 8 words, four corners and a confidence.
-Each peer is measured in a process of its own, one after another in each round, from a warm cache; every record is first compared
-with what was written. Single records are read in an order that is the same for all, and given as a list of dicts or as columns.
+Two synthetic datasets, the same in each run. "detection": 10,000 images of 1 to 60 objects with a box, a label, an area, a crowd
+flag and, for some, a name, as COCO has them. "ocr": 10,000 pages of 1 to 60 lines with a text of 1 to 8 words, four corners and a
+confidence. Each peer is measured in a process of its own, one after another in each round, from a warm cache; in the first round
+what is read is compared with what was written. Single records are read in an order that is the same for all, and given as a list
+of dicts or as columns.
 
-By the author of one of them. MDS has no nested type: its `json` encoding is what its own documentation says to use. Parquet has nested
-columns, but no random access to rows: a row costs its row group, here of 100 rows.
+By the author of one of them. MDS has no nested type: its `json` encoding is what there is. Parquet has nested columns, but no random
+access to rows: a row costs its row group, here of 100 rows.
 """
 
 import argparse
@@ -26,37 +27,7 @@ HERE = Path(__file__).parent
 DETECTION = {"box": "float32[4]", "label": "int32", "area": "float32", "crowd": "bool", "name": "str?"}
 OCR = {"text": "str", "corners": "float32[4,2]", "confidence": "float32"}
 FIELDS = {"detection": DETECTION, "ocr": OCR}
-WORDS = [
-    "the",
-    "of",
-    "a",
-    "to",
-    "in",
-    "is",
-    "was",
-    "for",
-    "on",
-    "that",
-    "with",
-    "as",
-    "it",
-    "at",
-    "by",
-    "from",
-    "his",
-    "this",
-    "which",
-    "or",
-    "had",
-    "an",
-    "are",
-    "be",
-    "one",
-    "not",
-    "but",
-    "were",
-    "their",
-]
+WORDS = "the of a to in is was for on that with as it at by from his this which or had an are be one not but were their"
 
 
 def quarters(random, limit):
@@ -77,7 +48,7 @@ def one_object(random):
 
 
 def one_line(random):
-    text = " ".join(random.choices(WORDS, k=random.randint(1, 8)))
+    text = " ".join(random.choices(WORDS.split(), k=random.randint(1, 8)))
     corners = [[quarters(random, 2000), quarters(random, 3000)] for _ in range(4)]
     return {"text": text, "corners": corners, "confidence": random.randrange(256) / 256}
 
@@ -116,7 +87,7 @@ def dsrecords(kind, decode=None):
 
 @functools.cache
 def streaming():
-    """MDS. Its vision datasets import torchvision, whose operators the CPU build of torch lacks: they are declared, never called."""
+    """MDS, whose vision datasets import torchvision, whose operators the CPU build of torch lacks: declared, never called."""
     import torch
 
     library = torch.library.Library("torchvision", "DEF")
