@@ -8,8 +8,8 @@ confidence. Each peer is measured in a process of its own, one after another in 
 what is read is compared with what was written. Single records are read in an order that is the same for all, and given as a list
 of dicts or as columns.
 
-By the author of one of them. MDS has no nested type: its `json` encoding is what there is. Parquet has nested columns, but no random
-access to rows: a row costs its row group, here of 100 rows.
+By the author of one of them. MDS has no nested type: its `json` encoding is what there is. Parquet has nested columns, but no
+random access to rows: a row costs its row group, here of 100 rows.
 """
 
 import argparse

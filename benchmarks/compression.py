@@ -7,7 +7,8 @@ scikit-learn, each once, shuffled. All are written and read by one process, one 
 what is read is first compared with what was written. Single texts are read as `str`, in an order that is the same for all.
 
 By the author of one of them. Bagz and LMDB give bytes, which are decoded here. LMDB is opened without a lock and read within one
-transaction. Parquet has no random access to rows: a row costs its row group, here of 1,000 rows; larger ones are smaller and slower.
+transaction. Parquet has no random access to rows: a row costs its row group, here of 1,000 rows; larger ones are smaller and
+slower.
 """
 
 import argparse

@@ -129,6 +129,25 @@ def test_payload_that_cannot_be_read_stops_a_compaction_and_is_named(tmp_path):
     assert (tmp_path / "a.rec").read_bytes() == log.data
 
 
+def test_dictionary_goes_with_its_field_when_the_schema_changes(tmp_path):
+    values = texts(1000)
+    path, _ = make_dataset(
+        [{"x": text, "n": i} for i, text in enumerate(values)], tmp_path / "a.rec", {"x": "zstd(str)", "n": "int16"}
+    )
+    kept = header(path)["fields"][0]["dict"]
+    with dsrecords.open(path) as ds:
+        ds.rename_fields({"x": "text"})
+        ds.drop_fields("n")
+        assert header(path)["fields"] == [{"name": "text", "type": "zstd(str)", "payload": 0, "dict": kept}]
+        assert ds.column("text") == values
+        ds.cast({"text": "str"})
+        assert ds.column("text") == values
+        ds.cast({"text": "zstd(str)"})
+        ds.compact()
+        assert "dict" in header(path)["fields"][0]
+        assert ds.column("text") == values
+
+
 def test_the_same_samples_and_id_give_the_same_bytes(tmp_path):
     for name in ("a.rec", "b.rec"):
         make_dataset([{"x": text} for text in texts(1000)], tmp_path / name, {"x": "zstd(str)"}, id=bytes(16))
