@@ -72,9 +72,10 @@ class Zstd(Type):
     def plain(self, data: memoryview) -> memoryview:
         codec = self._codec()
         try:
-            size = codec.size(data)
-            if size is None or size > max(_FREE, _RATIO * len(data)):
-                raise CorruptError(f"{len(data)} bytes of zstd claim to be {size or 'of unknown size'}: more than is believed")
+            size: int = codec.size(data)
+            if size < 0 or (size > _FREE and size > _RATIO * len(data)):
+                claimed = "of unknown size" if size < 0 else size
+                raise CorruptError(f"{len(data)} bytes of zstd claim to be {claimed}: more than is believed")
             found: bytes = codec.decompress(data, size)
         except codec.error as error:
             raise CorruptError(f"not zstd, or of another dictionary: {error}") from None
@@ -132,17 +133,10 @@ class _Package:
             if dictionary is not None:
                 options["dict_data"] = zstd.ZstdCompressionDict(dictionary, dict_type=zstd.DICT_TYPE_FULLDICT)
             self.compress = zstd.ZstdCompressor(level=level, write_dict_id=False, **options).compress
-            self._decompress = zstd.ZstdDecompressor(**options).decompress
+            self.decompress = zstd.ZstdDecompressor(**options).decompress
         except zstd.ZstdError as error:
             raise CorruptError(f"the dictionary of zstd: {error}") from None
-        self._size = zstd.frame_content_size
-
-    def size(self, data: memoryview) -> int | None:
-        size = int(self._size(data))
-        return None if size < 0 else size
-
-    def decompress(self, data: memoryview, size: int) -> bytes:
-        return bytes(self._decompress(data))
+        self.size = zstd.frame_content_size  # -1 if it is not said
 
     @staticmethod
     def train(samples: Sequence[bytes], size: int) -> bytes:
@@ -168,9 +162,9 @@ class _Standard:
     def compress(self, data: bytes) -> bytes:
         return bytes(self._zstd.compress(data, options=self._options, zstd_dict=self._digested))
 
-    def size(self, data: memoryview) -> int | None:
-        size: int | None = self._zstd.get_frame_info(data).decompressed_size
-        return size
+    def size(self, data: memoryview) -> int:
+        size = self._zstd.get_frame_info(data).decompressed_size
+        return -1 if size is None else int(size)
 
     def decompress(self, data: memoryview, size: int) -> bytes:
         decompressor = self._zstd.ZstdDecompressor(zstd_dict=self._dictionary)
