@@ -177,10 +177,11 @@ def test_a_forked_child_may_write_what_the_parent_only_reads(made):
 def test_a_child_that_goes_on_living_does_not_keep_the_lock_of_its_parent(made):
     code = """
 ds = dsrecords.open(sys.argv[1]); ds.append(row(10))
+begun, tell = os.pipe()
 if child := os.fork():
-    print(child, flush=True); input()
+    os.read(begun, 1); print(child, flush=True); input()  # once the child runs: until then it has what its parent has
 else:
-    sys.stdin.close(); import time; time.sleep(60)
+    os.write(tell, b"."); sys.stdin.close(); import time; time.sleep(60)
 """
     with script(code, made) as parent:
         child = int(parent.stdout.readline())
