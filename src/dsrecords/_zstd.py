@@ -21,6 +21,7 @@ from .errors import CorruptError, SchemaError, optional
 LEVEL, DICT = 3, 112_640  # what zstd itself uses where nothing is said
 _HIGHEST_LEVEL, _LARGEST_DICT, _SMALLEST_DICT = 22, 2**20, 256
 _FREE = 64 * 2**20  # what a payload may always become, however few bytes it has
+_FREE_WITHIN = 2**16  # the same within another type: a list may have many
 _RATIO = 1000  # beyond that: times its own size
 _SKIPPED = 0x184D2A50.to_bytes(4, "little")  # begins a frame that readers of zstd pass over
 _JUDGED = 4096  # samples by which a dictionary is judged
@@ -47,6 +48,9 @@ class Zstd(Type):
         options = (f",level={level}" if level != LEVEL else "") + (f",dict={size}" if size != DICT else "")
         self.name = f"zstd({inner.name}{options})"
         self.inner, self.level, self.unreadable = inner, level, inner.unreadable
+        if "zstd(" in inner.name:
+            raise SchemaError(f"zstd within zstd: {inner.name} is compressed already")
+        self._free = _FREE_WITHIN if nested else _FREE
         self.size = 0 if nested else size  # there is one for each field, which what lies deeper cannot have
         self.use(None)
 
@@ -65,7 +69,7 @@ class Zstd(Type):
         """One frame of zstd, which says its size, without the dictionary's id."""
         packed: bytes = self._codec().compress(data)
         lacking = len(data) // _RATIO + 1 - len(packed)
-        if len(data) <= _FREE or lacking <= 0:
+        if len(data) <= self._free or lacking <= 0:
             return packed
         return packed + _SKIPPED + lacking.to_bytes(4, "little") + bytes(lacking)  # so that no reader takes it for a bomb
 
@@ -73,7 +77,7 @@ class Zstd(Type):
         codec = self._codec()
         try:
             size: int = codec.size(data)
-            if size < 0 or (size > _FREE and size > _RATIO * len(data)):
+            if size < 0 or (size > self._free and size > _RATIO * len(data)):
                 claimed = "of unknown size" if size < 0 else size
                 raise CorruptError(f"{len(data)} bytes of zstd claim to be {claimed}: more than is believed")
             found: bytes = codec.decompress(data, size)

@@ -12,6 +12,7 @@ import zlib
 from pathlib import Path
 
 import bytes_by_hand as hand
+import zstandard
 from bytes_by_hand import COMMIT, DELETE, NUMBER, PENDING, TAKE_LAST, TEXT, Log
 
 import dsrecords
@@ -367,6 +368,16 @@ def an_entry_of_a_commit(path):
 # Payloads
 
 
+def zstd(size):
+    """A frame of zeros, thousands of which take a byte."""
+    return zstandard.ZstdCompressor(level=1).compress(bytes(size))
+
+
+def _list(items):
+    sizes = struct.pack(f"<{len(items) + 1}Q", len(items), *map(len, items))
+    return sizes + b"".join(item + bytes(-len(item) % 8) for item in items)
+
+
 def _payloads():
     def array(descr, shape=(), data=b""):
         text = descr if isinstance(descr, bytes) else json.dumps(descr).encode()
@@ -402,6 +413,9 @@ def _payloads():
         "an image that is PostScript": ("image", b"%!PS-Adobe-3.0 EPSF-3.0\n"),
         "a jpeg that ends after its signature": ("jpeg", b"\xff\xd8\xff"),
         "a webp of no size": ("webp", b"RIFF\0\0\0\0WEBP"),
+        "zstd that claims 2 to the 62 bytes": ("zstd(bytes)", bytes.fromhex("28b52ffdc0") + struct.pack("<Q", 2**62) + b"\1\0\0"),
+        "zstd that is a bomb": ("zstd(bytes)", zstd(2**30)),
+        "a list of bombs of zstd": ("list[zstd(bytes)]", _list([zstd(64 * 2**20)] * 1000)),
         "a png of 50 000 by 50 000": ("png", png(50_000, 50_000)),
         "a png of 12 000 by 12 000": ("png", png(12_000, 12_000)),
         "a png of 2 billion by 2 billion": ("png", png(2**31 - 1, 2**31 - 1)),

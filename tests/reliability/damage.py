@@ -32,11 +32,16 @@ OTHERS = {
     "list[str?]": ["a", None, ""],
     "list[float16[2]]": [np.array([1, 2], "<f2")],
     "list[list[str]]": [["b"], []],
+    "zstd(str)": "a text " * 5,
+    "{a: int8, b: str?}": {"a": 1, "b": None},
+    "list[{a: int8, b: float32[2]}]": [{"a": 1, "b": np.array([1, 2], "<f4")}],
+    "category[cat,dog]": "dog",
+    "datetime64[s]": np.datetime64("2026-11-22T13:49:05", "s"),
+    "timedelta64[ms]": np.timedelta64(90, "ms"),
 }
 SCHEMA = {name: name for name in (*SCALARS, *OTHERS)} | {
     f"{name} or None": f"{name}?" for name in ("bool", "int64", "float32", "str", "array")
 }
-READ = dict.fromkeys(IMAGES, "bytes")
 
 
 def sample(i, images=False):
