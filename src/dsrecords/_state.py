@@ -20,7 +20,8 @@ from ._log import PAGE, VERSION, Found, Place, Walk, find_frame, read_header
 from ._reader import Snapshot
 from .errors import CorruptError, UnsupportedVersionError
 
-_TRIES = 4  # a reader that opens while the files are being replaced sees a pair that does not fit: it looks again
+_TRIES = 4  # a reader that opens while a writer recovers may see what looks like damage: it looks again
+_PATIENCE = 7  # tries, while the files are being replaced and the pair does not fit
 _PAUSE = 0.005  # seconds before the second try, doubled for each further one
 
 
@@ -69,15 +70,15 @@ class State:
         """
         self.fault: Found | None = None
         self.beyond: int | None = None
-        for attempt in range(_TRIES):
-            last = attempt == _TRIES - 1
+        for attempt in range(max(_TRIES, _PATIENCE)):
             fresh = copy.copy(self)  # so that nothing changes if it fails
+            fresh.__dict__.pop("header", None)
             try:
-                if fresh._open(torn, last):
+                if fresh._open(torn, attempt >= _PATIENCE - 1):
                     self.__dict__.update(fresh.__dict__)
                     return
             except CorruptError:
-                if last:
+                if attempt >= _TRIES - 1 or "header" not in fresh.__dict__:  # which never changes in place
                     raise
             time.sleep(_PAUSE * 2**attempt)
 

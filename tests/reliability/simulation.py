@@ -90,6 +90,7 @@ class Machine:
                 (_files, "mmap", self),
                 (_files, "fcntl", self),
                 (_state, "_TRIES", 1),
+                (_state, "_PATIENCE", 1),
                 (_state, "read_header", _remembered_header),
                 (_files, "exists", lambda path: path in self.names or (not path.startswith("/sim/") and real_exists(path))),
             ):
