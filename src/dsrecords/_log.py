@@ -219,6 +219,8 @@ class Walk:
         if size > LARGEST_COMMIT:
             return f"a commit of {size} bytes", 0, ()
         frame = self._bytes(at, size)
+        if len(frame) < size:
+            return "the frame is cut short", 0, ()
         start, count, total, op = struct.unpack_from("<QQII", frame, FRAME.size)
         checks = np.array([place[2] for place in pending], "<u4")
         if (start, count) != (pending[0][0] if pending else at, len(pending)) or total != crc32(checks.tobytes()):
@@ -239,7 +241,8 @@ def find_frame(fd: int, frames: Frames, start: int, stop: int, kinds: Sequence[i
     """
     walk, budget = Walk(fd, frames, start, stop), _CHECKED * (stop - start) + 64 * _CHUNK
     while start < stop - FRAME.size:
-        words = np.frombuffer(_files.pread(fd, min(_CHUNK, stop - start) & -8, start), "<u8")
+        raw = _files.pread(fd, min(_CHUNK, stop - start), start)  # less where a writer is just cutting a torn tail off
+        words = np.frombuffer(raw, "<u8", len(raw) // 8)
         if len(words) < 2:
             return None
         kind, size = words[:-1] >> np.uint64(32), words[1:]
