@@ -216,7 +216,11 @@ class Writer:
     def sync(self) -> None:
         """Wait until the log is on the disk, its length as well."""
         assert self._file is not None
-        _files.sync(self._file.number, metadata=True)
+        try:
+            _files.sync(self._file.number, metadata=True)
+        except OSError as error:  # after a failed sync nobody knows what is on the disk: never try it again
+            self._refuses = f"a sync failed ({error}): close this dataset and open it again"
+            raise
 
     def _publish(self) -> None:
         state, old = self.state, self.state.slot
@@ -369,9 +373,15 @@ class Builder:
         return lock(self.path) if _files.exists(self.path) and not held else None
 
     def finish(self, replace: bool) -> _files.Descriptor:
-        """Put both files in place, durably. Returns the descriptor of the `.rec`, which holds its lock."""
+        """Put both files in place, durably. Returns the descriptor of the `.rec`, which holds its lock.
+
+        A crash between the two renames can leave either log with the index of the other, which is made again: so what is replaced
+        must be whole on the disk as well.
+        """
         writer, state = self.writer, self.writer.state
         writer.sync()
+        if self._replaced is not None:
+            _files.sync(self._replaced.number)
         index = _index.publish_whole(self.index_path, state.header, writer.next_slot(), state.snapshot.entries, rename=False)
         try:
             same_id = self._replaced is not None and _files.pread(self._replaced.number, 16, ID_AT) == state.header.id
@@ -379,7 +389,8 @@ class Builder:
                 _files.unlink(self.index_path)
                 _files.sync_directory(self.index_path)
             (_files.rename if replace else _files.link)(self._partial, self.path)
-            _files.sync_directory(self.path)  # or a crash could bring back the old log, without the index that vouched for it
+            if same_id:
+                _files.sync_directory(self.path)  # or a crash could bring back the old log, with the index of the new one
             _files.rename(index, self.index_path)
         except BaseException:  # the first rename decides: once it is done, the index is to follow
             if _files.exists(self._partial):
@@ -387,6 +398,7 @@ class Builder:
             elif _files.exists(index):
                 _files.rename(index, self.index_path)
             raise
+        _files.sync_directory(self.path)
         _files.sync_directory(self.index_path)
         self._release()
         return writer.hand_over()

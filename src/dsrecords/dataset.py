@@ -281,6 +281,7 @@ class IndexedRecordDataset(Evolving):
         writer, state = self._change(), self._state
         with writer.mutex:
             writer.be_ready()
+            writer.sync()  # the old log may be found without its index after a crash: it must be whole then
             try:
                 descriptor = write(state.snapshot)
             except BaseException:
