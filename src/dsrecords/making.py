@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from ._builder import Builder
 from ._columns import Rows
 from ._files import Descriptor
 from ._infer import LIMIT, infer_schema
 from ._reader import Plan, Snapshot
 from ._schema import Field, Schema, make_schema
 from ._state import default_index
-from ._writer import Builder, Encoded
+from ._writer import Encoded
 from ._zstd import Zstd
 from .errors import SchemaError
 
