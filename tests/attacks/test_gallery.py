@@ -4,6 +4,7 @@ import os
 import pickle
 import re
 import resource
+import sys
 import traceback
 import warnings
 
@@ -23,6 +24,7 @@ def in_a_child(function):
     reader, writer = os.pipe()
     if (child := os.fork()) == 0:
         try:
+            sys.settrace(None)  # coverage cannot see into this child, and would only be measured with it
             with open("/proc/self/statm") as file:
                 now = int(file.read().split()[0]) * resource.getpagesize()
             resource.setrlimit(resource.RLIMIT_AS, (now + MEMORY, resource.RLIM_INFINITY))
