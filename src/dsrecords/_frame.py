@@ -27,6 +27,8 @@ _COMMIT = struct.Struct("<IQQQII")  # from byte 4 on: kind, size, start, n, crc3
 COMMIT_HEAD = 4 + _COMMIT.size
 _U32 = struct.Struct("<I").pack
 _LOW = 2**32 - 1
+_MANY = 1000  # heads for which looking for what they have in common pays
+_ROWS = 32  # heads that are compared as one row
 _WIDEST_TABLE = 1024  # bytes of head for which checking many heads by tables pays; 1 KiB of table for each byte
 
 
@@ -110,11 +112,17 @@ class Frames:
         if self.head > _WIDEST_TABLE:
             crcs = np.fromiter((crc32(row[4:], self.seed) for row in rows), np.uint32, len(rows))
         else:
-            tables = self._crc_tables()
-            places = rows.T[4:] + np.arange(0, 256 * (self.head - 4), 256)[:, None]
-            # "wrap" only so that NumPy need not look for places out of range: there are none
-            crcs = np.bitwise_xor.reduce(tables.take(places, mode="wrap"), axis=0)
-            crcs ^= np.uint32(crc32(bytes(self.head - 4), self.seed))
+            places, rest = np.arange(4, self.head), bytearray(self.head)
+            if len(rows) >= _MANY:  # the bytes that are the same in all heads are looked at once
+                differing = _differing(heads.view(np.uint64).reshape(-1, self.head // 8)).view(np.uint8)
+                places, rest = differing[4:].nonzero()[0] + 4, bytearray(rows[0])
+                for place in places.tolist():
+                    rest[place] = 0
+            crcs = np.full(len(rows), crc32(memoryview(rest)[4:], self.seed), np.uint32)
+            if len(places):
+                keys = rows.T[places] + (256 * (places - 4))[:, None]
+                # "wrap" only so that NumPy need not look for places out of range: there are none
+                crcs ^= np.bitwise_xor.reduce(self._crc_tables().take(keys, mode="wrap"), axis=0)
         checks: np.ndarray = crcs ^ (offsets >> np.uint64(3)).astype(np.uint32)
         return checks
 
@@ -127,3 +135,13 @@ class Frames:
                 rows.append(rows[-1] >> np.uint32(8) ^ last[rows[-1] & np.uint32(255)])
             self._tables = np.concatenate(rows[::-1])
         return self._tables
+
+
+def _differing(words: np.ndarray) -> np.ndarray:
+    """Which bits are not the same in all rows of uint64, (n, m): (m,). NumPy is slow on short rows: it gets many as one."""
+    count = len(words) // _ROWS
+    whole = (words[: count * _ROWS].reshape(count, -1) ^ np.tile(words[0], _ROWS)) if count else words[:0]
+    ends = np.bitwise_or.reduce(whole, axis=0).reshape(-1, words.shape[1])
+    rest = words[count * _ROWS :] ^ words[0]
+    bits: np.ndarray = np.bitwise_or.reduce(np.concatenate([ends, rest]), axis=0)
+    return bits

@@ -9,17 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from ._frame import PENDING, RECORD
-from ._index import mix
+from ._heads import padded_sizes, take, verified
 from ._prefetch import prefetch
 from ._reader import HEAD_SEEN, NEVER_SEEN, Item, Plan, Snapshot
 from ._scalars import Scalar
 from ._schema import Field
-from ._values import NONE, describe
+from ._values import describe
 from .errors import CorruptError, SchemaError
-
-_LOW = np.uint64(2**32 - 1)
-_EIGHTH, _SEVEN = np.uint64(3), np.uint64(7)  # to divide by eight, and to round up to a multiple of it
 
 
 def columns(snapshot: Snapshot, positions: np.ndarray, plan: Plan, out: Mapping[Any, Any]) -> list[Any]:
@@ -45,7 +41,7 @@ def columns(snapshot: Snapshot, positions: np.ndarray, plan: Plan, out: Mapping[
         heads, offsets = np.zeros(0, snapshot.header.schema.dtype), np.zeros(0, np.uint64)
     data, starts = snapshot.mapped(), np.zeros((len(heads), 0), np.uint64)
     if plan.payloads:
-        padded = _padded(heads["sizes"][:, : plan.payloads])
+        padded = padded_sizes(heads["sizes"][:, : plan.payloads])
         starts = (offsets + np.uint64(snapshot.header.schema.head))[:, None] + padded.cumsum(axis=1, dtype=np.uint64) - padded
     found: list[Any] = []
     for item in plan.items:
@@ -87,8 +83,17 @@ def _numbers(snapshot: Snapshot, positions: np.ndarray, item: Item, kind: Scalar
         if not builtin:
             there = itertools.repeat(True) if absent is None else (~absent).tolist()
             numbers = zip(positions.tolist(), offsets.tolist(), column.view("<" + kind.code).tolist(), there)
-            return [snapshot.of_number(make, n, i, field, at + field.at) if has else None for i, at, n, has in numbers]
+            return [_made(snapshot, item, n, i, at + field.at) if has else None for i, at, n, has in numbers]
     return column if absent is None else np.ma.MaskedArray(column, absent)
+
+
+def _made(snapshot: Snapshot, item: Item, number: Any, i: int, offset: int) -> Any:
+    field, make, builtin = item
+    try:
+        return make(number)  # type: ignore[misc]
+    except Exception as error:
+        snapshot.explain(error, i, field, builtin, offset)
+        raise
 
 
 def _payloads(
@@ -122,53 +127,13 @@ def _heads(snapshot: Snapshot, positions: np.ndarray, plan: Plan) -> tuple[np.nd
     unseen = seen[positions] & need != need
     prefetch(snapshot, rows, heads_only=not plan.payloads)
     if not unseen.any() and plan.need < NEVER_SEEN:
-        return _take(snapshot, rows[:, 0]), rows[:, 0]
-    heads = _verified_together(snapshot, positions, rows)
-    if heads is not None and snapshot.verify != "always":
+        return take(snapshot, rows[:, 0]), rows[:, 0]
+    heads, right = verified(snapshot, positions, rows)
+    whole = bool(right.all())
+    if whole and snapshot.verify != "always":
         seen[positions] |= seen.dtype.type(HEAD_SEEN)
-    if heads is None or plan.payloads:  # one by one, which raises what is wrong
+    if not whole or plan.payloads:  # one by one, which raises what is wrong
         offsets = np.array([snapshot.look(entries, i, plan) for i in positions.tolist()], np.uint64)
-        if heads is None or (offsets != rows[:, 0]).any():  # or another thread has meanwhile put others here
-            return _take(snapshot, offsets), offsets
+        if not whole or (offsets != rows[:, 0]).any():  # or another thread has meanwhile put others here
+            return take(snapshot, offsets), offsets
     return heads, rows[:, 0]
-
-
-def _take(snapshot: Snapshot, offsets: np.ndarray) -> np.ndarray:
-    """The heads at these offsets, a copy. NumPy copies each as one item: five times faster than as a row of words."""
-    dtype = snapshot.header.schema.dtype
-    data = snapshot.mapped()
-    room = (len(data) - dtype.itemsize) // 8 + 1
-    everywhere = np.ndarray((room,), f"V{dtype.itemsize}", data, strides=(8,))
-    heads: np.ndarray = everywhere[(offsets >> _EIGHTH).view(np.int64)].view(dtype)
-    return heads
-
-
-def _verified_together(snapshot: Snapshot, positions: np.ndarray, rows: np.ndarray) -> np.ndarray | None:
-    """The heads of many records; None if one of them is not right, or may not be."""
-    header, offsets, words = snapshot.header, rows[:, 0], rows[:, 1]
-    size = header.schema.head
-    low, high = int(offsets.min()), int(offsets.max())
-    if low < header.size or high + size > snapshot.end or np.bitwise_or.reduce(offsets) & _SEVEN:
-        return None
-    heads = _take(snapshot, offsets)
-    checks, kinds, extents = heads["check"], heads["kind"], np.uint64(size)
-    if header.schema.payloads:
-        sizes = _padded(heads["sizes"])
-        if int(sizes.max()) > snapshot.end:
-            return None
-        extents = extents + sizes.sum(axis=1, dtype=np.uint64)
-    eighths = words & _LOW
-    right = (
-        (checks == (words >> np.uint64(32) ^ mix(positions))) & (kinds - np.uint32(RECORD) <= PENDING - RECORD)
-        & (heads["size"] == extents) & ((eighths == extents >> _EIGHTH) | (eighths == _LOW))
-    )  # fmt: skip
-    if not right.all() or int((offsets + extents).max()) > snapshot.end:
-        return None
-    if snapshot.verify and not (header.frames.checks_of(heads, offsets) == checks).all():
-        return None
-    return heads
-
-
-def _padded(sizes: np.ndarray) -> np.ndarray:
-    """What payloads of these sizes take: uint64, as the sizes."""
-    return np.where(sizes == NONE, np.uint64(0), sizes + _SEVEN & ~_SEVEN)

@@ -11,16 +11,23 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from . import _files
 from ._frame import FRAME, PENDING, RECORD, crc32
-from ._index import MIX, Entries
+from ._heads import verified
+from ._index import Entries
 from ._log import Header
 from ._scalars import Scalar
 from ._schema import Field
+from ._selection import position
 from ._values import NONE, Load
 from .errors import CorruptError, SchemaError
 
 HEAD_SEEN = 1
+_NEIGHBOURS = 4000  # records whose heads are verified together
+_AT_ONCE = 500  # up to here NumPy changes an array without giving Python's lock away
+_FAR = 16  # heads are not near each other where there are so many times their bytes between them
 NEVER_SEEN = 1 << 63  # beyond 62 payloads there is no bit left: those are verified at each reading
 _LOW = 2**32 - 1
 # A field; what makes its value: of a payload, or of a number (None: the number is the value); and whether its type does.
@@ -42,35 +49,60 @@ class Plan:
         shape: what a record gives: `dict`, `tuple`, or None for the value of a single field.
 
     Attributes:
-        read: from a snapshot and a position to what a record gives.
+        read: from a snapshot and an index, which may be negative, to what a record gives. Raises IndexError.
+        give: what the values of the fields (a tuple or a list), or columns of them, are given as.
         need: the bits of `Entries.seen` that must be set first.
         wanted: the numbers of the fields' payloads.
         payloads: how many of the record's payloads, counted from the first, the fields lie in.
+        steps: for each field, it, the function that makes its value, whether that is its type's, and where among what the head
+            unpacks to its number (or its payload's size) and its presence are.
+        plain: of fields that are all numbers of the head, and themselves the values, where they are among those numbers.
     """
 
     def __init__(self, header: Header, items: Sequence[tuple[Field, Load]], copy: bool, shape: type | None) -> None:
         self.copy, self.fields, self.shape = copy, [field for field, _ in items], shape
         self.need = HEAD_SEEN
         self.items: list[Item] = []
+        self.steps: list[tuple[Field, Callable[..., Any] | None, bool, int, int]] = []
+        count = len(header.schema.payloads)
         for field, load in items:
             self.need |= _seen_bit(field)
             builtin = getattr(load, "__self__", None) is field.type
             # The struct that unpacks a head has unpacked its numbers: few types, and functions of the user's, have more to do.
             make = _of_number(field.type, load, builtin, copy) if isinstance(field.type, Scalar) else load
             self.items.append((field, make, builtin))
+            place = count + field.slot if field.slot >= 0 else field.payload
+            self.steps.append((field, make, builtin, place, count + field.presence if field.presence >= 0 else -1))
         self.wanted = {field.payload for field in self.fields}
         self.payloads = max((field.payload for field in self.fields), default=-1) + 1
+        self.give = _giver(shape, tuple(field.key for field in self.fields))
         plain = all(load is None and field.presence < 0 for field, load, _ in self.items)
-        self.read: Callable[[Snapshot, int], Any] = _numbers_reader(self, header) if items and plain else self._read
+        self.plain = [place for _, _, _, place, _ in self.steps] if items and plain else None
+        self.read: Callable[[Snapshot, int], Any] = _numbers_reader(self, header) if self.plain else self._read
 
-    def _read(self, snapshot: Snapshot, i: int) -> Any:
-        return self.give(snapshot.values(i, self))
+    def _read(self, snapshot: Snapshot, index: int) -> Any:
+        return self.give(snapshot.values(position(index, len(snapshot.entries)), self))
 
-    def give(self, values: Sequence[Any]) -> Any:
-        """What the values of the fields, or columns of them, are given as."""
-        if self.shape is dict:
-            return dict(zip((field.key for field in self.fields), values))
-        return values[0] if self.shape is None else tuple(values)
+
+def _giver(shape: type | None, keys: tuple[Any, ...]) -> Callable[[Sequence[Any]], Any]:
+    """`Plan.give`. To write a dict of a few keys down is three times faster than `dict(zip(keys, values))`."""
+    if shape is None:
+        return operator.itemgetter(0)
+    if shape is tuple:
+        return tuple
+    if len(keys) == 1:
+        (a,) = keys
+        return lambda v: {a: v[0]}
+    if len(keys) == 2:
+        a, b = keys
+        return lambda v: {a: v[0], b: v[1]}
+    if len(keys) == 3:
+        a, b, c = keys
+        return lambda v: {a: v[0], b: v[1], c: v[2]}
+    if len(keys) == 4:
+        a, b, c, d = keys
+        return lambda v: {a: v[0], b: v[1], c: v[2], d: v[3]}
+    return lambda v: dict(zip(keys, v))
 
 
 def _of_number(kind: Scalar, load: Load, builtin: bool, copy: bool) -> Callable[[Any], Any] | None:
@@ -80,47 +112,29 @@ def _of_number(kind: Scalar, load: Load, builtin: bool, copy: bool) -> Callable[
 
 
 def _numbers_reader(plan: Plan, header: Header) -> Callable[[Snapshot, int], Any]:
-    """`Plan.read` where all fields are numbers of the head that cannot be None.
+    """`Plan.read` where all fields are numbers of the head that cannot be None: with as few steps as can be."""
+    schema, give, places = header.schema, plan.give, plan.plain or []
+    unpack = schema.unpack
 
-    Half of the time goes into verifying what has not been seen, and most into calls: so this does in one function what
-    `Snapshot.look` does in several. Whatever is not as expected is left to that one, which says what it is.
-    """
-    schema, seed = header.schema, header.frames.seed
-    unpack, head, need, shape = schema.unpack, schema.head, plan.need, plan.shape
-    keys, slots = tuple(field.key for field in plan.fields), [len(schema.payloads) + field.slot for field in plan.fields]
-    pick = None if slots == list(range(len(schema.zeros))) else operator.itemgetter(*slots)
-    wraps, alone = shape is tuple and len(slots) == 1 and pick is not None, shape is None and pick is None
-    frames_are_heads, words = not schema.payloads, head >> 3
-
-    def read(snapshot: Snapshot, i: int) -> Any:
+    def numbers(snapshot: Snapshot, index: int) -> tuple[Any, ...]:
         entries = snapshot.entries
-        part, at = (entries.base, i + i) if i < entries.kept else (entries.tail, (i - entries.kept) * 2)
-        offset = part[at]
-        if not entries.seen[i] & need:
-            word, data = part[at + 1], snapshot.data
-            if (
-                frames_are_heads
-                and snapshot.verify is True
-                and crc32(data[offset + 4 : offset + head], seed) ^ (offset >> 3 & _LOW) == word >> 32 ^ (i * MIX & _LOW)
-                and word & _LOW == words
-                and data[offset + 4] < 3  # the kind: nobody but a writer of records could have made this check
-            ):
-                entries.seen[i] = need
-            else:
-                offset = snapshot.look(entries, i, plan)
-        try:
-            numbers = unpack(snapshot.data, offset)
-        except struct.error:  # another thread, which mapped less of the log, was the last to say so
-            numbers = unpack(snapshot.mapped(), offset)
-        if pick is not None:
-            numbers = pick(numbers)
-        if shape is dict:
-            return dict(zip(keys, (numbers,) if pick is not None and len(keys) == 1 else numbers))
-        if wraps:
-            return (numbers,)
-        return numbers[0] if alone else numbers
+        if 0 <= index < entries.kept and entries.seen[index] & HEAD_SEEN:
+            try:
+                return unpack(snapshot.data, entries.base[index + index])
+            except struct.error:  # another thread, which mapped less of the log, was the last to say so
+                return unpack(snapshot.mapped(), entries.base[index + index])
+        offset = snapshot.look(entries, position(index, len(entries)), plan)
+        return unpack(snapshot.mapped(), offset)
 
-    return read
+    if places != list(range(len(schema.payloads) + len(schema.zeros))):
+        if plan.shape is None:
+            give = operator.itemgetter(*places)
+        else:
+            pick = operator.itemgetter(*places, *places[-1:])  # one more: of a single place it would give no tuple
+            give = lambda all_numbers: plan.give(pick(all_numbers)[:-1])  # noqa: E731
+    elif plan.shape is tuple:
+        return numbers
+    return lambda snapshot, index: give(numbers(snapshot, index))
 
 
 class Snapshot:
@@ -138,6 +152,7 @@ class Snapshot:
         data: the log, mapped as far as it was needed.
         shared: whether somebody else looks at these entries, so that edits must copy them first.
         mark: of which moment of the log the list is: its end, how many edits it had, the offset and the check of its last frame.
+        alone: how many heads were verified one by one.
         columns: of records that are not in a log of version 1: what `_gather.columns` does for those that are.
     """
 
@@ -147,6 +162,7 @@ class Snapshot:
         self.file, self.descriptor, self.header, self.entries = file, descriptor, header, entries
         self.end, self.verify, self.shared = end, verify, False
         self.mark = (end, 0, 0, 0)
+        self.alone = 0
         self.columns: Callable[[Any, Plan, Any], list[Any]] | None = None
         self.data = memoryview(b"")
 
@@ -173,53 +189,61 @@ class Snapshot:
     def values(self, i: int, plan: Plan) -> Sequence[Any]:
         """The values of the fields of one record, in the plan's order. Raises CorruptError."""
         entries = self.entries
-        offset = entries.base[2 * i] if i < entries.kept else entries.tail[2 * (i - entries.kept)]
+        offset = entries.base[i + i] if i < entries.kept else entries.tail[(i - entries.kept) * 2]
         if entries.seen[i] & plan.need != plan.need:
             offset = self.look(entries, i, plan)
-        data, copy = self.mapped(), plan.copy
-        unpacked = self.header.schema.unpack(data, offset)
-        count, starts, start = len(self.header.schema.payloads), [], offset + self.header.schema.head
-        for length in unpacked[: plan.payloads]:
-            starts.append(start)
+        data, copy, values = self.mapped(), plan.copy, []
+        unpacked, start = self.header.schema.unpack(data, offset), offset + self.header.schema.head
+        starts = [start]
+        for length in unpacked[: plan.payloads - 1] if plan.payloads > 1 else ():
             start += (length + 7) & -8 if length != NONE else 0
-        values = []
-        for field, load, builtin in plan.items:
-            if field.slot >= 0:
-                value = unpacked[count + field.slot]
-                if field.presence >= 0 and not unpacked[count + field.presence]:
+            starts.append(start)
+        for field, make, builtin, place, presence in plan.steps:
+            value = unpacked[place]
+            try:
+                if field.slot >= 0:
+                    start = offset + field.at
+                    if presence >= 0 and not unpacked[presence]:
+                        value = None
+                    elif make is not None:
+                        value = make(value)
+                elif value != NONE:
+                    start = starts[place]
+                    value = make(data[start : start + value], copy)  # type: ignore[misc]
+                else:
+                    self.check_none(i, field, starts[place])
                     value = None
-                elif load is not None:
-                    value = self.of_number(load, value, i, field, offset + field.at)
-            else:
-                start, length = starts[field.payload], unpacked[field.payload]
-                value = self.load(data, i, (field, load, builtin), start, length, copy)
+            except Exception as error:
+                self.explain(error, i, field, builtin, start)
+                raise
             values.append(value)
         return values
 
-    def of_number(self, make: Callable[[Any], Any], number: Any, i: int, field: Field, offset: int) -> Any:
-        """The value that a number stands for. Raises CorruptError, or what a function of the user's raises."""
-        try:
-            return make(number)
-        except CorruptError as error:
-            raise CorruptError(error.message, file=self.file, record=i, field=field.key, offset=offset) from None
+    def check_none(self, i: int, field: Field, start: int) -> None:
+        """A payload that is None. Raises CorruptError if it may not be."""
+        if not field.type.nullable:
+            text = f"None, but the type is {field.type.name}"
+            raise CorruptError(text, file=self.file, record=i, field=field.key, offset=start)
+
+    def explain(self, error: Exception, i: int, field: Field, builtin: bool, start: int) -> None:
+        """Raise what a function that makes a value has raised as an error that says where, if the file is to blame."""
+        where = {"file": self.file, "record": i, "field": field.key, "offset": start}
+        if isinstance(error, CorruptError) or (isinstance(error, SchemaError) and field.slot < 0):
+            raise type(error)(error.message, **where) from None
+        if builtin and field.slot < 0 and isinstance(error, field.type.unreadable):
+            raise CorruptError(f"not {field.type.name}: {error}", **where) from error
 
     def load(self, data: memoryview, i: int, item: Item, start: int, length: int, copy: bool) -> Any:
         """The value of one payload. Raises CorruptError, or what a function of the user's raises."""
-        field, load, builtin = item
-        assert load is not None
-        where = {"file": self.file, "record": i, "field": field.key, "offset": start}
+        field, make, builtin = item
         if length == NONE:
-            if not field.type.nullable:
-                raise CorruptError(f"None, but the type is {field.type.name}", **where)
+            self.check_none(i, field, start)
             return None
         try:
-            return load(data[start : start + length], copy)
-        except (CorruptError, SchemaError) as error:
-            raise type(error)(error.message, **where) from None
-        except field.type.unreadable as error:
-            if not builtin:
-                raise
-            raise CorruptError(f"not {field.type.name}: {error}", **where) from error
+            return make(data[start : start + length], copy)  # type: ignore[misc]
+        except Exception as error:
+            self.explain(error, i, field, builtin, start)
+            raise
 
     def plain(self, i: int, field: Field, data: bytes) -> bytes:
         """The payload of a record without its compression. Raises CorruptError."""
@@ -230,6 +254,12 @@ class Snapshot:
 
     def look(self, entries: Entries, i: int, plan: Plan) -> int:
         """Verify what a plan needs of one record, and remember it. Returns the offset of its frame."""
+        if not entries.seen[i] & HEAD_SEEN and self.verify is True:
+            self.alone += 1
+            if self.alone > len(entries) >> 6:  # whoever reads one of 64 at random will read more
+                self._look_around(entries, i)
+                if entries.seen[i] & plan.need == plan.need:
+                    return entries.get(i)[0]
         frames, schema, seen = self.header.frames, self.header.schema, entries.seen[i]
         place = offset, size, check = entries.get(i)
         data = self.mapped()
@@ -264,6 +294,22 @@ class Snapshot:
         if self.verify != "always" and entries.get(i) == place:
             entries.seen[i] |= plan.need & ~NEVER_SEEN
         return offset
+
+    def _look_around(self, entries: Entries, i: int) -> None:
+        """Verify the heads of the records around one together, where they lie near each other, and remember which are right."""
+        start = i - i % _NEIGHBOURS
+        positions = np.arange(start, min(start + _NEIGHBOURS, len(entries)))
+        rows = entries.gather(positions)
+        offsets = rows[:, 0]
+        if int(offsets.max() - offsets.min()) > _FAR * self.header.schema.head * len(rows):
+            self.alone = -len(entries)  # nor will others: it would read much that nobody asked for
+            return
+        right = positions[verified(self, positions, rows)[1]]
+        seen = np.asarray(entries.seen)
+        for first in range(0, len(right), _AT_ONCE):
+            some = right[first : first + _AT_ONCE]
+            same = entries.gather(some) == rows[some - start]  # another thread may have put others here
+            seen[some[same.all(axis=1)]] |= seen.dtype.type(HEAD_SEEN)
 
     def _wrong(self, text: str, i: int, offset: int, field: Field | None = None) -> CorruptError:
         return CorruptError(text, file=self.file, record=i, field=None if field is None else field.key, offset=offset)

@@ -39,6 +39,7 @@ class Records(Sequence[Any]):
     _writer: Any
     _frozen: Snapshot | None  # of a view: the list as it was
     _selection: Any  # of a view: positions in that list, a range or int64 (n,)
+    _chosen: range | memoryview  # of a view: the same, and each item an int of Python's
     _version: tuple[bytes, int, int] | None  # of a view: of which list, see `_list_version`
     _header: Header
 
@@ -135,20 +136,17 @@ class Records(Sequence[Any]):
         """
         snapshot: Snapshot = self._frozen or self._state.snapshot
         if key.__class__ is int:  # what nearly every call is
-            entries, selection = snapshot.entries, self._selection
-            count = entries.kept + entries.used if selection is None else len(selection)
-            i = key if key >= 0 else key + count
-            if not 0 <= i < count:
-                raise IndexError(f"index {key} is out of range: {count} records")
-            i = i if selection is None else int(selection[i])
+            if self._selection is not None:
+                key = self._chosen[position(key, len(self._chosen))]
         elif key.__class__ is tuple:
             return self._part(key, snapshot)
         elif isinstance(key, (slice, list, np.ndarray, range)) and not (isinstance(key, np.ndarray) and key.ndim == 0):
             return self._view(key)
         else:
-            i = self._position(key, snapshot)
-        sample = self._plan.read(snapshot, i)
-        return sample if self.transform is None else self.transform(sample)
+            key = self._position(key, snapshot)
+        # Two steps: Python looks a function up far faster as an attribute than as what might be a method.
+        read, transform = self._plan.read, self.transform
+        return read(snapshot, key) if transform is None else transform(read(snapshot, key))
 
     def _part(self, key: tuple[Any, ...], snapshot: Snapshot) -> Any:
         if len(key) != 2 or isinstance(key[0], (slice, list, np.ndarray)):
@@ -172,9 +170,13 @@ class Records(Sequence[Any]):
         view = object.__new__(type(self))
         view.__dict__.update(self.__dict__)
         snapshot = view._frozen = self._snapshot()
-        view._selection, view._version, view._writer = self._positions(key, snapshot), self._list_version(), None
+        view._select(self._positions(key, snapshot))
+        view._version, view._writer = self._list_version(), None
         snapshot.shared = True
         return view
+
+    def _select(self, selection: Any) -> None:
+        self._selection, self._chosen = selection, selection if isinstance(selection, range) else memoryview(selection)
 
     def __iter__(self) -> Iterator[Any]:
         """Over the list as it is now, whatever is changed meanwhile."""

@@ -363,4 +363,5 @@ class IndexedRecordDataset(Evolving):
             raise StaleViewError("the dataset was changed since this copy of it was made", file=self.path)
         if state["view"] or len(selection) != count:
             view = self._view(slice(None))
-            self.__dict__.update(view.__dict__, _selection=selection)
+            self.__dict__.update(view.__dict__)
+            self._select(selection)

@@ -3,12 +3,13 @@
 import random
 
 import damage
+import numpy as np
 import pytest
 from damage import Damaged, cuts, disasters, every_bit, everywhere, flips, made, one_bit, structure
 from power_loss import LostError, Tally
 from workloads import INDEX, PATH
 
-from dsrecords import _frame, _gather, _index, _log, _reader
+from dsrecords import _frame, _heads, _index, _log, _reader
 
 SEED = 20_261_122
 
@@ -139,10 +140,9 @@ MORE_DEFECTS = (  # which have tests of their own below
 
 
 def test_entries_that_are_not_mixed_with_their_positions_are_caught(monkeypatch):
-    for module in (_index, _reader):
-        monkeypatch.setattr(module, "MIX", 0)
-    for module in (_index, _gather):
-        monkeypatch.setattr(module, "mix", lambda positions: positions & 0)
+    monkeypatch.setattr(_index, "MIX", 0)
+    for module in (_index, _heads):
+        monkeypatch.setattr(module, "mix", lambda positions: np.zeros(len(positions), np.uint64))
     with pytest.raises(LostError, match="record 0 is wrong"):
         test_swapped_entries_of_the_index_are_told_of(Damaged(*made()))
 
