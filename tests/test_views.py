@@ -74,6 +74,14 @@ def test_a_view_writes_no_file_and_copies_no_data(made, tmp_path):
     assert sorted(os.listdir(tmp_path)) == before
 
 
+def test_a_view_keeps_its_records_when_the_array_of_indices_is_changed(made):
+    ds, indices = dsrecords.open(made), np.array([7, 2])
+    view = ds[indices]
+    indices[:] = 0
+    assert view.column("label").tolist() == [7, 2]
+    assert view[0] == row(7)
+
+
 def test_a_view_has_the_options_of_its_dataset(made):
     ds = dsrecords.open(made, copy=False, transform=lambda sample: sample["blob"])
     assert isinstance(ds[2:4][0], memoryview)

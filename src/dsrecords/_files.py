@@ -20,6 +20,7 @@ except ImportError:  # Windows: reading only
 Buffer = Any  # bytes, bytearray, memoryview, or a C-contiguous array
 
 _CLOEXEC = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_PROBE = [bytearray(1)]  # for bytes that nobody looks at
 _IOV_MAX = 512  # POSIX promises 16, Linux and macOS take 1024
 
 
@@ -190,7 +191,7 @@ def in_memory(fd: int, offset: int) -> bool:
     if not hasattr(os, "RWF_NOWAIT"):
         return False
     try:
-        return os.preadv(fd, [bytearray(1)], offset, os.RWF_NOWAIT) >= 0
+        return os.preadv(fd, _PROBE, offset, os.RWF_NOWAIT) >= 0
     except (OSError, OverflowError):  # it would have to wait, this file system cannot tell, or there is no such offset
         return False
 

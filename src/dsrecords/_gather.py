@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from ._heads import padded_sizes, take, verified
 from ._prefetch import prefetch
-from ._reader import HEAD_SEEN, NEVER_SEEN, Item, Plan, Snapshot
+from ._reader import HEAD_SEEN, Item, Plan, Snapshot
 from ._scalars import Scalar
 from ._schema import Field
 from ._values import describe
@@ -119,21 +119,26 @@ def _payloads(
     return _into(out, item[0], values)
 
 
+def rows(snapshot: Snapshot, positions: np.ndarray, plan: Plan) -> Iterable[tuple[Any, ...]]:
+    """The values of the fields of many records, record by record, of a plan that is `plain`. Raises CorruptError."""
+    heads, _ = _heads(snapshot, positions, plan)
+    return zip(*(heads[f"at {field.at}"].tolist() for field in plan.fields))
+
+
 def _heads(snapshot: Snapshot, positions: np.ndarray, plan: Plan) -> tuple[np.ndarray, np.ndarray]:
     """The heads of many records, structured, and their offsets (uint64, (n,)), once what the plan needs of them is verified."""
     entries = snapshot.entries
-    rows, seen = entries.gather(positions), np.asarray(entries.seen)
-    need = seen.dtype.type(plan.need & np.iinfo(seen.dtype).max)
-    unseen = seen[positions] & need != need
-    prefetch(snapshot, rows, heads_only=not plan.payloads)
-    if not unseen.any() and plan.need < NEVER_SEEN:
-        return take(snapshot, rows[:, 0]), rows[:, 0]
-    heads, right = verified(snapshot, positions, rows)
+    places = entries.gather(positions)
+    prefetch(snapshot, places, heads_only=not plan.payloads)
+    if snapshot.all_seen(entries, positions, plan):
+        return take(snapshot, places[:, 0]), places[:, 0]
+    heads, right = verified(snapshot, positions, places)
     whole = bool(right.all())
     if whole and snapshot.verify != "always":
+        seen = np.asarray(entries.seen)
         seen[positions] |= seen.dtype.type(HEAD_SEEN)
     if not whole or plan.payloads:  # one by one, which raises what is wrong
         offsets = np.array([snapshot.look(entries, i, plan) for i in positions.tolist()], np.uint64)
-        if not whole or (offsets != rows[:, 0]).any():  # or another thread has meanwhile put others here
+        if not whole or (offsets != places[:, 0]).any():  # or another thread has meanwhile put others here
             return take(snapshot, offsets), offsets
-    return heads, rows[:, 0]
+    return heads, places[:, 0]

@@ -254,12 +254,9 @@ class Snapshot:
 
     def look(self, entries: Entries, i: int, plan: Plan) -> int:
         """Verify what a plan needs of one record, and remember it. Returns the offset of its frame."""
-        if not entries.seen[i] & HEAD_SEEN and self.verify is True:
-            self.alone += 1
-            if self.alone > len(entries) >> 6:  # whoever reads one of 64 at random will read more
-                self._look_around(entries, i)
-                if entries.seen[i] & plan.need == plan.need:
-                    return entries.get(i)[0]
+        alone = not entries.seen[i] & HEAD_SEEN and not self._looks_around(entries, np.array([i]))
+        if not alone and entries.seen[i] & plan.need == plan.need:
+            return entries.get(i)[0]
         frames, schema, seen = self.header.frames, self.header.schema, entries.seen[i]
         place = offset, size, check = entries.get(i)
         data = self.mapped()
@@ -295,21 +292,39 @@ class Snapshot:
             entries.seen[i] |= plan.need & ~NEVER_SEEN
         return offset
 
-    def _look_around(self, entries: Entries, i: int) -> None:
-        """Verify the heads of the records around one together, where they lie near each other, and remember which are right."""
-        start = i - i % _NEIGHBOURS
-        positions = np.arange(start, min(start + _NEIGHBOURS, len(entries)))
-        rows = entries.gather(positions)
-        offsets = rows[:, 0]
-        if int(offsets.max() - offsets.min()) > _FAR * self.header.schema.head * len(rows):
-            self.alone = -len(entries)  # nor will others: it would read much that nobody asked for
-            return
-        right = positions[verified(self, positions, rows)[1]]
+    def all_seen(self, entries: Entries, positions: np.ndarray, plan: Plan) -> bool:
+        """Whether all that a plan needs of many records has been verified."""
         seen = np.asarray(entries.seen)
-        for first in range(0, len(right), _AT_ONCE):
-            some = right[first : first + _AT_ONCE]
-            same = entries.gather(some) == rows[some - start]  # another thread may have put others here
-            seen[some[same.all(axis=1)]] |= seen.dtype.type(HEAD_SEEN)
+        for _ in range(2):
+            bits = int(np.bitwise_and.reduce(seen.take(positions)))
+            if bits & plan.need == plan.need:
+                return True
+            if bits & HEAD_SEEN or not self._looks_around(entries, positions[seen.take(positions) & HEAD_SEEN == 0]):
+                return False
+        return False
+
+    def _looks_around(self, entries: Entries, positions: np.ndarray) -> bool:
+        """Whoever reads one record of 64 will read more: whether the heads around these were verified together, too.
+
+        Those that are right are remembered, and the others left to whoever asks for them.
+        """
+        self.alone += len(positions)
+        if self.alone <= len(entries) >> 6 or self.verify is not True:
+            return False
+        for start in np.unique(positions // _NEIGHBOURS * _NEIGHBOURS).tolist():
+            around = np.arange(start, min(start + _NEIGHBOURS, len(entries)))
+            places = entries.gather(around)
+            low, high = int(places[:, 0].min()), int(places[:, 0].max())
+            if high - low > _FAR * self.header.schema.head * len(places):
+                self.alone = -len(entries)  # nor will others lie near each other: it would read much that nobody asked for
+                return False
+            seen = np.asarray(entries.seen)[start : start + len(around)]
+            bits = verified(self, around, places)[1].astype(seen.dtype) * seen.dtype.type(HEAD_SEEN)
+            if (changed := entries.gather(around) != places).any():  # another thread has put others here
+                bits[changed.any(axis=1)] = 0
+            for first in range(0, len(bits), _AT_ONCE):
+                seen[first : first + _AT_ONCE] |= bits[first : first + _AT_ONCE]
+        return True
 
     def _wrong(self, text: str, i: int, offset: int, field: Field | None = None) -> CorruptError:
         return CorruptError(text, file=self.file, record=i, field=None if field is None else field.key, offset=offset)

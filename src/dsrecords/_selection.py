@@ -35,12 +35,15 @@ def positions(key: Any, base: Any) -> Any:
         array = np.flatnonzero(array)
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise TypeError(f"indices are integers or a mask, one-dimensional, not {array.dtype} with shape {array.shape}")
+    whole = isinstance(base, range) and base == range(count)
+    if whole and len(array) and array.dtype == np.int64 and array.view(np.uint64).max() < count:  # the usual: none is negative
+        return array
     wrong = (array < -count) | (array >= count)
     if wrong.any():
         raise IndexError(f"index {array[wrong][0]} is out of range: {count} records")
     array = array.astype(np.int64)
     array[array < 0] += count
-    return array if isinstance(base, range) and base == range(count) else np.asarray(base, np.int64)[array]
+    return array if whole else np.asarray(base, np.int64)[array]
 
 
 def _hint(key: Any) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ._gather import columns
+from ._gather import columns, rows
 from ._log import Header
 from ._prefetch import prefetch
 from ._reader import Plan, Snapshot
@@ -22,6 +22,7 @@ from .errors import CorruptError, SchemaError
 Functions = Sequence[Callable[..., Any] | None] | Mapping[Any, Callable[..., Any] | None]
 _COLUMN_CHUNK = 2**16  # records whose heads are looked at together
 _WINDOW = 256  # records that are asked for ahead of iteration
+_LARGEST_WINDOW = 4096  # of records that are numbers only
 
 
 class Records(Sequence[Any]):
@@ -170,7 +171,8 @@ class Records(Sequence[Any]):
         view = object.__new__(type(self))
         view.__dict__.update(self.__dict__)
         snapshot = view._frozen = self._snapshot()
-        view._select(self._positions(key, snapshot))
+        selection = self._positions(key, snapshot)
+        view._select(selection.copy() if selection is key else selection)  # the caller may go on to change theirs
         view._version, view._writer = self._list_version(), None
         snapshot.shared = True
         return view
@@ -185,11 +187,23 @@ class Records(Sequence[Any]):
 
     def _ahead(self) -> Iterator[Any]:
         """The samples, a window after the other; the kernel is asked for the next one before."""
-        count = len(self)
-        self._prefetch(slice(0, _WINDOW))
-        for start in range(0, count, _WINDOW):
-            self._prefetch(slice(start + _WINDOW, start + 2 * _WINDOW))
-            yield from self._readable(range(start, min(start + _WINDOW, count)))
+        count, start, size = len(self), 0, _WINDOW
+        self._prefetch(slice(0, size))
+        while start < count:
+            window, size = range(start, min(start + size, count)), min(4 * size, _LARGEST_WINDOW if self._plan.plain else _WINDOW)
+            start = window.stop
+            self._prefetch(slice(start, start + size))
+            yield from self._together(window) if self._plan.plain else self._readable(window)
+
+    def _together(self, indices: range) -> Iterator[Any]:
+        """The samples of fields that are numbers, read together: several times faster than one by one."""
+        snapshot, plan = self._snapshot(), self._plan
+        try:
+            found = rows(snapshot, np.asarray(self._positions(indices, snapshot), np.int64), plan)
+        except CorruptError:  # one by one, to pass over what is wrong, or say so when the loop comes to it
+            return self._readable(indices)
+        samples = found if plan.shape is tuple else map(plan.give, found)
+        return iter(samples) if self.transform is None else map(self.transform, samples)
 
     def _readable(self, indices: Iterable[int]) -> Iterator[Any]:
         """The samples, without those that `on_error` passes over."""
