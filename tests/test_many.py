@@ -1,11 +1,15 @@
 """Records of numbers, read in thousands: what is verified together, and what is still said of a single damaged one."""
 
+import decimal
+import fractions
+
 import numpy as np
 import pytest
 from conftest import flip
 
 import dsrecords
-from dsrecords import CorruptError, _reader, make_dataset
+from dsrecords import CorruptError, DSRecordsError, IndexedRecordDataset, _reader, make_dataset
+from dsrecords._schema import make_schema
 
 COUNT = 10_000
 HEAD = 32  # of these records: 16, three numbers of 4 bytes, padded to 8
@@ -145,3 +149,72 @@ def test_neighbours_at_the_end_of_the_list(numbers, monkeypatch):
     monkeypatch.setattr(_reader, "_NEIGHBOURS", 7)
     ds = dsrecords.open(numbers)[-20:]
     assert [ds[i]["z"] for i in range(20)] == list(range(COUNT - 20, COUNT))
+
+
+# Numbers, written in three ways that must agree
+
+VALUES = [
+    0, 1, -1, True, False, np.True_, 127, 128, 255, 256, 2**31, 2**63 - 1, 2**63, 2**64, -(2**63), 10**400, 0.5, -0.0,
+    1e-320, 1e39, 65504.0, 65520.0, float("inf"), -float("inf"), float("nan"), np.float32(0.1), np.float64(1e39), np.int8(-5),
+    np.uint64(2**63), np.array(3), np.array(2.5), np.array([1]), np.ma.masked, np.complex64(1), 1j, "1", b"1", None, [],
+    decimal.Decimal("0.5"), fractions.Fraction(1, 2), np.datetime64(1, "s"),
+]  # fmt: skip
+NUMBERS = ["bool", "int8", "uint8", "int32", "int64", "uint64", "float16", "float32", "float64", "int16?", "float32?"]
+
+
+def outcome(function):
+    """What it returns, as text (NaN is itself then), or the error it raises, without where."""
+    try:
+        return repr(function())
+    except DSRecordsError as error:
+        return type(error), error.message.rpartition("of those given: ")[2]
+
+
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("kind", NUMBERS)
+@pytest.mark.filterwarnings("ignore:overflow", "ignore:Warning. converting a masked element")
+def test_single_samples_many_and_columns_of_numbers_are_written_alike(kind, named, tmp_path):
+    types = {"value": kind, "other": "int8"}
+    schema, one = types if named else list(types.values()), make_schema(types if named else list(types.values()))
+    with IndexedRecordDataset(tmp_path / "data.rec", schema=schema, create=True) as ds:
+
+        def last(write):
+            count = len(ds)
+            write()
+            assert len(ds) > count
+            return ds[-1]
+
+        for value in VALUES:
+            row = {"value": value, "other": 1} if named else (value, 1)
+            kept = outcome(lambda row=row: last(lambda: ds.append(row)))
+            assert outcome(lambda row=row: last(lambda: ds.extend([row, row]))) == kept, value
+            assert outcome(lambda row=row: last(lambda: ds.extend(iter([row, row])))) == kept, value
+            encoded = outcome(lambda row=row: one.encode(row, None))
+            assert (encoded == kept) if isinstance(kept, tuple) else isinstance(encoded, str), value
+        assert not ds.check()
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [{"a": 1, "b": 2}, {"a": 1}], [{"a": 1, "b": 2}, {"a": 1, "b": 2, "c": 3}], [{"a": 1, "b": 2}, {"a": 1, "c": 2}],
+        [{"a": 1, "b": 2}, (1, 2)], [{"a": 1, "b": 2}, None], [{"a": 1, "b": 2}, {}],
+    ],
+)  # fmt: skip
+def test_the_rows_before_one_of_other_fields_are_written(rows, tmp_path):
+    with IndexedRecordDataset(tmp_path / "data.rec", schema={"a": "int8", "b": "float32"}) as ds:
+        with pytest.raises(dsrecords.SchemaError, match=r"row 1|record 1"):
+            ds.extend(rows)
+        assert list(ds) == [{"a": 1, "b": 2.0}]
+
+
+def test_a_generator_may_give_the_same_dict_again(tmp_path):
+    def reused():
+        row = {}
+        for i in range(10):
+            row.update(a=i, b=i / 2)
+            yield row
+
+    with IndexedRecordDataset(tmp_path / "data.rec", schema={"a": "int8", "b": "float32"}) as ds:
+        ds.extend(reused())
+        assert ds.column("a").tolist() == list(range(10))

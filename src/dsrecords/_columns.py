@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -118,30 +118,40 @@ class Rows:
 
     def write(self, writer: Any) -> None:
         """Add all samples. If the iterator or a sample raises, those before it are written first."""
+        if isinstance(self._samples, (list, tuple)):
+            for first in range(0, len(self._samples), _CHUNK):
+                samples = self._samples[first : first + _CHUNK]
+                if (columns := self._schema.columns(samples)) is None:
+                    self._one_by_one(writer, samples)
+                else:
+                    self._add(writer, columns)
+        else:
+            self._one_by_one(writer, self._samples)
+
+    def _one_by_one(self, writer: Any, samples: Iterable[Any]) -> None:
         rows: list[tuple[Any, ...]] = []
         try:
-            for sample in self._samples:
+            for sample in samples:
                 rows.append(tuple(self._schema.values(sample, self._start + len(rows))))  # a generator may reuse the sample
                 if len(rows) == _CHUNK:
                     full, rows = rows, []
-                    self._add(writer, full)
+                    self._add(writer, list(zip(*full)))
         finally:
             if rows:
-                self._add(writer, rows)
+                self._add(writer, list(zip(*rows)))
 
-    def _add(self, writer: Any, rows: list[tuple[Any, ...]]) -> None:
-        schema, start = self._schema, self._start
-        columns = list(zip(*rows))
-        if len(rows) == 1:
-            writer.append(schema.encode_values(rows[0], start))
+    def _add(self, writer: Any, columns: list[Sequence[Any]]) -> None:
+        schema, start, count = self._schema, self._start, len(columns[0])
+        if count == 1:
+            writer.append(schema.encode_values([column[0] for column in columns], start))
             return
         try:
             packed = Columns(schema, dict(zip(schema.keys, columns)) if schema.named else columns, start)
         except SchemaError:
-            writer.extend(schema.encode_values(row, start + i) for i, row in enumerate(rows))
+            writer.extend(schema.encode_values(row, start + i) for i, row in enumerate(zip(*columns)))
         else:
             writer.packed_batch(packed.pack)
-        self._start += len(rows)
+        self._start += count
 
 
 def _length(key: Any, column: Any) -> int:

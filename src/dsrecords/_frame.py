@@ -60,6 +60,11 @@ class Frames:
         buffers[0] = _U32(check)
         return buffers, size, check
 
+    def alone(self, head: bytes, offset: int) -> tuple[bytes, int]:
+        """The frame of a record without payloads, from its head without the check; and the check."""
+        check = crc32(head, self.seed) ^ (offset >> 3 & _LOW)
+        return _U32(check) + head, check
+
     def commit(self, start: int, checks: Any, op: int, positions: Sequence[int], offset: int) -> tuple[bytes, int]:
         """A commit's frame and its check. `checks` are those of its pending frames."""
         size = COMMIT_HEAD + 8 * len(positions)

@@ -81,10 +81,13 @@ class Entries:
         _ENTRY.pack_into(part, 16 * at, place[0], min(place[1] >> 3, _LOW) | (place[2] ^ (i * MIX & _LOW)) << 32)
 
     def append(self, place: Place) -> None:
-        if 2 * self.used == len(self.tail):
+        at, (offset, size, check) = self.used, place
+        if 2 * at == len(self.tail):
             self._grow(1)
-        self._set(self.kept + self.used, place)
-        self.used += 1
+        i = self.kept + at
+        self.seen[i] = 0
+        _ENTRY.pack_into(self.tail, 16 * at, offset, min(size >> 3, _LOW) | (check ^ (i * MIX & _LOW)) << 32)
+        self.used = at + 1
 
     def _grow(self, count: int) -> None:
         room = max(16, 2 * self.used, self.used + count)

@@ -7,8 +7,10 @@ Knows types, and nothing of files. Functions of `dsrecords.io` are known here on
 from __future__ import annotations
 
 import base64
+import contextlib
 import functools
 import json
+import operator
 import struct
 from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any
@@ -25,6 +27,7 @@ from .errors import SchemaError
 Key = Any  # a field's name; its position where fields have no names
 _MOST_FIELDS = 4096
 _MOST_DIFFERENCES = 8  # between two schemas, that are told
+_NUMBERS = frozenset((int, float))  # Python's, which `struct` takes as the types of numbers do
 _LONGEST_NAME = 200  # of a function, as a custom type
 
 
@@ -90,6 +93,9 @@ class Schema:
         self.unpack = struct.Struct(f"<16x{count}Q{4 * count}x{codes}").unpack_from
         self.checksums = struct.Struct(f"<{16 + 8 * count}x{count}I").unpack_from
         self.zeros = [0] * (len(scalars) + len(nullable))
+        plain = not count and not nullable and all(scalar.direct and scalar.direct != {bool} for _, scalar in scalars)
+        order = [field.key for field, _ in sorted(scalars, key=lambda item: item[0].slot)]
+        self._pick = operator.itemgetter(*order) if plain and len(order) > 1 else None
         parts = [("check", "<u4", 0), ("kind", "<u4", 4), ("size", "<u8", 8)]
         parts += [("sizes", f"({count},)<u8", 16), ("checksums", f"({count},)<u4", 16 + 8 * count)]
         parts += [(f"at {field.at}", scalar.dtype.str, field.at) for field, scalar in scalars]
@@ -102,6 +108,27 @@ class Schema:
         if self.named:
             return {field.key: field.type.name for field in self.fields}
         return [field.type.name for field in self.fields]
+
+    def packed(self, sample: Any, kind: int) -> bytes | None:
+        """A head from byte 4 on, of the usual sample of numbers; None for whatever needs a closer look."""
+        if self._pick is not None and type(sample) is (dict if self.named else tuple) and len(sample) == len(self.keys):
+            with contextlib.suppress(KeyError, struct.error, OverflowError):
+                numbers = self._pick(sample)
+                if _NUMBERS.issuperset(map(type, numbers)):
+                    return self.pack(kind, self.head, *numbers)
+        return None
+
+    def columns(self, samples: Sequence[Any]) -> list[Sequence[Any]] | None:
+        """The values of many samples, field by field, if all are dicts (or tuples) of as many fields; else None."""
+        types = set(map(type, samples))
+        if not types <= ({dict} if self.named else {tuple, list}) or set(map(len, samples)) != {len(self.keys)}:
+            return None
+        if not self.named:
+            return list(zip(*samples))
+        try:
+            return [list(map(operator.itemgetter(key), samples)) for key in self.keys]
+        except KeyError:
+            return None
 
     def encode(self, sample: Any, record: int | None) -> tuple[list[Any], list[bytes | None]]:
         """The numbers of the head and the payloads of a sample. Raises SchemaError that names record and field."""

@@ -106,12 +106,22 @@ class Writer:
         with self.mutex:
             if self._refuses or self._interrupted:
                 self.be_ready()
-            state = self.state
-            end = state.snapshot.end
-            buffers, size, check = state.header.frames.record(RECORD, *encoded, end)
+            end = self.state.snapshot.end
+            buffers, size, check = self.state.header.frames.record(RECORD, *encoded, end)
             self._write(buffers, end, size)
-            state.append((end, size, check))
+            self.state.append((end, size, check))
             self._written(1, size)
+
+    def append_packed(self, head: bytes) -> None:
+        """The same of one without payloads, whose head is packed already."""
+        with self.mutex:
+            if self._refuses or self._interrupted:
+                self.be_ready()
+            end = self.state.snapshot.end
+            frame, check = self.state.header.frames.alone(head, end)
+            self._write((frame,), end, len(frame))
+            self.state.append((end, len(frame), check))
+            self._written(1, len(frame))
 
     def extend(self, records: Iterable[Encoded]) -> None:
         """Many records, in batches. If the iterator raises, what it gave before is written first."""
@@ -179,12 +189,12 @@ class Writer:
         if self._checkpoints and (self._frames >= _CHECKPOINT_FRAMES or self._bytes >= _CHECKPOINT_BYTES):
             self.checkpoint()
 
-    def _write(self, buffers: list[bytes], offset: int, size: int) -> None:
+    def _write(self, buffers: Sequence[bytes], offset: int, size: int) -> None:
         assert self._file is not None
         self._interrupted = True
         try:
             if size <= _JOINED:
-                _files.pwrite(self._file.number, b"".join(buffers), offset)
+                _files.pwrite(self._file.number, buffers[0] if len(buffers) == 1 else b"".join(buffers), offset)
             else:
                 _files.pwritev(self._file.number, buffers, offset)
         except OSError as error:

@@ -12,7 +12,7 @@ from . import _files
 from ._check import check
 from ._columns import Columns, Rows
 from ._evolve import Evolving
-from ._frame import DELETE, TAKE_LAST
+from ._frame import DELETE, RECORD, TAKE_LAST
 from ._legacy import Legacy, begins_as_one
 from ._reader import Snapshot
 from ._schema import make_schema
@@ -166,8 +166,11 @@ class IndexedRecordDataset(Evolving):
             SchemaError: the sample does not fit; the dataset is as it was.
             LockedError: another writer has the dataset.
         """
-        writer = self._change(positions=False)
-        writer.append(self._schema.encode(sample, len(self)))
+        writer = self._writer or self._change(positions=False)
+        if (head := self._schema.packed(sample, RECORD)) is not None:
+            writer.append_packed(head)
+        else:
+            writer.append(self._schema.encode(sample, len(self)))
 
     def extend(self, samples: Iterable[Any]) -> None:
         """Add samples, batch by batch: each is there as a whole or not at all. If one does not fit, those before it are added.
