@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from ._frame import crc32
 from ._heads import padded_sizes, take, verified
+from ._index import Entries
 from ._prefetch import prefetch
-from ._reader import HEAD_SEEN, Item, Plan, Snapshot
+from ._reader import HEAD_SEEN, NEVER_SEEN, WRONG_SUM, Item, Plan, Snapshot
 from ._scalars import Scalar
 from ._schema import Field
-from ._values import describe
+from ._values import NONE, describe
 from .errors import CorruptError, SchemaError
 
 
@@ -33,13 +35,14 @@ def columns(snapshot: Snapshot, positions: np.ndarray, plan: Plan, out: Mapping[
 
     Raises:
         SchemaError: an array of `out` does not fit.
-        CorruptError: naming the first record that is not as it was written.
+        CorruptError: naming a record that is not as it was written.
     """
+    entries = snapshot.entries
     if len(positions):
-        heads, offsets = _heads(snapshot, positions, plan)
+        heads, places = _heads(snapshot, entries, positions, plan)
     else:
-        heads, offsets = np.zeros(0, snapshot.header.schema.dtype), np.zeros(0, np.uint64)
-    data, starts = snapshot.mapped(), np.zeros((len(heads), 0), np.uint64)
+        heads, places = np.zeros(0, snapshot.header.schema.dtype), np.zeros((0, 2), np.uint64)
+    offsets, data = places[:, 0], snapshot.mapped()
     if plan.payloads:
         padded = padded_sizes(heads["sizes"][:, : plan.payloads])
         starts = (offsets + np.uint64(snapshot.header.schema.head))[:, None] + padded.cumsum(axis=1, dtype=np.uint64) - padded
@@ -48,9 +51,13 @@ def columns(snapshot: Snapshot, positions: np.ndarray, plan: Plan, out: Mapping[
         field = item[0]
         if isinstance(field.type, Scalar):
             found.append(_into(out, field, _numbers(snapshot, positions, item, field.type, heads, offsets)))
-        else:
-            begins, lengths = starts[:, field.payload].tolist(), heads["sizes"][:, field.payload].tolist()
-            found.append(_payloads(snapshot, data, positions, item, begins, lengths, plan.copy, out))
+            continue
+        begins, lengths = starts[:, field.payload].tolist(), heads["sizes"][:, field.payload].tolist()
+        unseen = snapshot.unverified(entries, positions, field)
+        sums = heads["checksums"][:, field.payload].tolist() if unseen else []
+        found.append(_payloads(snapshot, data, positions, item, begins, lengths, unseen, sums, plan.copy, out))
+    if plan.payloads and snapshot.verify != "always":
+        snapshot.remember(entries, positions, places, plan.need & ~NEVER_SEEN)
     return found
 
 
@@ -97,48 +104,53 @@ def _made(snapshot: Snapshot, item: Item, number: Any, i: int, offset: int) -> A
 
 
 def _payloads(
-    snapshot: Snapshot, data: memoryview, positions: np.ndarray, item: Item, starts: list[int], sizes: list[int], copy: bool,
-    out: Mapping[Any, Any],
+    snapshot: Snapshot, data: memoryview, positions: np.ndarray, item: Item, starts: list[int], sizes: list[int],
+    unseen: list[bool] | None, sums: list[int], copy: bool, out: Mapping[Any, Any],
 ) -> Any:  # fmt: skip
-    row = item[0].type.stored_row() if item[2] else None
+    """A column of payloads. What is not verified yet is, right before it is copied: so it comes from memory only once."""
+    field = item[0]
+    row = field.type.stored_row() if item[2] else None
     if row is not None and sizes.count(nbytes := row.itemsize * math.prod(row.shape[1:])) == len(sizes):
-        stacked: Any = out.get(item[0].key)
+        stacked: Any = out.get(field.key)
         shape = (len(sizes), *row.shape[1:])
         fits = isinstance(stacked, np.ndarray) and stacked.flags.carray and (stacked.dtype, stacked.shape) == (row.dtype, shape)
         stacked = stacked if fits else np.empty(shape, row.dtype)
         if stacked.size:
             target, at = memoryview(stacked.reshape(-1).view(np.uint8)), 0
-            for start in starts:  # ten times faster than gathering rows through a strided array
-                target[at : at + nbytes] = data[start : start + nbytes]
+            for k, start in enumerate(starts):  # ten times faster than gathering rows through a strided array
+                piece = data[start : start + nbytes]
+                if unseen and unseen[k] and crc32(piece) != sums[k]:
+                    raise snapshot.wrong(WRONG_SUM, int(positions[k]), start, field)
+                target[at : at + nbytes] = piece
                 at += nbytes
-        return _into(out, item[0], stacked)
-    places = zip(positions.tolist(), starts, sizes)
-    values: Any = [snapshot.load(data, i, item, start, length, copy) for i, start, length in places]
-    if item[2] and (row := item[0].type.row()) is not None:
+        return _into(out, field, stacked)
+    values: Any = []
+    for k, i in enumerate(positions.tolist()):
+        if unseen and unseen[k] and sizes[k] != NONE and crc32(data[starts[k] : starts[k] + sizes[k]]) != sums[k]:
+            raise snapshot.wrong(WRONG_SUM, i, starts[k], field)
+        values.append(snapshot.load(data, i, item, starts[k], sizes[k], copy))
+    if item[2] and (row := field.type.row()) is not None:
         values = np.array(values, row.dtype).reshape(-1, *row.shape[1:])
-    return _into(out, item[0], values)
+    return _into(out, field, values)
 
 
 def rows(snapshot: Snapshot, positions: np.ndarray, plan: Plan) -> Iterable[tuple[Any, ...]]:
     """The values of the fields of many records, record by record, of a plan that is `plain`. Raises CorruptError."""
-    heads, _ = _heads(snapshot, positions, plan)
+    heads, _ = _heads(snapshot, snapshot.entries, positions, plan)
     return zip(*(heads[f"at {field.at}"].tolist() for field in plan.fields))
 
 
-def _heads(snapshot: Snapshot, positions: np.ndarray, plan: Plan) -> tuple[np.ndarray, np.ndarray]:
-    """The heads of many records, structured, and their offsets (uint64, (n,)), once what the plan needs of them is verified."""
-    entries = snapshot.entries
+def _heads(snapshot: Snapshot, entries: Entries, positions: np.ndarray, plan: Plan) -> tuple[np.ndarray, np.ndarray]:
+    """The verified heads of many records, structured, and their entries (uint64, (n, 2)). Raises CorruptError."""
     places = entries.gather(positions)
     prefetch(snapshot, places, heads_only=not plan.payloads)
-    if snapshot.all_seen(entries, positions, plan):
-        return take(snapshot, places[:, 0]), places[:, 0]
+    if snapshot.heads_seen(entries, positions):
+        return take(snapshot, places[:, 0]), places
     heads, right = verified(snapshot, positions, places)
-    whole = bool(right.all())
-    if whole and snapshot.verify != "always":
-        seen = np.asarray(entries.seen)
-        seen[positions] |= seen.dtype.type(HEAD_SEEN)
-    if not whole or plan.payloads:  # one by one, which raises what is wrong
-        offsets = np.array([snapshot.look(entries, i, plan) for i in positions.tolist()], np.uint64)
-        if not whole or (offsets != places[:, 0]).any():  # or another thread has meanwhile put others here
-            return take(snapshot, offsets), offsets
-    return heads, places[:, 0]
+    if not right.all():
+        for k in np.flatnonzero(~right).tolist():  # which raises what is wrong, if another thread has not put others here
+            places[k, 0] = snapshot.look(entries, int(positions[k]), plan)
+        return take(snapshot, places[:, 0]), places
+    if not plan.payloads and snapshot.verify != "always":  # else it is noted together with the payloads
+        snapshot.remember(entries, positions, places, HEAD_SEEN)
+    return heads, places

@@ -29,7 +29,7 @@ _NEIGHBOURS = 4000  # records whose heads are verified together
 _AT_ONCE = 500  # up to here NumPy changes an array without giving Python's lock away
 _FAR = 16  # heads are not near each other where there are so many times their bytes between them
 NEVER_SEEN = 1 << 63  # beyond 62 payloads there is no bit left: those are verified at each reading
-_LOW = 2**32 - 1
+WRONG_SUM = "the checksum is wrong"
 # A field; what makes its value: of a payload, or of a number (None: the number is the value); and whether its type does.
 Item = tuple[Field, Callable[..., Any] | None, bool]
 
@@ -262,22 +262,22 @@ class Snapshot:
         data = self.mapped()
         if offset & 7 or offset < self.header.size or offset + schema.head > len(data):
             text = "the index's entry points outside of the log; an index (no view) that is removed is made again"
-            raise self._wrong(text, i, offset)
+            raise self.wrong(text, i, offset)
         head = data[offset : offset + schema.head]
         stored, kind, stated = FRAME.unpack(head[: FRAME.size])
         if not seen & HEAD_SEEN:
             if self.verify and not frames.verifies(head, offset):
-                raise self._wrong("the frame's check is wrong: its head, or the index's entry, is damaged", i, offset)
+                raise self.wrong("the frame's check is wrong: its head, or the index's entry, is damaged", i, offset)
             if stored != check:
                 if entries.get(i) != place:  # another thread has just put another record here
                     return self.look(entries, i, plan)
-                raise self._wrong(
+                raise self.wrong(
                     "the index's entry is of another record; an index (no view) that is removed is made again", i, offset
                 )
             if kind not in (RECORD, PENDING) or (extent := frames.extent(head)) != stated or size not in (0, stated):
-                raise self._wrong(f"no record has a frame of kind {kind} and {stated} bytes with such payloads", i, offset)
+                raise self.wrong(f"no record has a frame of kind {kind} and {stated} bytes with such payloads", i, offset)
             if offset + extent > len(data):
-                raise self._wrong("the frame reaches beyond the log", i, offset)
+                raise self.wrong("the frame reaches beyond the log", i, offset)
         if self.verify and plan.payloads:
             sizes, checksums, start = schema.unpack(head), schema.checksums(head), offset + schema.head
             for field in schema.payloads[: plan.payloads]:
@@ -286,22 +286,44 @@ class Snapshot:
                 bit = _seen_bit(field)
                 unseen = field.payload in plan.wanted and (bit == NEVER_SEEN or not seen & bit)
                 if unseen and crc32(data[start : start + length]) != checksums[field.payload]:
-                    raise self._wrong("the checksum is wrong", i, start, field)
+                    raise self.wrong(WRONG_SUM, i, start, field)
                 start += (length + 7) & -8
         if self.verify != "always" and entries.get(i) == place:
             entries.seen[i] |= plan.need & ~NEVER_SEEN
         return offset
 
-    def all_seen(self, entries: Entries, positions: np.ndarray, plan: Plan) -> bool:
-        """Whether all that a plan needs of many records has been verified."""
+    def heads_seen(self, entries: Entries, positions: np.ndarray) -> bool:
+        """Whether the heads of many records have been verified."""
         seen = np.asarray(entries.seen)
-        for _ in range(2):
-            bits = int(np.bitwise_and.reduce(seen.take(positions)))
-            if bits & plan.need == plan.need:
-                return True
-            if bits & HEAD_SEEN or not self._looks_around(entries, positions[seen.take(positions) & HEAD_SEEN == 0]):
-                return False
-        return False
+        if np.bitwise_and.reduce(seen.take(positions)) & HEAD_SEEN:
+            return True
+        unseen = positions[seen.take(positions) & HEAD_SEEN == 0]
+        return self._looks_around(entries, unseen) and bool(np.bitwise_and.reduce(seen.take(unseen)) & HEAD_SEEN)
+
+    def unverified(self, entries: Entries, positions: np.ndarray, field: Field) -> list[bool] | None:
+        """Of many records, whether a payload's checksum must still be compared; None if of none."""
+        if not self.verify:
+            return None
+        if self.verify == "always" or _seen_bit(field) == NEVER_SEEN:
+            return [True] * len(positions)
+        seen = np.asarray(entries.seen)
+        unseen = seen.take(positions) & seen.dtype.type(_seen_bit(field)) == 0
+        return unseen.tolist() if unseen.any() else None
+
+    def remember(self, entries: Entries, positions: np.ndarray, places: np.ndarray, bits: int) -> None:
+        """Note what has been verified of many records, unless another thread has put others there since.
+
+        Args:
+            entries: the list.
+            positions: int64, (n,).
+            places: their entries when they were looked at: uint64, (n, 2).
+            bits: as in `Entries.seen`.
+        """
+        now = entries.gather(positions)
+        positions = positions[(now[:, 0] == places[:, 0]) & (now[:, 1] == places[:, 1])]
+        seen = np.asarray(entries.seen)
+        for first in range(0, len(positions), _AT_ONCE):
+            seen[positions[first : first + _AT_ONCE]] |= seen.dtype.type(bits)
 
     def _looks_around(self, entries: Entries, positions: np.ndarray) -> bool:
         """Whoever reads one record of 64 will read more: whether the heads around these were verified together, too.
@@ -318,15 +340,12 @@ class Snapshot:
             if high - low > _FAR * self.header.schema.head * len(places):
                 self.alone = -len(entries)  # nor will others lie near each other: it would read much that nobody asked for
                 return False
-            seen = np.asarray(entries.seen)[start : start + len(around)]
-            bits = verified(self, around, places)[1].astype(seen.dtype) * seen.dtype.type(HEAD_SEEN)
-            if (changed := entries.gather(around) != places).any():  # another thread has put others here
-                bits[changed.any(axis=1)] = 0
-            for first in range(0, len(bits), _AT_ONCE):
-                seen[first : first + _AT_ONCE] |= bits[first : first + _AT_ONCE]
+            right = verified(self, around, places)[1]
+            self.remember(entries, around[right], places[right], HEAD_SEEN)
         return True
 
-    def _wrong(self, text: str, i: int, offset: int, field: Field | None = None) -> CorruptError:
+    def wrong(self, text: str, i: int, offset: int, field: Field | None = None) -> CorruptError:
+        """The error of a record that is not what was written."""
         return CorruptError(text, file=self.file, record=i, field=None if field is None else field.key, offset=offset)
 
     def encoded(self, i: int, plan: Plan) -> tuple[list[Any], list[bytes | None]]:
