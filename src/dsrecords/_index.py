@@ -21,7 +21,7 @@ _SLOT = struct.Struct("<HH16sQQQQQII")  # from byte 12 on
 _SLOT_SIZE = 12 + _SLOT.size
 MIX = 0x9E3779B1
 _LOW = 2**32 - 1
-_ENTRY = struct.Struct("<QQ")
+ENTRY = struct.Struct("<QQ")
 _CHUNK = 2**16  # entries written at once
 VIEW = 1  # a slot's flag: an index of some records that was saved once, see `_views`
 
@@ -70,7 +70,7 @@ class Entries:
     def get(self, i: int) -> Place:
         """Offset, size (0 if only the frame knows) and check of the record at i."""
         part, at = (self.base, i) if i < self.kept else (self.tail, i - self.kept)
-        offset, word = _ENTRY.unpack_from(part, 16 * at)
+        offset, word = ENTRY.unpack_from(part, 16 * at)
         size = word & _LOW
         return offset, size * 8 if size != _LOW else 0, word >> 32 ^ (i * MIX & _LOW)
 
@@ -78,7 +78,7 @@ class Entries:
         part, at = (self.base, i) if i < self.kept else (self.tail, i - self.kept)
         self.seen[i] = 0
         # In one call, under Python's lock: another thread finds the old entry or the new one, never half of each
-        _ENTRY.pack_into(part, 16 * at, place[0], min(place[1] >> 3, _LOW) | (place[2] ^ (i * MIX & _LOW)) << 32)
+        ENTRY.pack_into(part, 16 * at, place[0], min(place[1] >> 3, _LOW) | (place[2] ^ (i * MIX & _LOW)) << 32)
 
     def append(self, place: Place) -> None:
         at, (offset, size, check) = self.used, place
@@ -86,7 +86,7 @@ class Entries:
             self._grow(1)
         i = self.kept + at
         self.seen[i] = 0
-        _ENTRY.pack_into(self.tail, 16 * at, offset, min(size >> 3, _LOW) | (check ^ (i * MIX & _LOW)) << 32)
+        ENTRY.pack_into(self.tail, 16 * at, offset, min(size >> 3, _LOW) | (check ^ (i * MIX & _LOW)) << 32)
         self.used = at + 1
 
     def _grow(self, count: int) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from . import _files
 from ._frame import FRAME, PENDING, RECORD, crc32
 from ._heads import verified
-from ._index import Entries
+from ._index import ENTRY, MIX, Entries
 from ._log import Header
 from ._scalars import Scalar
 from ._schema import Field
@@ -27,8 +27,10 @@ from .errors import CorruptError, SchemaError
 HEAD_SEEN = 1
 _NEIGHBOURS = 4000  # records whose heads are verified together
 _AT_ONCE = 500  # up to here NumPy changes an array without giving Python's lock away
+_FEW = 6  # so many bits less than there are records: whoever reads more than that at random will read more
 _FAR = 16  # heads are not near each other where there are so many times their bytes between them
 NEVER_SEEN = 1 << 63  # beyond 62 payloads there is no bit left: those are verified at each reading
+_LOW = 2**32 - 1
 WRONG_SUM = "the checksum is wrong"
 # A field; what makes its value: of a payload, or of a number (None: the number is the value); and whether its type does.
 Item = tuple[Field, Callable[..., Any] | None, bool]
@@ -54,8 +56,8 @@ class Plan:
         need: the bits of `Entries.seen` that must be set first.
         wanted: the numbers of the fields' payloads.
         payloads: how many of the record's payloads, counted from the first, the fields lie in.
-        steps: for each field, it, the function that makes its value, whether that is its type's, and where among what the head
-            unpacks to its number (or its payload's size) and its presence are.
+        steps: for each field, whether it is a number of the head, where among what the head unpacks to it (or its payload's size)
+            and its presence are, the function that makes its value, the field, and whether the function is its type's.
         plain: of fields that are all numbers of the head, and themselves the values, where they are among those numbers.
     """
 
@@ -63,7 +65,7 @@ class Plan:
         self.copy, self.fields, self.shape = copy, [field for field, _ in items], shape
         self.need = HEAD_SEEN
         self.items: list[Item] = []
-        self.steps: list[tuple[Field, Callable[..., Any] | None, bool, int, int]] = []
+        self.steps: list[tuple[bool, int, int, Callable[..., Any] | None, Field, bool]] = []
         count = len(header.schema.payloads)
         for field, load in items:
             self.need |= _seen_bit(field)
@@ -71,17 +73,20 @@ class Plan:
             # The struct that unpacks a head has unpacked its numbers: few types, and functions of the user's, have more to do.
             make = _of_number(field.type, load, builtin, copy) if isinstance(field.type, Scalar) else load
             self.items.append((field, make, builtin))
-            place = count + field.slot if field.slot >= 0 else field.payload
-            self.steps.append((field, make, builtin, place, count + field.presence if field.presence >= 0 else -1))
+            number, presence = field.slot >= 0, count + field.presence if field.presence >= 0 else -1
+            place = count + field.slot if number else field.payload
+            self.steps.append((number, place, presence, make, field, builtin))
         self.wanted = {field.payload for field in self.fields}
         self.payloads = max((field.payload for field in self.fields), default=-1) + 1
         self.give = _giver(shape, tuple(field.key for field in self.fields))
         plain = all(load is None and field.presence < 0 for field, load, _ in self.items)
-        self.plain = [place for _, _, _, place, _ in self.steps] if items and plain else None
+        self.plain = [step[1] for step in self.steps] if items and plain else None
         self.read: Callable[[Snapshot, int], Any] = _numbers_reader(self, header) if self.plain else self._read
 
     def _read(self, snapshot: Snapshot, index: int) -> Any:
-        return self.give(snapshot.values(position(index, len(snapshot.entries)), self))
+        if not 0 <= index < snapshot.entries.kept:
+            index = position(index, len(snapshot.entries))
+        return self.give(snapshot.values(index, self))
 
 
 def _giver(shape: type | None, keys: tuple[Any, ...]) -> Callable[[Sequence[Any]], Any]:
@@ -192,17 +197,18 @@ class Snapshot:
         offset = entries.base[i + i] if i < entries.kept else entries.tail[(i - entries.kept) * 2]
         if entries.seen[i] & plan.need != plan.need:
             offset = self.look(entries, i, plan)
-        data, copy, values = self.mapped(), plan.copy, []
+        data, copy, values = self.data, plan.copy, []
+        if len(data) < self.end:
+            data = self.mapped()
         unpacked, start = self.header.schema.unpack(data, offset), offset + self.header.schema.head
         starts = [start]
         for length in unpacked[: plan.payloads - 1] if plan.payloads > 1 else ():
             start += (length + 7) & -8 if length != NONE else 0
             starts.append(start)
-        for field, make, builtin, place, presence in plan.steps:
-            value = unpacked[place]
-            try:
-                if field.slot >= 0:
-                    start = offset + field.at
+        try:
+            for number, place, presence, make, field, builtin in plan.steps:  # noqa: B007 - `builtin` is for the error
+                value = unpacked[place]
+                if number:
                     if presence >= 0 and not unpacked[presence]:
                         value = None
                     elif make is not None:
@@ -213,10 +219,10 @@ class Snapshot:
                 else:
                     self.check_none(i, field, starts[place])
                     value = None
-            except Exception as error:
-                self.explain(error, i, field, builtin, start)
-                raise
-            values.append(value)
+                values.append(value)
+        except Exception as error:
+            self.explain(error, i, field, builtin, offset + field.at if number else starts[place])
+            raise
         return values
 
     def check_none(self, i: int, field: Field, start: int) -> None:
@@ -253,44 +259,59 @@ class Snapshot:
             raise CorruptError(error.message, file=self.file, record=i, field=field.key) from None
 
     def look(self, entries: Entries, i: int, plan: Plan) -> int:
-        """Verify what a plan needs of one record, and remember it. Returns the offset of its frame."""
-        alone = not entries.seen[i] & HEAD_SEEN and not self._looks_around(entries, np.array([i]))
-        if not alone and entries.seen[i] & plan.need == plan.need:
-            return entries.get(i)[0]
-        frames, schema, seen = self.header.frames, self.header.schema, entries.seen[i]
-        place = offset, size, check = entries.get(i)
-        data = self.mapped()
-        if offset & 7 or offset < self.header.size or offset + schema.head > len(data):
+        """Verify what a plan needs of one record, and remember it. Returns the offset of its frame. Raises CorruptError."""
+        seen = entries.seen[i]
+        if not seen & HEAD_SEEN:
+            self.alone += 1
+            if self.alone > len(entries) >> _FEW and self._looks_around(entries, np.array([i])):
+                seen = entries.seen[i]
+        part, at = (entries.base, i) if i < entries.kept else (entries.tail, i - entries.kept)
+        place: tuple[int, int] = ENTRY.unpack_from(part, 16 * at)
+        offset, word = place
+        if seen & plan.need == plan.need:
+            return offset
+        schema, data = self.header.schema, self.mapped()
+        start = offset + schema.head
+        if offset & 7 or offset < self.header.size or start > len(data):
             text = "the index's entry points outside of the log; an index (no view) that is removed is made again"
             raise self.wrong(text, i, offset)
-        head = data[offset : offset + schema.head]
-        stored, kind, stated = FRAME.unpack(head[: FRAME.size])
+        sizes = schema.unpack(data, offset)[: len(schema.payloads)]
         if not seen & HEAD_SEEN:
-            if self.verify and not frames.verifies(head, offset):
-                raise self.wrong("the frame's check is wrong: its head, or the index's entry, is damaged", i, offset)
-            if stored != check:
-                if entries.get(i) != place:  # another thread has just put another record here
+            stored, kind, stated = FRAME.unpack_from(data, offset)
+            extent = schema.head
+            for length in sizes:
+                extent += (length + 7) & -8 if length != NONE else 0
+            computed = crc32(data[offset + 4 : start], self.header.frames.seed) ^ (offset >> 3 & _LOW) if self.verify else stored
+            if (
+                computed != stored or stored != word >> 32 ^ (i * MIX & _LOW) or kind not in (RECORD, PENDING)
+                or stated != extent or word & _LOW not in (extent >> 3, _LOW) or offset + extent > len(data)
+            ):  # fmt: skip
+                if part[2 * at] != offset or part[2 * at + 1] != word:  # another thread has just put another record here
                     return self.look(entries, i, plan)
-                raise self.wrong(
-                    "the index's entry is of another record; an index (no view) that is removed is made again", i, offset
-                )
-            if kind not in (RECORD, PENDING) or (extent := frames.extent(head)) != stated or size not in (0, stated):
-                raise self.wrong(f"no record has a frame of kind {kind} and {stated} bytes with such payloads", i, offset)
-            if offset + extent > len(data):
-                raise self.wrong("the frame reaches beyond the log", i, offset)
+                raise self._wrong_head(i, offset, computed == stored, kind, stated, stored == word >> 32 ^ (i * MIX & _LOW))
         if self.verify and plan.payloads:
-            sizes, checksums, start = schema.unpack(head), schema.checksums(head), offset + schema.head
-            for field in schema.payloads[: plan.payloads]:
-                if (length := sizes[field.payload]) == NONE:
+            checksums = schema.checksums(data, offset)
+            for number, length in enumerate(sizes[: plan.payloads]):
+                if length == NONE:
                     continue
-                bit = _seen_bit(field)
-                unseen = field.payload in plan.wanted and (bit == NEVER_SEEN or not seen & bit)
-                if unseen and crc32(data[start : start + length]) != checksums[field.payload]:
-                    raise self.wrong(WRONG_SUM, i, start, field)
+                unseen = number in plan.wanted and (number >= 62 or not seen & 2 << number)
+                if unseen and crc32(data[start : start + length]) != checksums[number]:
+                    raise self.wrong(WRONG_SUM, i, start, schema.payloads[number])
                 start += (length + 7) & -8
-        if self.verify != "always" and entries.get(i) == place:
+        if self.verify != "always" and ENTRY.unpack_from(part, 16 * at) == place:
             entries.seen[i] |= plan.need & ~NEVER_SEEN
         return offset
+
+    def _wrong_head(self, i: int, offset: int, whole: bool, kind: int, stated: int, known: bool) -> CorruptError:
+        if not whole:
+            return self.wrong("the frame's check is wrong: its head, or the index's entry, is damaged", i, offset)
+        if not known:
+            return self.wrong(
+                "the index's entry is of another record; an index (no view) that is removed is made again", i, offset
+            )
+        if kind in (RECORD, PENDING) and offset + stated > len(self.data):
+            return self.wrong("the frame reaches beyond the log", i, offset)
+        return self.wrong(f"no record has a frame of kind {kind} and {stated} bytes with such payloads", i, offset)
 
     def heads_seen(self, entries: Entries, positions: np.ndarray) -> bool:
         """Whether the heads of many records have been verified."""
@@ -298,7 +319,10 @@ class Snapshot:
         if np.bitwise_and.reduce(seen.take(positions)) & HEAD_SEEN:
             return True
         unseen = positions[seen.take(positions) & HEAD_SEEN == 0]
-        return self._looks_around(entries, unseen) and bool(np.bitwise_and.reduce(seen.take(unseen)) & HEAD_SEEN)
+        self.alone += len(unseen)
+        if self.alone <= len(entries) >> _FEW or not self._looks_around(entries, unseen):
+            return False
+        return bool(np.bitwise_and.reduce(seen.take(unseen)) & HEAD_SEEN)
 
     def unverified(self, entries: Entries, positions: np.ndarray, field: Field) -> list[bool] | None:
         """Of many records, whether a payload's checksum must still be compared; None if of none."""
@@ -326,12 +350,8 @@ class Snapshot:
             seen[positions[first : first + _AT_ONCE]] |= seen.dtype.type(bits)
 
     def _looks_around(self, entries: Entries, positions: np.ndarray) -> bool:
-        """Whoever reads one record of 64 will read more: whether the heads around these were verified together, too.
-
-        Those that are right are remembered, and the others left to whoever asks for them.
-        """
-        self.alone += len(positions)
-        if self.alone <= len(entries) >> 6 or self.verify is not True:
+        """Verify the heads around some, if they lie near each other. Those that are wrong are left to whoever asks for them."""
+        if self.verify is not True:
             return False
         for start in np.unique(positions // _NEIGHBOURS * _NEIGHBOURS).tolist():
             around = np.arange(start, min(start + _NEIGHBOURS, len(entries)))
