@@ -39,17 +39,21 @@ _MARKS: tuple[tuple[int, bytes, str], ...] = (
 )  # fmt: skip
 
 
+def kind_of(start: bytes | memoryview) -> str | None:
+    """What begins with these bytes, if they have a mark that tells."""
+    return next((what for at, mark, what in _MARKS if start[at : at + len(mark)] == mark), None)
+
+
 def seems(fd: int) -> str:
     """A few words for a file whose first bytes are not our magic."""
     start = _files.pread(fd, _START, 0)
     if not start:
         return "it is empty"
-    for at, mark, what in _MARKS:
-        if start[at : at + len(mark)] == mark:
-            return f"it seems to be {what}"
+    if kind := kind_of(start):
+        return f"it seems to be {kind}"
     if _is_tfrecord(start):
         return "it seems to be a TFRecord file"
-    if len(start) > 8 and start[8:9] == b"{" and int.from_bytes(start[:8], "little") < _files.size(fd):
+    if start[8:9] == b"{" and 1 < int.from_bytes(start[:8], "little") < _files.size(fd):  # a JSON object has two brackets
         return "it seems to be a safetensors file"
     if start[:1] == b"\x80" and start[1:2] in (b"\2", b"\3", b"\4", b"\5"):
         return "it seems to be a pickle, which is never loaded"

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ._foreign import kind_of
 from ._values import Load, Type, describe
 from .errors import CorruptError, SchemaError, optional
 
@@ -73,13 +74,14 @@ class Image(Type):
         return buffer.getvalue()
 
     def accept(self, data: bytes) -> bytes:
-        return self._accept(data, "these bytes")
+        return self._accept(data, "what is given")
 
     def _accept(self, data: bytes, what: str) -> bytes:
         found = sniff(data)
         if found and self.format in (None, found):
             return data
-        raise SchemaError(f"{what} are not {self._a()}" if not found else f"{what}: {found}, not {self._a()}")
+        kind = found or kind_of(data)
+        raise SchemaError(f"{what} is not {self._a()}" + (f": it seems to be {kind}" if kind else ""))
 
     def _a(self) -> str:
         return self.format or "an image of a known format"
@@ -101,7 +103,7 @@ class Image(Type):
     def _format(self, data: memoryview) -> str:
         found = sniff(data)
         if not found or self.format not in (None, found):
-            raise CorruptError(f"{found or 'the bytes of no known format'}, not {self._a()}")
+            raise CorruptError(f"{found or kind_of(data) or 'the bytes of no known format'}, not {self._a()}")
         return found
 
     def decode_pil(self, data: memoryview, copy: bool) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import struct
+import types
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -66,7 +67,10 @@ class List(Type):
         return values if present is None else np.ma.MaskedArray(values, np.frombuffer(present, np.uint8) == 0)
 
     def decoder(self, decoding: Any, field: Any) -> Load:
-        return _columns(self, decoding, field)
+        if decoding == "columns" or isinstance(self.item, Scalar):
+            return _columns(self, decoding, field)
+        decode = self.item.decoder(decoding, field)
+        return types.MethodType(lambda self, data, copy: self._items(data, copy, decode), self)
 
     def _numbers(self, data: memoryview, item: Scalar) -> tuple[np.ndarray, memoryview | None]:
         """The numbers of a list of scalars, and which of them are there (None: all)."""
@@ -83,7 +87,8 @@ class List(Type):
         sizes, rest = struct.unpack_from(f"<{count}Q", data, 8), data[8 + 8 * count :]
         if isinstance(self.item, Str):
             return self._texts(sizes, bytes(rest))
-        absent, at, values = NONE if self.item.nullable else -1, 0, []
+        absent, at = NONE if self.item.nullable else -1, 0
+        values: list[Any] = []
         for size in sizes:
             if size == absent:
                 values.append(None)
