@@ -63,8 +63,8 @@ TYPES = {
     "float32[3,4]": Row("Arrays", np.zeros((3, 4)), 12, 48, bytes(5), "does not take 5 bytes"),
     "float32[*,4]": Row("Arrays", np.zeros((3, 4)), 12, 8 + 48, bytes(5), "takes more than 5 bytes"),
     "array": Row("Arrays", np.zeros((3, 4), "f4"), 12, 32 + 48, bytes(5), "takes more than 5 bytes"),
-    "jpeg": picture("red.jpg", b"GIF89a", "GIF, not JPEG"),
-    "png": picture("red.png", b"\xff\xd8\xff", "JPEG, not PNG"),
+    "jpeg": picture("red.jpg", b"GIF89a", "a GIF image, not JPEG"),
+    "png": picture("red.png", b"\xff\xd8\xff", "a JPEG image, not PNG"),
     "webp": picture("red.webp", b"text", "not WEBP"),
     "image": picture("red.gif", b"text", "not an image of a known format"),
     "list[int16]": Row("Lists", [1, 2, 3], 12, 8 + 6, bytes(5), "does not take 5 bytes"),
@@ -78,7 +78,7 @@ TYPES = {
     "zstd(str)": Row("`zstd(T)`", "a" * 1000, 12, 18, b"text", "not zstd"),
     "msgpack": Row("`msgpack`, `protobuf[…]`", {"a": 1}, 12, 4, b"\xc1", "not msgpack"),
     MESSAGE: Row("`msgpack`, `protobuf[…]`", timestamp_pb2.Timestamp(seconds=5), 12, 2, None),  # bytes, until a class is given
-    "audio": Row("`audio`", (np.zeros(4, np.int16), 8000), 12, 52, b"text", "not the bytes of WAV"),
+    "audio": Row("`audio`", (np.zeros(4, np.int16), 8000), 12, 52, b"text", "not WAV, FLAC"),
     "ext(golden.own)": Row("A type of your own", "abc", 12, 3, b"\xff", "not ext"),
     CUSTOM: Row("Your own", "abc", 12, 3, None),  # its own function's to judge
 }  # fmt: skip
@@ -115,6 +115,7 @@ def form(kind):
     return found
 
 
+BASES = {"Type", "File", "Nested"}  # of others, and none themselves
 FORMS = {form(_types.parse(kind)) for kind in TYPES}
 
 
@@ -122,7 +123,7 @@ def test_the_table_has_every_type_that_there_is():
     def below(cls):
         return {cls}.union(*map(below, cls.__subclasses__()))
 
-    classes = {cls.__name__ for cls in below(_values.Type) if cls.__module__.startswith("dsrecords.")} - {"Type"}
+    classes = {cls.__name__ for cls in below(_values.Type) if cls.__module__.startswith("dsrecords.")} - BASES
     assert {cls for cls, _ in FORMS} == classes
     assert {*_types.SCALARS, *_types._SIMPLE, *_types._IMAGES} <= TYPES.keys()
     begun = {re.sub(r"(?s)^(\w+)([\[(]).*(.)$", r"\1\2\3", kind) for kind in TYPES}

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ._images import Image, sniff
+from ._foreign import sniff
+from ._images import Image
 from ._reader import Plan, Snapshot
 from ._schema import Field, Key, Schema, make_schema
 from ._sequence import Records

@@ -18,8 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ._encoded import is_sound
-from ._images import sniff
+from ._foreign import is_sound, sniff
 from ._scalars import quote
 from ._types import parse, type_text
 from ._values import Json, describe

@@ -17,7 +17,16 @@ from ._values import NONE, PAD, Load, Str, Type, describe
 from .errors import CorruptError, SchemaError
 
 
-class List(Type):
+class Nested(Type):
+    """What can be read as columns."""
+
+    def decoder(self, decoding: Any, field: Any) -> Load:
+        if decoding != "columns":
+            raise SchemaError(f"decode of {self.name} can be 'columns', not {decoding!r}", field=field)
+        return self.load_columns
+
+
+class List(Nested):
     """A list of values of one type."""
 
     def __init__(self, item: Type) -> None:
@@ -68,7 +77,7 @@ class List(Type):
 
     def decoder(self, decoding: Any, field: Any) -> Load:
         if decoding == "columns" or isinstance(self.item, Scalar):
-            return _columns(self, decoding, field)
+            return super().decoder(decoding, field)
         decode = self.item.decoder(decoding, field)
         return types.MethodType(lambda self, data, copy: self._items(data, copy, decode), self)
 
@@ -130,7 +139,7 @@ class List(Type):
         return CorruptError(f"a list ends at byte {start + at}, its payload at byte {start + length}")
 
 
-class Struct(Type):
+class Struct(Nested):
     """A value with named parts, read as a dict."""
 
     def __init__(self, parts: Mapping[str, Type]) -> None:
@@ -180,9 +189,6 @@ class Struct(Type):
     def load_columns(self, data: memoryview, copy: bool) -> Any:
         return self._load(data, copy, self._loads_of_columns)
 
-    def decoder(self, decoding: Any, field: Any) -> Load:
-        return _columns(self, decoding, field)
-
     def _load(self, data: memoryview, copy: bool, loads: Mapping[str, Load]) -> dict[str, Any]:
         if len(data) < self._head:
             raise CorruptError(f"a struct of {self._head} bytes and more does not fit into {len(data)}")
@@ -203,7 +209,7 @@ class Struct(Type):
         return values
 
 
-class Table(Type):
+class Table(Nested):
     """A list of structs, stored as a struct of lists: each part is one list, or one array with a free first dimension."""
 
     def __init__(self, row: Struct) -> None:
@@ -251,9 +257,6 @@ class Table(Type):
             raise CorruptError(f"a list of structs whose columns have the lengths {sorted(lengths)}")
         return columns
 
-    def decoder(self, decoding: Any, field: Any) -> Load:
-        return _columns(self, decoding, field)
-
 
 def _rows(column: Any) -> int:
     """How many values a column has; one of structs is itself a dict of columns."""
@@ -265,12 +268,6 @@ def _within(key: str, dump: Any, value: Any) -> Any:
         return dump(value)
     except SchemaError as error:
         raise SchemaError(f"{key!r}: {error.message}") from error.__cause__
-
-
-def _columns(kind: Type, decoding: Any, field: Any) -> Load:
-    if decoding != "columns":
-        raise SchemaError(f"decode of {kind.name} can be 'columns', not {decoding!r}", field=field)
-    return kind.load_columns
 
 
 def column_of(part: Type) -> Type:
