@@ -43,7 +43,7 @@ def upgrade(
         index_path: of the new index, as in `make_dataset`; so are those that follow.
         metadata: kept in the header.
         progress: whether to show a progress bar.
-        num_workers: threads that encode samples.
+        num_workers: as in `make_dataset`.
 
     Returns:
         (data path, index path) of the new dataset.
