@@ -53,9 +53,6 @@ class Image(File):
         found = sniff(data)
         return found is not None and self.format in (None, found)
 
-    def load(self, data: memoryview, copy: bool) -> Any:
-        return self.decode_pil(data, copy)
-
     def decoder(self, decoding: Any, field: Any) -> Load:
         if decoding == "simplejpeg" and self.format not in (None, "JPEG"):
             raise SchemaError(f"simplejpeg is for jpeg, this is {self.name}", field=field)
@@ -73,6 +70,8 @@ class Image(File):
         except module.DecompressionBombError as error:
             raise CorruptError(f"{error}; decode as bytes to look at it") from None
         return image
+
+    load = decode_pil
 
     def decode_array(self, data: memoryview, copy: bool) -> np.ndarray:
         """uint8, height × width × channel (RGB, RGBA); height × width where the image is grey; other dtypes as stored."""

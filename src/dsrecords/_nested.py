@@ -94,49 +94,36 @@ class List(Nested):
         if len(data) < 8 or count > len(data) // 8 - 1:
             raise CorruptError(f"a list of {count} items does not fit into {len(data)} bytes")
         sizes, rest = struct.unpack_from(f"<{count}Q", data, 8), data[8 + 8 * count :]
-        if isinstance(self.item, Str):
-            return self._texts(sizes, bytes(rest))
         absent, at = NONE if self.item.nullable else -1, 0
+        if isinstance(self.item, Str) and (texts := _texts(sizes, bytes(rest), absent)) is not None:
+            return texts
         values: list[Any] = []
         for size in sizes:
             if size == absent:
                 values.append(None)
                 continue
-            end = at + size
-            if end > len(rest):
-                raise self._misfit(sizes, len(rest))
-            values.append(load(rest[at:end], copy))
-            at = (end + 7) & -8
+            if size > len(rest) - at:
+                raise CorruptError(f"item {len(values)} of a list claims {size} bytes, {len(rest) - at} are left")
+            values.append(load(rest[at : at + size], copy))
+            at += (size + 7) & -8
         if at != len(rest):
-            raise self._misfit(sizes, len(rest))
+            raise CorruptError(f"a list ends at byte {len(data) - len(rest) + at}, its payload at byte {len(data)}")
         return values
 
-    def _texts(self, sizes: Sequence[int], data: bytes) -> list[str | None]:
-        """As `_items`. There are many of few bytes: so they are decoded together if they are ASCII, and measured at the end."""
-        pieces = data.decode("ascii") if data.isascii() else data
-        absent, at = NONE if self.item.nullable else -1, 0
-        values: list[Any] = []
-        for size in sizes:
-            if size == absent:
-                values.append(None)
-            else:
-                values.append(pieces[at : (end := at + size)])
-                at = (end + 7) & -8
-        if at != len(data):
-            raise self._misfit(sizes, len(data))
-        return values if isinstance(pieces, str) else [value if value is None else value.decode() for value in values]
 
-    def _misfit(self, sizes: Sequence[int], length: int) -> CorruptError:
-        """What is wrong where items of these sizes do not take `length` bytes."""
-        at = 0
-        for number, size in enumerate(sizes):
-            if size == NONE and self.item.nullable:
-                continue
-            if size > length - at:
-                return CorruptError(f"item {number} of a list claims {size} bytes, {length - at} are left")
-            at += (size + 7) & -8
-        start = 8 + 8 * len(sizes)
-        return CorruptError(f"a list ends at byte {start + at}, its payload at byte {start + length}")
+def _texts(sizes: Sequence[int], data: bytes, absent: int) -> list[str | None] | None:
+    """Texts of these sizes, decoded together if they are ASCII: there are many of few bytes. None if the sizes do not fit."""
+    pieces = data.decode("ascii") if data.isascii() else data
+    at, values = 0, list[Any]()
+    for size in sizes:
+        if size == absent:
+            values.append(None)
+        else:
+            values.append(pieces[at : (end := at + size)])
+            at = (end + 7) & -8
+    if at != len(data):
+        return None
+    return values if isinstance(pieces, str) else [value if value is None else value.decode() for value in values]
 
 
 class Struct(Nested):
