@@ -223,6 +223,23 @@ def test_name_is_registered_once_but_the_same_again_is_fine(point):
         dsrecords.register_type(point, dump_point, bytes.decode)
 
 
+def test_functions_that_were_defined_again_take_the_place_of_the_old_ones(tmp_path):
+    def register(separator):  # as when the cell of a notebook is run again
+        def dump(value):
+            return separator.join(value).encode()
+
+        dsrecords.register_type("lab.again", dump, lambda data: data.decode().split(separator))
+
+    try:
+        register(" ")
+        register("/")
+        path = made(tmp_path, "lab.again", ["a", "b"])
+        assert dsrecords.open(path)[0, "x"] == ["a", "b"]
+        assert dsrecords.IndexedRecordDataset(path, deserializers={"x": bytes})[0, "x"] == b"a/b"
+    finally:
+        _encoded.registry.pop("lab.again", None)
+
+
 # What is not installed
 
 NEEDS = {

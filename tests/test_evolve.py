@@ -114,7 +114,7 @@ def test_add_field_without_names(path):
         (("new", "int8", iter(range(9))), "field 'new': 9 values for 10 records"),
         (("new", "int8", iter(range(11))), "field 'new': there are more values than records"),
         (("new", "int8", range(120, 130)), "record 8, field 'new': 128 is out of the range of int8"),
-        (("new", "int8"), "record 0, field 'new': int8 expected, not None"),
+        (("new", "int8"), "field 'new': values are needed, or a type that may be None: 'int8\\?'"),
         (("new", "str", "texts"), "one for each record, not a str"),
         (("new", "int8", 5), "one for each record, not an int"),
     ],
@@ -185,7 +185,7 @@ def test_fields_without_names_can_get_some(path):
         (lambda ds: ds.drop_fields(["none"]), "no field 'none'"),
         (lambda ds: ds.drop_fields(list(SCHEMA)), "1 to 4096 fields"),
         (lambda ds: ds.rename_fields({"none": "a"}), "no field 'none'"),
-        (lambda ds: ds.rename_fields({"label": "text"}), "different names"),
+        (lambda ds: ds.rename_fields({"label": "text"}), "field 'text': two fields have this name"),
         (lambda ds: ds.rename_fields({"label": ""}), "not empty"),
         (lambda ds: ds.rename_fields({"label": 5}), "not 5"),
         (lambda ds: ds.cast({"none": "int8"}), "no field 'none'"),
@@ -196,6 +196,12 @@ def test_what_cannot_be_changed_leaves_all_as_it_was(ds, change, message):
     with pytest.raises(SchemaError, match=message):
         change(ds)
     assert_is(ds, SCHEMA, ROWS)
+
+
+@pytest.mark.parametrize("change", [lambda ds: ds.rename_fields(["a"]), lambda ds: ds.cast("int8")])
+def test_what_is_no_dict_by_field_is_a_type_error(ds, change):
+    with pytest.raises(TypeError, match="a dict by field is expected"):
+        change(ds)
 
 
 # Casting
@@ -267,7 +273,7 @@ def test_images_keep_their_bytes_wherever_they_are_of_the_format(path):
 
 def test_bytes_that_are_no_image_are_not_cast_to_one(path):
     make_dataset([{"x": (PICTURES / "red.png").read_bytes()}, {"x": b"none"}], path, {"x": "bytes"})
-    with dsrecords.open(path) as ds, pytest.raises(SchemaError, match="record 1, field 'x': these bytes are not"):
+    with dsrecords.open(path) as ds, pytest.raises(SchemaError, match="record 1, field 'x': what is given is not"):
         ds.cast({"x": "image"})
 
 

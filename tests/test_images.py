@@ -3,6 +3,7 @@
 import io as memory
 import random
 
+import bytes_by_hand as by_hand
 import make_golden
 import numpy as np
 import pytest
@@ -103,7 +104,9 @@ def test_type_takes_its_own_format_only(stored, kind, form):
     if form.lower() == kind:
         assert stored(kind, data) == data
     else:
-        with pytest.raises(SchemaError, match=f"{form}, not {kind.upper()}"):
+        with pytest.raises(
+            SchemaError, match=f"is not {kind.upper()}: it seems to be a {form} image" if form != "BMP" else "is not"
+        ):
             stored(kind, data)
 
 
@@ -144,8 +147,20 @@ def test_closed_image_is_refused(tmp_path):
 
 
 def test_file_of_another_format_is_named(tmp_path):
-    with pytest.raises(SchemaError, match=r"red\.gif: GIF, not PNG"):
+    with pytest.raises(SchemaError, match=r"red\.gif is not PNG: it seems to be a GIF image"):
         make_dataset([{"x": make_golden.PICTURES / "red.gif"}], tmp_path / "a.rec", {"x": "png"})
+
+
+def test_fits_file_in_a_field_of_images_is_named_when_it_is_written_and_when_it_is_read(tmp_path):
+    fits = b"SIMPLE  =                    T".ljust(2880)
+    for kind, name in (("png", "PNG"), ("image", "an image of a known format")):
+        with pytest.raises(SchemaError, match=f"what is given is not {name}: it seems to be a FITS file"):
+            make_dataset([{"x": fits}], tmp_path / "a.rec", {"x": kind})
+        log = by_hand.Log({"fields": [{"name": "x", "type": kind, "payload": 0}], "head": 32})
+        log.record(payloads=[fits])
+        (tmp_path / "hand.rec").write_bytes(log.data)
+        with pytest.raises(CorruptError, match=f"record 0, field 'x', byte 4128: a FITS file, not {name}"):
+            dsrecords.open(tmp_path / "hand.rec")[0]
 
 
 def test_missing_file_is_file_not_found_error_and_leaves_the_dataset_as_it_was(tmp_path):
@@ -246,6 +261,26 @@ def test_deserializer_chooses_the_decoding(tmp_path, name, kind):
     path, _ = make_dataset([(data,)], tmp_path / "a.rec", [kind])
     got = IndexedRecordDataset(path, [load])[0][0]
     assert (getattr(got, "shape", None) or getattr(got, "size", None)) == shape if shape else got == data
+
+
+@pytest.mark.parametrize("name", ["pil", "cv2"])
+def test_image_that_a_deserializer_cannot_decode_is_corrupt_and_can_be_skipped(tmp_path, name):
+    if name == "cv2":
+        pytest.importorskip("cv2")
+    data = make_golden.picture("red.jpg")
+    path, _ = make_dataset([(data,), (data[:200],)], tmp_path / "a.rec", ["jpeg"])
+    with pytest.raises(CorruptError, match=r"record 1, field 0, byte .* cannot decode these bytes"):
+        IndexedRecordDataset(path, [LOADERS[name][0]])[1]
+    assert len(list(IndexedRecordDataset(path, [LOADERS[name][0]], on_error="skip"))) == 1
+
+
+@pytest.mark.parametrize("kind", ["list[png]", "zstd(list[png?])"])
+def test_images_of_a_list_are_decoded_as_asked(tmp_path, kind):
+    path, _ = make_dataset([{"x": [PIXELS, PIXELS[::-1]]}], tmp_path / "a.rec", {"x": kind})
+    assert same(dsrecords.open(path, decode={"x": "array"})[0, "x"], [PIXELS, PIXELS[::-1]])
+    assert [data[:4] for data in dsrecords.open(path, decode={"x": "bytes"})[0, "x"]] == [b"\x89PNG"] * 2
+    with pytest.raises(SchemaError, match="field 'x': decode can be"):
+        dsrecords.open(path, decode={"x": "arrays"})
 
 
 def test_serializers_of_images(tmp_path):

@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import datetime
 import decimal
 import logging
 from collections import namedtuple
@@ -62,6 +63,9 @@ CASES = [
     ([{"box": "float32[4]", "tags": "list[str]"}], [[{"box": np.zeros(4, F4), "tags": ["a"]}], []]),
     ([{"inner": {"x": "float64"}}], [[{"inner": {"x": 0.5}}]]),
     ("datetime64[D]", [np.datetime64("2026-11-22")]),
+    ("datetime64[us]", [datetime.datetime(2026, 11, 22, 1, 2, 3, 4)]),
+    ("datetime64[D]?", [datetime.date(2026, 11, 22), None]),
+    ("timedelta64[us]", [datetime.timedelta(microseconds=5)]),
     ("png", [Image.new("RGB", (2, 2))]),
     ("png", [Image.open(PICTURES / "red.jpg")]),
     ("jpeg", [PICTURES / "red.jpg", PICTURES / "grey.jpg"]),
@@ -172,7 +176,7 @@ def test_only_the_first_samples_are_looked_at():
         ([{"a": {1}}], "'a' of a dict: no type holds a set of 1.*; or 'json' for the dict"),
         ([{"a": 1}, {"a": "b"}], r"'a' of a dict: .*such as 1 \(sample 0\) and 'b' \(sample 1\).*; or 'json'"),
         ([{"a": {1}}, {}], "is not JSON"),
-        ([PICTURES.parent / "update.rec"], "no picture of a known format"),
+        ([PICTURES.parent / "update.rec"], "no picture or sound of a known format"),
         ([str(PICTURES / "red.jpg")], "a text, and the path of a picture: say 'str' or 'jpeg'"),
     ],
     ids=shown,
@@ -180,6 +184,20 @@ def test_only_the_first_samples_are_looked_at():
 def test_what_is_ambiguous_or_of_no_type_is_an_error_that_shows_it(values, message):
     with pytest.raises(SchemaError, match=f"field 'x': .*{message}"):
         of(*values)
+
+
+def test_paths_of_sounds_are_audio_and_not_mixed_with_pictures(tmp_path):
+    sound = tmp_path / "sound.wav"
+    sound.write_bytes(b"RIFF\x26\0\0\0WAVEfmt ")
+    assert of(sound, None) == "audio?"
+    with pytest.raises(SchemaError, match=r"such as '.*sound\.wav' \(sample 0\) and '.*red\.jpg' \(sample 1\)"):
+        of(sound, PICTURES / "red.jpg")
+
+
+@pytest.mark.parametrize("samples", [{"x": 1}, "text", b"text"])
+def test_one_sample_in_the_place_of_samples_is_an_error(samples):
+    with pytest.raises(SchemaError, match="samples are a list or another iterable of them, not"):
+        infer_schema(samples)
 
 
 def test_long_values_are_shown_in_part():
@@ -278,12 +296,16 @@ class Everything(TypedDict):
     more: dict[str, Any]
     anything: Any
     noted: Annotated[int, 5]
+    at: datetime.datetime
+    day: datetime.date
+    span: datetime.timedelta | None
 
 
 EVERYTHING = {
     "flag": "bool", "count": "int64", "score": "float64?", "text": "str", "other": "str?", "data": "bytes", "small": "uint8",
     "image": "png", "file": "image", "points": "array", "boxes": "float32[*,4]", "maybe": "float32[2]?", "words": "list[str]",
     "pairs": "list[int64]", "nested": "list[list[float64]]?", "more": "json", "anything": "json", "noted": "int64",
+    "at": "datetime64[us]", "day": "datetime64[D]", "span": "timedelta64[us]?",
 }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 from sameness import same
 
 import dsrecords
-from dsrecords import IndexedRecordDataset, SchemaError, io, make_dataset
+from dsrecords import CorruptError, IndexedRecordDataset, SchemaError, io, make_dataset
 
 RED = Image.new("RGB", (3, 2), (200, 10, 20))
 BGR = np.full((2, 3, 3), (20, 10, 200), np.uint8)
@@ -163,7 +163,7 @@ def test_call_of_cv2():
 
 def test_cv2_says_what_it_cannot_do():
     pytest.importorskip("cv2")
-    with pytest.raises(SchemaError, match="OpenCV cannot decode"):
+    with pytest.raises(CorruptError, match="OpenCV cannot decode"):
         io.load_cv2(b"no image")
     with pytest.raises(SchemaError, match="OpenCV cannot encode"):
         io.save_cv2(np.zeros((0, 0), np.uint8), ext=".png")

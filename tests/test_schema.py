@@ -2,6 +2,7 @@
 
 import functools
 
+import numpy as np
 import pytest
 
 import dsrecords
@@ -86,8 +87,10 @@ def test_what_is_no_name_is_refused(tmp_path, entry):
 
 
 @pytest.mark.parametrize(
-    ("entry", "say"), [(int, "int32 or int64"), (float, "float32 or float64"), ("int", "int32 or int64"), ("jpg", "jpeg")]
-)
+    ("entry", "say"),
+    [(int, "int32 or int64"), (float, "float32 or float64"), (str, "str$"), (np.uint8, "uint8$"), ("int", "int32 or int64"),
+     ("jpg", "jpeg")],
+)  # fmt: skip
 def test_message_says_which_type_is_meant(tmp_path, entry, say):
     with pytest.raises(SchemaError, match=f"say.*{say}"):
         make_dataset([], tmp_path / "a.rec", [entry])

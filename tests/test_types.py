@@ -8,12 +8,14 @@ import tempfile
 from pathlib import Path
 
 import hypothesis.extra.numpy as nps
+import make_golden
 import ml_dtypes
 import numpy as np
 import pytest
 from google.protobuf import timestamp_pb2
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from sameness import same
 
 import dsrecords
@@ -105,6 +107,14 @@ def stamp(seconds):
     return timestamp_pb2.Timestamp(seconds=seconds)
 
 
+def pictures(*names):
+    """Files, which come back as Pillow images; see `plain`."""
+    paths = [make_golden.PICTURES / name for name in names]
+    return st.sampled_from([(path.read_bytes(), np.asarray(Image.open(path))) for path in paths])
+
+
+dsrecords.register_type("test.back", make_golden.reverse, make_golden.back)
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
@@ -164,10 +174,17 @@ OTHERS = {
     "zstd(list[{a:int8}])": lists(structs(a=SCALARS["int8"])),
     "list[zstd(bytes)]": lists(twice(st.binary())),
     "msgpack": twice(JSON.filter(fits_msgpack) | st.binary() | st.dictionaries(st.integers(-5, 5), st.text())),
+    "png": nps.arrays(np.uint8, (2, 3, 3)).map(lambda array: (array, array)),
+    "jpeg": pictures("red.jpg", "grey.jpg"),
+    "webp": pictures("red.webp"),
+    "image": pictures("red.jpg", "red.bmp"),
+    "audio": nps.arrays("<i2", 4).map(lambda array: ((array, 8000), (array.astype("<f4") / 2**15, 8000))),
+    "ext(test.back)": twice(st.text()),
     "protobuf[google.protobuf.Timestamp]": st.integers(0, 2**30).map(lambda n: (stamp(n), stamp(n).SerializeToString())),
 }
 KINDS = {**SCALARS, **OTHERS}
-KINDS.update({f"{kind}?": optional(strategy) for kind, strategy in KINDS.items()})
+AS_FILES = ("png", "jpeg", "webp", "image", "audio")  # slow to decode: None instead of one is in test_every_type.py
+KINDS.update({f"{kind}?": optional(strategy) for kind, strategy in KINDS.items() if kind not in AS_FILES})
 
 
 def column_of(kind, values):
@@ -213,14 +230,18 @@ def test_round_trip(kind, data):
         assert_reads(dsrecords.open(path, verify="always"), kind, wanted)
 
 
-def assert_reads(ds, kind, wanted):
-    def plain(value):  # with copy=False bytes are views
-        if isinstance(value, list):
-            return [plain(item) for item in value]
-        if isinstance(value, dict):
-            return {key: plain(item) for key, item in value.items()}
-        return bytes(value) if isinstance(value, memoryview) else value
+def plain(value):
+    """What can be compared of a value that was read: with copy=False bytes are views, and images are Pillow's."""
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, Image.Image):
+        return np.asarray(value)
+    return bytes(value) if isinstance(value, memoryview) else value
 
+
+def assert_reads(ds, kind, wanted):
     rows = [plain(row["x"]) for row in ds]
     assert same(rows, wanted), (rows, wanted)
     assert same([plain(ds[i, "x"]) for i in range(len(ds))], wanted)

@@ -114,9 +114,7 @@ def _fits(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
 
 def view(data: memoryview, dtype: np.dtype[Any], shape: tuple[int, ...], copy: bool) -> np.ndarray:
     """An array over bytes, once the shape is known to fit them."""
-    if math.prod(shape) * dtype.itemsize != len(data) or not _fits(shape, dtype):
+    if math.prod(shape) * dtype.itemsize != len(data) or not (len(data) or _fits(shape, dtype)):
         raise CorruptError(f"{dtype} with shape {shape} does not take {len(data)} bytes")
-    if not len(data):  # np.frombuffer refuses to look at nothing
-        return np.ndarray(shape, dtype, b"")  # np.empty would make U1 of U0, and memory for it
-    array: np.ndarray = np.frombuffer(data, dtype).reshape(shape)
-    return array.copy() if copy else array
+    array: np.ndarray = np.ndarray(shape, dtype, data)
+    return array.copy() if copy and len(data) else array  # a copy of nothing would make U1 of U0, and memory for it

@@ -14,21 +14,49 @@ from typing import Any
 
 import numpy as np
 
+from ._foreign import is_sound, kind_of
 from ._values import Bytes, Load, Type, describe, wrong
 from .errors import CorruptError, SchemaError, optional
 
 _MOST_SOUND = 2**31  # bytes of samples as float32: three quarters of an hour of 96 kHz stereo
-# The first bytes of each format, and where they stand.
-_SOUNDS: dict[str, tuple[tuple[bytes, int], ...]] = {
-    "WAV": ((b"RIFF", 0), (b"WAVE", 8)),
-    "FLAC": ((b"fLaC", 0),),
-    "Ogg": ((b"OggS", 0),),
-    "AU": ((b".snd", 0),),
-    "AIFF": ((b"FORM", 0), (b"AIF", 8)),
-    "MP3": ((b"ID3", 0),),
-    "MP3 without tags": ((b"\xff", 0),),
-}
 _SUBTYPES = {"int16": "PCM_16", "int32": "PCM_32", "float32": "FLOAT", "float64": "DOUBLE"}
+
+
+class File(Type):
+    """A file of another format, stored as it is: given by its path or its bytes, or encoded from a value."""
+
+    expected = ""  # what such a file is, in words
+
+    def is_one(self, data: bytes | memoryview) -> bool:
+        """Whether these bytes begin as such a file does."""
+        raise NotImplementedError
+
+    def encode(self, value: Any) -> bytes:
+        """The file that is made of a value."""
+        raise NotImplementedError
+
+    def dump(self, value: Any) -> bytes:
+        if isinstance(value, (str, os.PathLike)):
+            with open(value, "rb") as file:
+                return self.accept(file.read(), f"the file {os.fspath(value)}")
+        if isinstance(value, (bytes, bytearray, memoryview)):
+            return self.accept(bytes(value))
+        return self.encode(value)
+
+    def accept(self, data: bytes, what: str = "what is given") -> bytes:
+        if self.is_one(data):
+            return data
+        kind = kind_of(data)
+        raise SchemaError(f"{what} is not {self.expected}" + (f": it seems to be {kind}" if kind else ""))
+
+    def check(self, data: memoryview) -> None:
+        """Raises CorruptError."""
+        if not self.is_one(data):
+            raise CorruptError(f"{kind_of(data) or 'the bytes of no known format'}, not {self.expected}")
+
+    def decode_bytes(self, data: memoryview, copy: bool) -> Any:
+        """The file as it is."""
+        return bytes(data) if copy else data
 
 
 class MsgPack(Type):
@@ -81,18 +109,14 @@ class Protobuf(Type):
         return load
 
 
-class Audio(Type):
+class Audio(File):
     """An audio file; read as its samples, float32 (frames,) or (frames, channels), and their rate in Hz."""
 
     name = "audio"
+    expected = "WAV, FLAC, Ogg, AU, AIFF or MP3"
     unreadable = (*Type.unreadable, RuntimeError)  # as soundfile's errors are
 
-    def dump(self, value: Any) -> bytes:
-        if isinstance(value, (str, os.PathLike)):
-            with open(value, "rb") as file:
-                return self.accept(file.read())
-        if isinstance(value, (bytes, bytearray, memoryview)):
-            return self.accept(bytes(value))
+    def encode(self, value: Any) -> bytes:
         if not (isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], np.ndarray)):
             raise SchemaError(f"audio takes a path, bytes, or (array, rate in Hz), not {describe(value)}")
         samples, rate = value
@@ -105,17 +129,11 @@ class Audio(Type):
         optional("soundfile", "soundfile").write(buffer, samples, int(rate), format=container, subtype=kind)
         return buffer.getvalue()
 
-    def accept(self, data: bytes) -> bytes:
-        self._check(data, SchemaError)
-        return data
-
-    def _check(self, data: bytes | memoryview, error: Callable[[str], Exception]) -> None:
-        found = [name for name, marks in _SOUNDS.items() if all(data[at : at + len(mark)] == mark for mark, at in marks)]
-        if not found or (found == ["MP3 without tags"] and data[1:2] not in (b"\xfb", b"\xfa", b"\xf3", b"\xf2")):
-            raise error("not the bytes of WAV, FLAC, Ogg, AU, AIFF or MP3")
+    def is_one(self, data: bytes | memoryview) -> bool:
+        return is_sound(data)
 
     def load(self, data: memoryview, copy: bool) -> Any:
-        self._check(data, CorruptError)
+        self.check(data)
         with optional("soundfile", "soundfile").SoundFile(io.BytesIO(data)) as file:
             if not 0 <= file.frames * file.channels * 4 <= _MOST_SOUND:
                 raise CorruptError(
@@ -123,14 +141,10 @@ class Audio(Type):
                 )
             return file.read(dtype="float32"), file.samplerate
 
-    def load_bytes(self, data: memoryview, copy: bool) -> Any:
-        """The file as it was, for `decode="bytes"`."""
-        return bytes(data) if copy else data
-
     def decoder(self, decoding: Any, field: Any) -> Load:
         if decoding not in ("array", "bytes"):
             raise SchemaError(f"decode of audio can be 'array' or 'bytes', not {decoding!r}", field=field)
-        return self.load if decoding == "array" else self.load_bytes
+        return self.load if decoding == "array" else self.decode_bytes
 
 
 class Registered(Type):

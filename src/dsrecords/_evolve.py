@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ._images import Image, sniff
+from ._foreign import sniff
+from ._images import Image
 from ._reader import Plan, Snapshot
 from ._schema import Field, Key, Schema, make_schema
 from ._sequence import Records
@@ -73,7 +74,7 @@ class Evolving(Records):
             SchemaError: no such field, or two of one name. All is as it was.
         """
         self._change()
-        new = {self._schema.field(old).key: name for old, name in names.items()}
+        new = self._by_key(names)
         changes = self._kept()
         for field, _ in changes:
             field.key = new.get(field.key, field.key)
@@ -90,7 +91,7 @@ class Evolving(Records):
         """
         self._change()
         changes: list[Change] = []
-        new = {self._schema.field(name).key: type for name, type in types.items()}
+        new = self._by_key(types)
         for field, old in self._kept():
             if field.key not in new:
                 changes.append((field, old))
@@ -107,6 +108,11 @@ class Evolving(Records):
         name = os.path.basename(other.path) if isinstance(other, Records) else "the other"
         schema = other._schema if isinstance(other, Records) else make_schema(other)
         return schema.difference(self._schema, name, os.path.basename(self.path)) or ""
+
+    def _by_key(self, given: Mapping[Any, Any]) -> dict[Key, Any]:
+        if not isinstance(given, Mapping):
+            raise TypeError(f"a dict by field is expected, such as {{{self._schema.keys[0]!r}: …}}, not {describe(given)}")
+        return {self._schema.field(key).key: new for key, new in given.items()}
 
     def _kept(self) -> list[Change]:
         """All fields as they are, with the functions that write them."""
@@ -175,8 +181,10 @@ def _copy(source: Field, old: Encoded, field: Field, new: Encoded) -> None:
 
 
 def _values(values: Any, plan: Plan, field: Field) -> Value:
-    if values is None:
+    if values is None and field.type.nullable:
         return lambda snapshot, i, old: None
+    if values is None:
+        raise SchemaError(f"values are needed, or a type that may be None: '{field.type.name}?'", field=field.key)
     if callable(values):
         return lambda snapshot, i, old: values(plan.read(snapshot, i))
     if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):

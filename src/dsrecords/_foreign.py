@@ -1,13 +1,28 @@
-"""What a file that is not ours seems to be, so that an error can say it. Looks at its first bytes alone."""
+"""What a file that is not ours is, or seems to be, by its first bytes alone."""
 
 from __future__ import annotations
 
+import re
 import struct
 
 from . import _files
 
 _START = 512  # bytes that are looked at
 _INDEX = b"\x89DSX"  # the beginning of an index of ours
+# The first bytes of each format (its own specification), and Pillow's name of it.
+_SIGNATURES: dict[str, tuple[tuple[bytes, int], ...]] = {
+    "JPEG": ((b"\xff\xd8\xff", 0),),
+    "PNG": ((b"\x89PNG\r\n\x1a\n", 0),),
+    "WEBP": ((b"WEBP", 8), (b"RIFF", 0)),
+    "GIF": ((b"GIF8", 0),),
+    "BMP": ((b"BM", 0),),
+    "TIFF": ((b"II*\0", 0),),
+    "TIFF ": ((b"MM\0*", 0),),
+    "JPEG2000": ((b"\x0cjP  \r\n\x87\n", 3),),
+    "AVIF": ((b"ftypavi", 4),),
+}
+# How sounds begin: WAV, FLAC, Ogg, AU, AIFF, MP3 with and without tags.
+_SOUND = re.compile(rb"RIFF....WAVE|fLaC|OggS|\.snd|FORM....AIF|ID3|\xff[\xfb\xfa\xf3\xf2]", re.DOTALL)
 # Where a mark stands, what it is, what has it.
 _MARKS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x0a\x23\xd7\xce", "an MXNet RecordIO file"),
@@ -28,10 +43,6 @@ _MARKS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"MATLAB 5.0", "a MATLAB file"),
     (0, b"Obj\x01", "an Avro file"),
     (0, b"SIMPLE  =", "a FITS file"),
-    (0, b"\xff\xd8\xff", "a JPEG image"),
-    (0, b"\x89PNG\r\n\x1a\n", "a PNG image"),
-    (8, b"WEBP", "a WebP image"),
-    (0, b"GIF8", "a GIF image"),
     (0, b"%PDF", "a PDF document"),
     (0, b"\x7fELF", "a program"),
     (0, b"\x89DSR", "a DSRecords file that was changed by a transfer as text"),
@@ -39,17 +50,39 @@ _MARKS: tuple[tuple[int, bytes, str], ...] = (
 )  # fmt: skip
 
 
+def sniff(data: bytes | memoryview) -> str | None:
+    """Pillow's name of the format of images that these bytes begin with, None if it is none of those that are known."""
+    for name, marks in _SIGNATURES.items():
+        if all(data[at : at + len(mark)] == mark for mark, at in marks):
+            return name.strip()
+    return None
+
+
+def is_sound(data: bytes | memoryview) -> bool:
+    """Whether these bytes begin as an audio file of a known format does."""
+    return _SOUND.match(data) is not None
+
+
+def kind_of(data: bytes | memoryview) -> str | None:
+    """What begins with these bytes, if they have a mark that tells."""
+    name = sniff(data)
+    if name and name != "BMP":  # two letters, with which a text may begin
+        return f"a{'n' * (name[0] == 'A')} {name} image"
+    if is_sound(data):
+        return "a sound"
+    return next((what for at, mark, what in _MARKS if data[at : at + len(mark)] == mark), None)
+
+
 def seems(fd: int) -> str:
     """A few words for a file whose first bytes are not our magic."""
     start = _files.pread(fd, _START, 0)
     if not start:
         return "it is empty"
-    for at, mark, what in _MARKS:
-        if start[at : at + len(mark)] == mark:
-            return f"it seems to be {what}"
+    if kind := kind_of(start):
+        return f"it seems to be {kind}"
     if _is_tfrecord(start):
         return "it seems to be a TFRecord file"
-    if len(start) > 8 and start[8:9] == b"{" and int.from_bytes(start[:8], "little") < _files.size(fd):
+    if start[8:9] == b"{" and 1 < int.from_bytes(start[:8], "little") < _files.size(fd):  # a JSON object has two brackets
         return "it seems to be a safetensors file"
     if start[:1] == b"\x80" and start[1:2] in (b"\2", b"\3", b"\4", b"\5"):
         return "it seems to be a pickle, which is never loaded"

@@ -91,16 +91,6 @@ class Frames:
             size += (length + 7) & -8 if length != NONE else 0
         return size
 
-    def bad_payload(self, frame: memoryview | bytes) -> int | None:
-        """Number of the first payload whose checksum is wrong, in a whole frame with a verified head; None if all are right."""
-        sizes, start = self.schema.unpack(frame), self.head
-        for number, checksum in enumerate(self.schema.checksums(frame)):
-            if (length := sizes[number]) != NONE:
-                if crc32(frame[start : start + length]) != checksum:
-                    return number
-                start += (length + 7) & -8
-        return None
-
     def checks_of(self, heads: np.ndarray, offsets: np.ndarray) -> np.ndarray:
         """What the checks of many heads must be.
 

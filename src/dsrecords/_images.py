@@ -6,55 +6,32 @@ Pillow is imported only where an image is encoded or decoded: bytes go in and ou
 from __future__ import annotations
 
 import io
-import os
 from typing import Any
 
 import numpy as np
 
-from ._values import Load, Type, describe
+from ._encoded import File
+from ._foreign import sniff
+from ._values import Load, describe
 from .errors import CorruptError, SchemaError, optional
 
-# The first bytes of each format (its own specification), and Pillow's name of it.
-_SIGNATURES: dict[str, tuple[tuple[bytes, int], ...]] = {
-    "JPEG": ((b"\xff\xd8\xff", 0),),
-    "PNG": ((b"\x89PNG\r\n\x1a\n", 0),),
-    "WEBP": ((b"WEBP", 8), (b"RIFF", 0)),
-    "GIF": ((b"GIF8", 0),),
-    "BMP": ((b"BM", 0),),
-    "TIFF": ((b"II*\0", 0),),
-    "TIFF ": ((b"MM\0*", 0),),
-    "JPEG2000": ((b"\x0cjP  \r\n\x87\n", 3),),
-    "AVIF": ((b"ftypavi", 4),),
-}
 _QUALITY = 95  # of JPEG and WebP made from pixels: the usual choice where a dataset should not show its compression
 DECODINGS = ("pil", "array", "bytes", "simplejpeg")
 _MOST_PIXELS = 178_956_970  # where Pillow stops, too
 
 
-def sniff(data: bytes | memoryview) -> str | None:
-    """Pillow's name of the format that these bytes begin with, None if it is none of those that are known."""
-    for name, marks in _SIGNATURES.items():
-        if all(data[at : at + len(mark)] == mark for mark, at in marks):
-            return name.strip()
-    return None
-
-
-class Image(Type):
+class Image(File):
     """An encoded image; `image` is one of any format that is known."""
 
     # Pillow's decoders raise OSError and SyntaxError for broken files, and a class of their own for bombs
-    unreadable: tuple[type[Exception], ...] = (*Type.unreadable, OSError, SyntaxError, EOFError, IndexError, AttributeError)
+    unreadable: tuple[type[Exception], ...] = (*File.unreadable, OSError, SyntaxError, EOFError, IndexError, AttributeError)
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.format = None if name == "image" else name.upper()
+        self.expected = self.format or "an image of a known format"
 
-    def dump(self, value: Any) -> bytes:
-        if isinstance(value, (str, os.PathLike)):
-            with open(value, "rb") as file:
-                return self._accept(file.read(), f"the file {os.fspath(value)}")
-        if isinstance(value, (bytes, bytearray, memoryview)):
-            return self.accept(bytes(value))
+    def encode(self, value: Any) -> bytes:
         image = optional("PIL.Image", "pillow")
         if isinstance(value, np.ndarray):
             if value.dtype != np.uint8 or value.ndim not in (2, 3) or 0 in value.shape:
@@ -72,20 +49,9 @@ class Image(Type):
             raise SchemaError(f"Pillow cannot write this image (mode {value.mode}) as {self.name}: {error}") from None
         return buffer.getvalue()
 
-    def accept(self, data: bytes) -> bytes:
-        return self._accept(data, "these bytes")
-
-    def _accept(self, data: bytes, what: str) -> bytes:
+    def is_one(self, data: bytes | memoryview) -> bool:
         found = sniff(data)
-        if found and self.format in (None, found):
-            return data
-        raise SchemaError(f"{what} are not {self._a()}" if not found else f"{what}: {found}, not {self._a()}")
-
-    def _a(self) -> str:
-        return self.format or "an image of a known format"
-
-    def load(self, data: memoryview, copy: bool) -> Any:
-        return self.decode_pil(data, copy)
+        return found is not None and self.format in (None, found)
 
     def decoder(self, decoding: Any, field: Any) -> Load:
         if decoding == "simplejpeg" and self.format not in (None, "JPEG"):
@@ -94,26 +60,18 @@ class Image(Type):
             raise SchemaError(f"decode can be {', '.join(map(repr, DECODINGS))}, not {decoding!r}", field=field)
         return getattr(self, f"decode_{decoding}")  # type: ignore[no-any-return]
 
-    def decode_bytes(self, data: memoryview, copy: bool) -> Any:
-        """The encoded bytes as they are."""
-        return bytes(data) if copy else data
-
-    def _format(self, data: memoryview) -> str:
-        found = sniff(data)
-        if not found or self.format not in (None, found):
-            raise CorruptError(f"{found or 'the bytes of no known format'}, not {self._a()}")
-        return found
-
     def decode_pil(self, data: memoryview, copy: bool) -> Any:
         """A loaded Pillow image."""
-        found = self._format(data)
+        self.check(data)
         module = optional("PIL.Image", "pillow")
         try:
-            image = module.open(io.BytesIO(data), formats=[found])
+            image = module.open(io.BytesIO(data), formats=[sniff(data) or ""])
             image.load()
         except module.DecompressionBombError as error:
             raise CorruptError(f"{error}; decode as bytes to look at it") from None
         return image
+
+    load = decode_pil
 
     def decode_array(self, data: memoryview, copy: bool) -> np.ndarray:
         """uint8, height × width × channel (RGB, RGBA); height × width where the image is grey; other dtypes as stored."""
@@ -125,7 +83,8 @@ class Image(Type):
 
     def decode_simplejpeg(self, data: memoryview, copy: bool) -> np.ndarray:
         """As `decode_array`, by simplejpeg where it is JPEG: faster."""
-        if self._format(data) != "JPEG":
+        self.check(data)
+        if sniff(data) != "JPEG":
             return self.decode_array(data, copy)
         simplejpeg = optional("simplejpeg", "simplejpeg")
         height, width, colors, _ = simplejpeg.decode_jpeg_header(data)

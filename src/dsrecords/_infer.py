@@ -7,6 +7,7 @@ a field do not have one type, it does not choose.
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import itertools
 import os
 import sys
@@ -17,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ._images import sniff
+from ._foreign import is_sound, sniff
 from ._scalars import quote
 from ._types import parse, type_text
 from ._values import Json, describe
@@ -40,6 +41,8 @@ def infer_schema(samples: Iterable[Any], limit: int = LIMIT) -> dict[str, Any] |
         SchemaError: there are no samples; or a field has values of several types, of which two are shown; or of none.
         FileNotFoundError: a path of a picture that is not there.
     """
+    if isinstance(samples, (str, bytes, Mapping)):
+        raise SchemaError(f"samples are a list or another iterable of them, not {describe(samples)}")
     rows = [_row(sample, number) for number, sample in enumerate(itertools.islice(samples, limit))]
     if not rows:
         raise SchemaError("there are no samples to tell the schema from: give a schema")
@@ -110,6 +113,8 @@ def _mixed(one: tuple[int, Any], other: tuple[int, Any], hint: str = "") -> Sche
 def _shown(value: Any) -> str:
     if isinstance(value, np.ndarray):
         return describe(value)
+    if isinstance(value, os.PathLike):
+        return repr(os.fspath(value))
     text = repr(value)
     return f"{text[:_EXAMPLE]}… , {describe(value)}" if len(text) > _EXAMPLE else text
 
@@ -140,6 +145,7 @@ def _kind(value: Any) -> str:
 
 _KINDS: tuple[tuple[Any, str], ...] = (
     (int, "int"), (str, "str"), ((bytes, bytearray, memoryview), "bytes"), (os.PathLike, "path"),
+    (datetime.datetime, "datetime64[us]"), (datetime.date, "datetime64[D]"), (datetime.timedelta, "timedelta64[us]"),
 )  # fmt: skip
 
 
@@ -177,14 +183,19 @@ def _named_type(format: str) -> str:
 
 
 def _path(examples: Examples) -> str:
-    names = set()
-    for _, path in examples:
+    names: dict[str, tuple[int, Any]] = {}
+    for number, path in examples:
         with open(path, "rb") as file:
-            found = sniff(file.read(32))
-        if not found:
-            raise SchemaError(f"{os.fspath(path)} is no picture of a known format: read it, and give its bytes or its text")
-        names.add(_named_type(found))
-    return names.pop() if len(names) == 1 else "image"
+            start = file.read(32)
+        if not (found := sniff(start)) and not is_sound(start):
+            raise SchemaError(f"{os.fspath(path)} is no picture or sound of a known format: give its bytes or its text")
+        names.setdefault(_named_type(found) if found else "audio", (number, path))
+    if len(names) == 1:
+        return next(iter(names))
+    if "audio" in names:
+        one, other, *_ = names.values()
+        raise _mixed(one, other)
+    return "image"
 
 
 def _array(examples: Examples) -> str:
@@ -310,4 +321,7 @@ def _annotation(hint: Any) -> Any:
     raise SchemaError(f"{hint} does not say the type: say it, as in Annotated[{getattr(hint, '__name__', hint)}, 'float32[3]']")
 
 
-_SIMPLE: dict[Any, str] = {bool: "bool", int: "int64", float: "float64", str: "str", bytes: "bytes", Any: "json"}
+_SIMPLE: dict[Any, str] = {
+    bool: "bool", int: "int64", float: "float64", str: "str", bytes: "bytes", Any: "json",
+    datetime.datetime: "datetime64[us]", datetime.date: "datetime64[D]", datetime.timedelta: "timedelta64[us]",
+}  # fmt: skip

@@ -167,7 +167,7 @@ class Time(Scalar):
         except (TypeError, OverflowError) as error:  # months have no number of days
             raise SchemaError(f"{name} expected: {error}") from None
         if lost.any():
-            raise SchemaError(f"{given[lost].flat[0]} cannot be told in {name}: it is out of its range, or finer than its unit")
+            raise SchemaError(f"{given[lost].flat[0]} is out of the range of {name}, or finer than its unit")
         return result
 
     def each(self, numbers: np.ndarray) -> list[Any]:
@@ -241,7 +241,7 @@ class BFloat16(Scalar):
 
     def _rounded(self, value: Any) -> np.ndarray:
         if getattr(value, "dtype", None) != self.native():
-            value = _FLOAT64.check(value)
+            value = _AS_FLOAT64.check(value)
         return self.array(value, self.name).view(self.dtype)
 
     def _float(self, number: int) -> float:
@@ -303,8 +303,9 @@ def cast(value: Any, dtype: np.dtype[Any], name: str) -> np.ndarray:
         raise SchemaError(f"{name} expected, not a masked array: fill it first")
     try:
         array = np.asarray(value)
-    except (ValueError, UserWarning) as error:  # rows of different lengths; masked values, where warnings are errors
-        raise SchemaError(f"{name} expected: {error}") from None
+    except (ValueError, UserWarning) as error:  # masked values, where warnings are errors
+        text = "not lists of different lengths" if "inhomogeneous" in str(error) else str(error)
+        raise SchemaError(f"{name} expected, {text}") from None
     if isinstance(value, (list, tuple)) and array.dtype.kind == "f" and np.isnan(array).any() and _holds_masked(value):
         raise SchemaError(f"{name} expected, not masked values")
     if array.dtype == dtype:
@@ -332,4 +333,4 @@ SCALARS = {
     "bool": "?", "int8": "b", "int16": "h", "int32": "i", "int64": "q", "uint8": "B", "uint16": "H", "uint32": "I",
     "uint64": "Q", "float16": "e", "float32": "f", "float64": "d",
 }  # fmt: skip
-_FLOAT64 = Scalar("float64", "d")
+_AS_FLOAT64 = Scalar("bfloat16", "d")  # to check what is rounded afterwards

@@ -74,8 +74,10 @@ class Schema:
             if any("\ud800" <= letter <= "\udfff" for letter in key):
                 raise SchemaError(f"a field's name is Unicode, which {key!r} is not")
         self.by_key = {field.key: field for field in fields}
-        if not fields or len(fields) > _MOST_FIELDS or len(self.by_key) < len(fields):
-            raise SchemaError(f"a schema has 1 to {_MOST_FIELDS} fields of different names")
+        if not 0 < len(fields) <= _MOST_FIELDS:
+            raise SchemaError(f"a schema has 1 to {_MOST_FIELDS} fields, not {len(fields)}")
+        if len(self.by_key) < len(fields):
+            raise SchemaError("two fields have this name", field=next(key for key in self.keys if self.keys.count(key) > 1))
         self.payloads = [field for field in fields if not isinstance(field.type, Scalar)]
         for number, field in enumerate(self.payloads):
             field.payload = number
@@ -177,8 +179,10 @@ class Schema:
         return sample  # type: ignore[no-any-return]
 
     def _names(self) -> str:
-        shown = ", ".join(map(repr, self.keys[:20]))
-        return f"the fields {shown}{', …' if len(self.keys) > 20 else ''}" if self.named else f"fields 0 to {len(self.keys) - 1}"
+        if len(self.keys) == 1:
+            return f"the field {self.keys[0]!r}"
+        shown = ", ".join(map(repr, self.keys[:20])) + ", …" * (len(self.keys) > 20)
+        return f"the fields {shown if self.named else f'0 to {len(self.keys) - 1}'}"
 
     def field(self, key: Key) -> Field:
         """The field with this name (or position). Raises SchemaError."""
@@ -187,7 +191,7 @@ class Schema:
         try:
             return self.by_key[key]
         except (KeyError, TypeError):
-            raise SchemaError(f"no field {key!r}: there are {self._names()}") from None
+            raise SchemaError(f"no field {key!r}: a sample has {self._names()}") from None
 
     def difference(self, other: Schema, mine: str, its: str) -> str | None:
         """In words, how this schema and another one differ; None where they agree. `mine`, `its`: what the two are called."""
@@ -250,7 +254,9 @@ def make_schema(schema: Any) -> Schema:
         schema = annotated_schema(schema)
     has_names = isinstance(schema, Mapping)
     if not has_names and (isinstance(schema, (str, bytes)) or not isinstance(schema, Sequence)):
-        raise SchemaError(f"a schema is a dict of types or a list of types or serializers, not {describe(schema)}")
+        it = f"the class {schema.__name__}" if isinstance(schema, type) else describe(schema)
+        text = "a schema is a dict or a list of types or serializers, or a dataclass, TypedDict or NamedTuple"
+        raise SchemaError(f"{text}, not {it}")
     items = list(schema.items()) if isinstance(schema, Mapping) else list(enumerate(schema))
     fields = []
     for key, entry in items:

@@ -31,14 +31,15 @@ _PYTHON = {"int": "int32 or int64", "float": "float32 or float64", "string": "st
 _KNOWN = (
     f"{', '.join(SCALARS)}, {', '.join(_SIMPLE)}, {', '.join(_IMAGES)}, 'datetime64[s]', 'timedelta64[ms]', 'category[cat,dog]', "
     "shapes such as 'float32[3,224,224]' and 'float32[*,4]', 'list[T]', '{name: T, other: T}', 'zstd(T)', "
-    "and 'T?' for what may be None"
+    "'protobuf[package.Message]', what dsrecords.register_type was given, and 'T?' for what may be None"
 )
 
 
 def parse(name: Any, depth: int = 0) -> Type:
     """The type with this name. Raises SchemaError for a name that is none."""
     if not isinstance(name, str):
-        hint = f"; say which: '{_PYTHON[name.__name__]}'" if name in (int, float) else ""
+        known = getattr(name, "__name__", "")
+        hint = f"; say {_PYTHON.get(known, known)}" if known in (*_PYTHON, *SCALARS, *_SIMPLE) else ""
         raise SchemaError(f"a type is a text such as 'int64' or 'str', not {name!r}{hint}")
     if depth > _DEEPEST or len(name) > _LONGEST:
         raise SchemaError(f"a type has at most {_LONGEST} characters and {_DEEPEST} types within each other: {_short(name)}")
@@ -145,7 +146,7 @@ def _zstd(text: str, depth: int) -> Type:
 _MADE: dict[str, Callable[[str, int], Type]] = {
     "list[]": lambda text, depth: list_of(parse(text, depth + 1)),
     "custom()": lambda text, depth: Custom(text),
-    "category[]": lambda text, depth: Category([_label(name) for name in split(text)]),
+    "category[]": lambda text, depth: Category([_label(name) for name in split(text)] if text.strip() else []),
     "protobuf[]": lambda text, depth: Protobuf(text.strip()),
     "ext()": lambda text, depth: Registered(text.strip()),
     "zstd()": _zstd,
@@ -166,9 +167,9 @@ def register_type(name: str, dump: Callable[[Any], bytes], load: Callable[[bytes
         load: from those bytes to the value.
 
     Raises:
-        ValueError: the name is taken, by a type of the library or by other functions, or cannot be one.
+        ValueError: the name is taken, by a type of the library or by functions of another name, or cannot be one.
     """
-    if registry.get(name, (dump, load)) != (dump, load):
+    if list(map(_origin, registry.get(name, (dump, load)))) != [_origin(dump), _origin(load)]:
         raise ValueError(f"the type {name} is registered with other functions")
     if name not in registry:
         try:
@@ -178,6 +179,11 @@ def register_type(name: str, dump: Callable[[Any], bytes], load: Callable[[bytes
         else:
             raise ValueError(f"{name} is a type already")
     registry[name] = dump, load
+
+
+def _origin(function: Any) -> Any:
+    """What stays the same of a function whose definition is run again, as in a notebook."""
+    return getattr(function, "__module__", None), getattr(function, "__qualname__", function)
 
 
 def type_text(entry: Any) -> str:

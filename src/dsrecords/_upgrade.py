@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from ._legacy import Legacy, reader_of
+from ._legacy import begins_as_one, reader_of
 from ._schema import Field, Schema, make_schema
 from ._sequence import Functions
 from ._values import Bytes, Custom
@@ -43,7 +43,7 @@ def upgrade(
         index_path: of the new index, as in `make_dataset`; so are those that follow.
         metadata: kept in the header.
         progress: whether to show a progress bar.
-        num_workers: threads that encode samples.
+        num_workers: as in `make_dataset`.
 
     Returns:
         (data path, index path) of the new dataset.
@@ -54,6 +54,9 @@ def upgrade(
         FileExistsError: there is a file at the new path.
         ValueError: it is a dataset of version 1 already.
     """
+    if not begins_as_one(os.fspath(old)):
+        IndexedRecordDataset(old, index_path=old_index_path, create=False)  # raises if it is none of ours either
+        raise ValueError(f"{os.fspath(old)} is a dataset of version 1 already: it needs no upgrade")
     given = make_schema(schema)
     own = deserializers or {}
     if not isinstance(own, Mapping):
@@ -67,8 +70,6 @@ def upgrade(
         fields.append(Field(field.key, field.type, dump))
     functions = readers if given.named else list(readers.values())
     source = IndexedRecordDataset(old, deserializers=functions, index_path=old_index_path, create=False)
-    if not isinstance(source._state, Legacy):
-        raise ValueError(f"{os.fspath(old)} is a dataset of version 1 already: it needs no upgrade")
     return make_dataset(
         source, new, Schema(fields, given.named), index_path, metadata=metadata, progress=progress, num_workers=num_workers
     )

@@ -135,9 +135,9 @@ def describe(value: Any) -> str:
         return "None"
     if isinstance(value, (Mapping, Set, Sequence)) and not text:
         return f"a {type(value).__name__} of {len(value)}"
-    return f"a{'n' if type(value).__name__[0] in 'aeiouAEIOU' else ''} {type(value).__name__}" + (
-        f" ({text[:40]}{'…' if len(text) > 40 else ''})" if text else ""
-    )
+    name = type(value).__name__
+    article = "" if name == "bytes" else "an " if name[0] in "aeiouAEIOU" else "a "
+    return article + name + (f" ({text[:40]}{'…' if len(text) > 40 else ''})" if text else "")
 
 
 def wrong(kind: Type, value: Any) -> SchemaError:

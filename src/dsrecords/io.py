@@ -22,7 +22,7 @@ from ._scalars import SCALARS
 from ._schema import has, says
 from ._types import parse
 from ._values import Bytes, describe
-from .errors import SchemaError, optional
+from .errors import CorruptError, DSRecordsError, SchemaError, optional
 
 __all__ = ["identity", "kurry"]  # and all that is called save_…, load_… or dump_…
 Function = Callable[..., Any]
@@ -193,8 +193,14 @@ def save_pil(image: Any, format: str = "JPEG", quality: int = 95, **options: Any
 
 @_loader(_IMAGES, "bytes")
 def load_pil(data: bytes) -> Any:
-    """A loaded Pillow image from its encoded bytes."""
-    return Image("image").load(memoryview(data), True)
+    """A loaded Pillow image from its encoded bytes. Raises CorruptError."""
+    kind = Image("image")
+    try:
+        return kind.load(memoryview(data), True)
+    except DSRecordsError:
+        raise
+    except kind.unreadable as error:
+        raise CorruptError(f"Pillow cannot decode these bytes: {error}") from error
 
 
 @_saver(lambda: "array", payload=True)
@@ -233,16 +239,16 @@ def save_cv2(image: Any, ext: str, flags: Sequence[int] | None = None) -> bytes:
 
 @_loader(_IMAGES, "bytes")
 def load_cv2(data: bytes, flags: int | None = None) -> Any:
-    """An array (BGR) from encoded bytes, by `cv2.imdecode`; by default with `cv2.IMREAD_UNCHANGED`."""
+    """An array (BGR) from encoded bytes, by `cv2.imdecode`; by default with `cv2.IMREAD_UNCHANGED`. Raises CorruptError."""
     cv2 = optional("cv2", "opencv-python-headless")
     import numpy as np
 
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED if flags is None else flags)
     except cv2.error as error:  # more pixels than OpenCV allows
-        raise SchemaError(f"OpenCV cannot decode these bytes: {error}") from None
+        raise CorruptError(f"OpenCV cannot decode these bytes: {error}") from None
     if image is None:
-        raise SchemaError("OpenCV cannot decode these bytes")
+        raise CorruptError("OpenCV cannot decode these bytes")
     return image
 
 
