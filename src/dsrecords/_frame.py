@@ -84,10 +84,10 @@ class Frames:
         check = int.from_bytes(head[:4], "little")
         return crc32(head[4:], self.seed) ^ (offset >> 3 & _LOW) == check
 
-    def extent(self, head: memoryview | bytes) -> int:
+    def extent(self, sizes: Sequence[int]) -> int:
         """The size that a record's frame must have by its payloads' sizes."""
         size = self.head
-        for length in self.schema.unpack(head)[: len(self.schema.payloads)]:
+        for length in sizes:
             size += (length + 7) & -8 if length != NONE else 0
         return size
 

@@ -204,9 +204,9 @@ class Walk:
     def _bad_payload(self, at: int, size: int) -> tuple[str, Any, int]:
         frames = self._frames
         head = self._bytes(at, frames.head)
-        if (extent := frames.extent(head)) != size:
+        sizes, start = frames.schema.unpack(head)[: len(frames.schema.payloads)], at + frames.head
+        if (extent := frames.extent(sizes)) != size:
             return f"a frame of {size} bytes, whose payloads need {extent}", None, at
-        sizes, start = frames.schema.unpack(head), at + frames.head
         for field, checksum in zip(frames.schema.payloads, frames.schema.checksums(head)):
             if (length := sizes[field.payload]) != NONE:
                 if self._crc(start, length) != checksum:

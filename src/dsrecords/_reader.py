@@ -278,9 +278,7 @@ class Snapshot:
         sizes = schema.unpack(data, offset)[: len(schema.payloads)]
         if not seen & HEAD_SEEN:
             stored, kind, stated = FRAME.unpack_from(data, offset)
-            extent = schema.head
-            for length in sizes:
-                extent += (length + 7) & -8 if length != NONE else 0
+            extent = self.header.frames.extent(sizes)
             computed = crc32(data[offset + 4 : start], self.header.frames.seed) ^ (offset >> 3 & _LOW) if self.verify else stored
             if (
                 computed != stored or stored != word >> 32 ^ (i * MIX & _LOW) or kind not in (RECORD, PENDING)
