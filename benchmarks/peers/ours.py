@@ -5,13 +5,9 @@ from the default `copy=True`, views from `copy=False`. A record is a dict. Writi
 default.
 """
 
-import inspect
-
 import dsrecords
 
-from .base import NotSupportedError, Store
-
-_HAS_OUT = "out" in inspect.signature(dsrecords.IndexedRecordDataset.batch).parameters
+from .base import Store
 
 
 class Adapter(Store):
@@ -19,13 +15,13 @@ class Adapter(Store):
 
     title = "DSRecords"
     modules = ("dsrecords",)
-    indices = "list"
     syncs = True
     views = frozenset({"batch_view"})
     named = True
 
     def __init__(self, workload, fields, folder):
         super().__init__(workload, fields, folder)
+        self.indices = "array"  # what a sampler has: a part of a permutation
         shapes = {field.name: f"[{','.join(map(str, field.shape))}]" if field.shape else "" for field in fields}
         self.schema = {field.name: field.dtype + shapes[field.name] for field in fields}
 
@@ -78,7 +74,7 @@ class Adapter(Store):
     def get_each(self, indices):
         data = self.data
         record = None
-        for i in indices:
+        for i in indices.tolist():
             record = data[i]
         return record
 
@@ -89,8 +85,6 @@ class Adapter(Store):
         return self.view.batch(indices)
 
     def batch_into(self, indices, out):
-        if not _HAS_OUT:
-            raise NotSupportedError("batch() has no out= yet")
         self.data.batch(indices, out={self.names[0]: out})
 
     def scan(self):

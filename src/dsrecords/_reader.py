@@ -27,7 +27,7 @@ from .errors import CorruptError, SchemaError
 HEAD_SEEN = 1
 _NEIGHBOURS = 4000  # records whose heads are verified together
 _AT_ONCE = 500  # up to here NumPy changes an array without giving Python's lock away
-_FEW = 6  # so many bits less than there are records: whoever reads more than that at random will read more
+_FEW = 7  # so many bits less than there are records: whoever reads more than that at random will read more
 _FAR = 16  # heads are not near each other where there are so many times their bytes between them
 NEVER_SEEN = 1 << 63  # beyond 62 payloads there is no bit left: those are verified at each reading
 _LOW = 2**32 - 1
