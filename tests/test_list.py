@@ -584,13 +584,15 @@ def test_many_records_are_one_batch_of_extend_columns(path):
     assert [frame.kind for frame in frames(path)].count(3) == 1
 
 
-def test_the_index_is_published_every_now_and_then(path):
-    ds = dsrecords.open(numbered(path, 0))
-    before = os.path.getsize(ds.index_path)
-    for start in range(0, 20_000, 1000):
-        ds.extend_columns({"n": np.arange(start, start + 1000)})
-    assert os.path.getsize(ds.index_path) >= before + 16 * 16_384
-    assert len(there(path)) == 20_000
+@pytest.mark.parametrize(("kind", "often"), [("int64", 65_536), ("str?", 16_384)])
+def test_the_index_is_published_every_now_and_then(kind, often, path):
+    ds = IndexedRecordDataset(path, schema={"n": kind})
+    before, published = os.path.getsize(ds.index_path), []
+    for start in range(0, often + 2000, 1000):
+        ds.extend_columns({"n": [start if kind == "int64" else None] * 1000})
+        published.append(os.path.getsize(ds.index_path) > before)
+    assert published.index(True) == (often - 1) // 1001  # each batch has a commit, which is a frame as well
+    assert len(there(path)) == len(ds)
 
 
 # Replacing and deleting

@@ -47,7 +47,7 @@ def test_single_records_in_random_order(numbers):
 
 def test_a_few_single_records_verify_no_others(numbers):
     ds = dsrecords.open(numbers)
-    few = shuffled()[: COUNT // 64].tolist()
+    few = shuffled()[: COUNT // 128].tolist()
     assert [ds[i] for i in few] == [sample(i) for i in few]
     assert seen(ds) == len(few)
 

@@ -135,6 +135,8 @@ class Entries:
         Raises:
             CorruptError: positions that the list does not have.
         """
+        if len(places) > 16 and not isinstance(places, np.ndarray):
+            places = np.array(places, np.uint64)
         if isinstance(places, np.ndarray):
             self.extend(places[:, 0], places[:, 1], places[:, 2])
         else:

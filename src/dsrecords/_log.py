@@ -24,6 +24,8 @@ ID_AT = 24  # where in the header the id is
 _LARGEST_HEADER = 16 * 2**20
 LARGEST_COMMIT = 256 * 2**20  # bytes: so that a reader never has to hold more positions than this
 _CHUNK = 2**20
+_RUN = 2**13  # heads that are looked at together
+_PATIENCE = 32
 _CHECKED = 16  # how often a search for frames may look at the same byte, on average
 
 
@@ -94,6 +96,7 @@ def _no_constant(text: str) -> Any:
 
 
 Place = tuple[int, int, int]  # of a record: offset, size and check of its frame
+Places = Any  # of many: a list of Place, or uint64 (n, 3)
 
 
 class Found(NamedTuple):
@@ -129,22 +132,40 @@ class Walk:
         self.misplaced = False
         self._buffer, self._base = memoryview(b""), 0
 
-    def __iter__(self) -> Iterator[tuple[list[Place], int, Sequence[int]]]:
+    def __iter__(self) -> Iterator[tuple[Places, int, Sequence[int]]]:
         at = self.end
         pending: list[Place] = []
+        runs: list[np.ndarray] = []  # of pending records, before those of `pending`
+        patience = 0  # frames to look at one by one, since the last that was looked at was not followed by one like it
         while at < self._stop:
+            if not self._frames.schema.payloads and patience <= 0:
+                if (run := self._run(at)) is not None:
+                    kind, places = run
+                    at = int(places[-1, 0] + places[-1, 1])
+                    if kind == PENDING:
+                        runs += (np.array(pending, np.uint64), places) if pending else (places,)
+                        pending = []
+                        continue
+                    if not pending and not runs:
+                        self.end, self.last, self.check = at, int(places[-1, 0]), int(places[-1, 2])
+                        yield places, 0, ()
+                        continue
+                    at = int(places[0, 0])  # the pending records before it have no commit: as is said below
+                patience = _PATIENCE
+            patience -= 1
             found = self.frame(at)
             kind, size, check, wrong = found[1:5]
-            records, op = pending, 0
+            op = 0
             positions: Sequence[int] = ()
             if not wrong and kind == PENDING:
                 pending.append((at, size, check))
                 at += size
                 continue
+            records: Places = np.concatenate([*runs, *([np.array(pending, np.uint64)] if pending else [])]) if runs else pending
             if not wrong and kind == COMMIT:
-                wrong, op, positions = self.commit(at, size, pending)
-                pending = []
-            elif not wrong and pending:
+                wrong, op, positions = self.commit(at, size, records)
+                pending, runs, patience = [], [], 0
+            elif not wrong and len(records):
                 wrong = "the pending records before it have no commit"
             elif kind == RECORD:
                 records = [(at, size, check)]
@@ -154,6 +175,26 @@ class Walk:
             self.end, self.last, self.check = at + size, at, check
             yield records, op, positions
             at += size
+
+    def _run(self, at: int) -> tuple[int, np.ndarray] | None:
+        """Frames that follow each other and are of one kind, where records have no payloads: looked at together.
+
+        Returns:
+            Their kind, and uint64 (n, 3), n > 1: offset, size and check of each; None if the first two are not such frames.
+        """
+        dtype, head = self._frames.schema.dtype, self._frames.head
+        raw = self._bytes(at, min(_RUN * head, (self._stop - at) // head * head))
+        heads = np.frombuffer(raw, dtype, len(raw) // head)
+        like = (heads["kind"] == heads["kind"][:1]) & (heads["size"] == head)
+        count = len(heads) if like.all() else int(like.argmin())
+        if count < 2 or heads["kind"][0] not in (RECORD, PENDING):
+            return None
+        places = np.empty((count, 3), np.uint64)
+        places[:, 0], places[:, 1] = at + np.arange(0, count * head, head), head
+        places[:, 2] = self._frames.checks_of(heads[:count], places[:, 0])
+        right = places[:, 2] == heads["check"][:count]
+        count = count if right.all() else int(right.argmin())
+        return (int(heads["kind"][0]), places[:count]) if count > 1 else None
 
     def frame(self, at: int) -> Found:
         """The frame at an offset, and what is wrong with it."""
@@ -214,7 +255,7 @@ class Walk:
                 start += (length + 7) & -8
         return "", None, at
 
-    def commit(self, at: int, size: int, pending: list[Place]) -> tuple[str, int, Sequence[int]]:
+    def commit(self, at: int, size: int, pending: Places) -> tuple[str, int, Sequence[int]]:
         """What is wrong with a commit that verifies; its op and positions."""
         if size > LARGEST_COMMIT:
             return f"a commit of {size} bytes", 0, ()
@@ -222,8 +263,9 @@ class Walk:
         if len(frame) < size:
             return "the frame is cut short", 0, ()
         start, count, total, op = struct.unpack_from("<QQII", frame, FRAME.size)
-        checks = np.array([place[2] for place in pending], "<u4")
-        if (start, count) != (pending[0][0] if pending else at, len(pending)) or total != crc32(checks.tobytes()):
+        places = np.array(pending, np.uint64).reshape(-1, 3)
+        checks = places[:, 2].astype("<u4")
+        if (start, count) != (int(places[0, 0]) if len(places) else at, len(places)) or total != crc32(checks.tobytes()):
             return "a commit that is not of the pending records before it", 0, ()
         if op > DELETE:
             raise UnsupportedVersionError(f"an edit of the unknown kind {op}: a later version of the format", offset=at)

@@ -27,6 +27,7 @@ from .errors import DSRecordsError, LockedError, ReadOnlyError
 Encoded = tuple[list[Any], list[bytes | None]]  # the numbers and the payloads of a record
 
 _CHECKPOINT_FRAMES = 16_384  # a checkpoint after so many frames or bytes bounds what opening has to replay
+_CHECKPOINT_NUMBERS = 4  # times as many of records without payloads, of which opening replays thousands together
 _CHECKPOINT_BYTES = 64 * 2**20
 _BATCH_RECORDS = 4096  # of an `extend`: one commit for so many records or bytes
 _BATCH_BYTES = 4 * 2**20
@@ -56,6 +57,7 @@ class Writer:
         self._interrupted = False  # an exception came amid a change: the files are the truth, not what is in memory
         self._refuses = ""  # why this writer does not go on
         self._frames = self._bytes = 0  # since the last checkpoint
+        self._most_frames = _CHECKPOINT_FRAMES * (1 if state.header.schema.payloads else _CHECKPOINT_NUMBERS)
         self._recover()
         _writers.add(self)
 
@@ -186,7 +188,7 @@ class Writer:
         self._interrupted = False
         self._frames += frames
         self._bytes += size
-        if self._checkpoints and (self._frames >= _CHECKPOINT_FRAMES or self._bytes >= _CHECKPOINT_BYTES):
+        if self._checkpoints and (self._frames >= self._most_frames or self._bytes >= _CHECKPOINT_BYTES):
             self.checkpoint()
 
     def _write(self, buffers: Sequence[bytes], offset: int, size: int) -> None:
