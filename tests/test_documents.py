@@ -79,7 +79,7 @@ def run(page: str, folder: Path) -> None:
     path = folder.parent / f"{folder.name}.py"
     path.write_text(script, encoding="utf-8")
     command = [sys.executable, "-W", "error", "-X", "utf8", path]
-    done = subprocess.run(command, cwd=folder, capture_output=True, encoding="utf-8", timeout=120)
+    done = subprocess.run(command, cwd=folder, capture_output=True, encoding="utf-8", timeout=300)
     assert done.returncode == 0, done.stderr
     printed = [text.splitlines() for text in done.stdout.split(MARK + "\n")]
     assert len(printed) == len(expected) + 1, "a block ended the script"
