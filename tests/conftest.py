@@ -18,7 +18,7 @@ SCHEMA = {"label": "int64", "score": "float64?", "text": "str", "blob": "bytes?"
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item):
-    """Do not measure the coverage of tests marked as exhaustive. (pytest-cov's own mark has no effect in pytest-xdist's workers.)"""
+    """Do not measure the coverage of exhaustive tests (pytest-cov's own mark has no effect in workers of pytest-xdist)."""
     if item.get_closest_marker("exhaustive") is None:
         return (yield)
     tracer = sys.gettrace()

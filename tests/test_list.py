@@ -296,11 +296,21 @@ def test_of_the_fields_that_are_not_asked_for_nothing_is_read(made):
         (lambda ds: ds.__setitem__(slice(0, 2), []), r"ds\.update"),
         (lambda ds: ds.__setitem__((0, "label"), 3), r"ds\.update"),
         (lambda ds: ds.__delitem__("label"), "integer"),
+        (lambda ds: ds.__delitem__((0, "label")), r"deleted whole.*ds\.drop_fields"),
+        (lambda ds: ds.quick_remove_at([1, 2]), r"one index is asked for here, not \[1, 2\]"),
+        (lambda ds: ds[[1, 2], ["label"]], r"ds\.batch"),
+        (lambda ds: ds.batch(["label"]), "fields come second"),
+        (lambda ds: ds.update([row(1)]), r"ds\.update\(\{"),
     ],
 )
 def test_a_wrong_kind_of_index_is_a_type_error_that_says_what_to_call(made, use, says):
     with pytest.raises(TypeError, match=says):
         use(dsrecords.open(made))
+
+
+def test_a_transform_that_is_no_function_is_an_error_at_once(made):
+    with pytest.raises(TypeError, match="transform is a function"):
+        dsrecords.open(made, transform="normalize")
 
 
 @pytest.mark.parametrize(
