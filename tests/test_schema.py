@@ -90,7 +90,8 @@ def test_what_is_no_name_is_refused(tmp_path, entry):
     ("entry", "say"),
     [
         (int, "int32 or int64"), (float, "float32 or float64"), ("int", "int32 or int64"), ("jpg", "jpeg"),
-        ("flaot32", "float32"), ("Int64", "int64"), ("Image", "image"), ("tensor", "array"), ("list", r"list\[T\]"), ("list[int]", "int32 or int64"),
+        ("flaot32", "float32"), ("Int64", "int64"), ("Image", "image"), ("tensor", "array"),
+        ("list", r"list\[T\]"), ("list[int]", "int32 or int64"),
         (str, "str"), (dict, "json"), (np.float32, "float32"), (np.dtype("uint8"), "uint8"), (np.ndarray, "array"),
     ],
 )  # fmt: skip
