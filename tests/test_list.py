@@ -308,6 +308,38 @@ def test_a_wrong_kind_of_index_is_a_type_error_that_says_what_to_call(made, use,
         use(dsrecords.open(made))
 
 
+class Tensor:
+    """An array of another library, as PyTorch's are to NumPy."""
+
+    def __init__(self, values):
+        self.values = np.asarray(values)
+        self.ndim = self.values.ndim
+
+    def __array__(self, dtype=None, copy=None):
+        return self.values
+
+    def __index__(self):
+        return int(self.values)
+
+
+def test_arrays_of_other_libraries_are_indices(made):
+    ds = dsrecords.open(made)
+    assert list(ds[Tensor([3, -1])]) == [row(3), row(9)]
+    assert list(ds[Tensor(np.arange(10) > 7)]) == [row(8), row(9)]
+    assert ds.batch(Tensor([2, 0]), "label").tolist() == [2, 0]
+    assert ds[Tensor(3)] == row(3) and ds[Tensor(3), "label"] == ds[np.array(3), "label"] == 3
+    with pytest.raises(TypeError, match=r"ds\.batch"):
+        ds[Tensor([1, 2]), "label"]
+    del ds[Tensor([0, 1])]
+    assert list(ds) == rows(2, 10)
+
+
+def test_repr_of_a_long_schema_is_cut(path):
+    ds = IndexedRecordDataset(path, schema={f"field number {i}": "category[a,b]" for i in range(1000)})
+    assert len(repr(ds)) < 600 and "…" in repr(ds) and "0 records" in repr(ds)
+    assert "field number 0: category[a,b], " in repr(ds)
+
+
 def test_a_transform_that_is_no_function_is_an_error_at_once(made):
     with pytest.raises(TypeError, match="transform is a function"):
         dsrecords.open(made, transform="normalize")

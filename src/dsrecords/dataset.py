@@ -16,6 +16,7 @@ from ._frame import DELETE, RECORD, TAKE_LAST
 from ._legacy import Legacy, begins_as_one
 from ._reader import Snapshot
 from ._schema import make_schema
+from ._selection import several
 from ._sequence import Closed, Functions
 from ._state import State, default_index
 from ._views import save as save_view
@@ -218,7 +219,7 @@ class IndexedRecordDataset(Evolving):
 
     def __setitem__(self, index: Any, sample: Any) -> None:
         """Replace one sample, whole. Raises SchemaError, IndexError."""
-        if isinstance(index, (slice, list, np.ndarray, tuple)):
+        if several(index) or isinstance(index, tuple):
             raise TypeError("one whole sample at a time: ds[7] = sample; for several ds.update({7: sample, 9: other})")
         self.update({index: sample})
 
@@ -240,10 +241,9 @@ class IndexedRecordDataset(Evolving):
         if isinstance(key, tuple):
             raise TypeError("samples are deleted whole: del ds[7], del ds[[7, 9]]; a field of all of them: ds.drop_fields(name)")
         writer = self._change()
-        several = isinstance(key, (slice, list, np.ndarray, range))
         with writer.mutex:
             snapshot = self._snapshot()
-            found = self._positions(key, snapshot) if several else [self._position(key, snapshot)]
+            found = self._positions(key, snapshot) if several(key) else [self._position(key, snapshot)]
             positions = np.unique(np.asarray(found, np.int64))
             if len(positions):
                 writer.batch((), DELETE, positions.tolist())
