@@ -12,8 +12,8 @@ from test_documents import ROOT, blocks_of
 
 import dsrecords
 
-torch = pytest.importorskip("torch")
-data = torch.utils.data
+data = pytest.importorskip("torch.utils.data")
+torch = sys.modules["torch"]
 
 SCHEMA = {"x": "float32[2,3]", "label": "int64", "score": "float32", "flag": "bool", "text": "str"}
 WORKERS = [(0, None), *((2, method) for method in multiprocessing.get_all_start_methods())]
