@@ -17,8 +17,8 @@ RANDOM = np.random.default_rng(2)  # with a seed, so that two runs print the sam
 
 
 def sample(pixels, label):
-    """One digit: a grey image, what it shows, and the scanner's own 8 × 8 numbers from 0 (paper) to 16 (ink)."""
-    return {"image": (pixels * 15).astype(np.uint8), "label": label, "pixels": pixels.astype(np.uint8)}
+    """One digit: an image, dark on white; what it shows; and the scanner's own 8 × 8 numbers from 0 (paper) to 16 (ink)."""
+    return {"image": (255 - pixels * 15).astype(np.uint8), "label": label, "pixels": pixels.astype(np.uint8)}
 
 
 def pack(path):
@@ -78,15 +78,19 @@ def train(ds):
 
 
 def draw(ds, path):
-    """Sixteen random digits, four by four, each above its label."""
+    """Sixteen random records, four by four: each image, the label below it, and which record it is."""
     title("Looking at sixteen of them")
-    side, width, height = 96, 120, 140  # of a digit; of a digit with its label and the space around it
-    sheet = Image.new("L", (4 * width, 4 * height), 255)
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(24)
-    for number, digit in enumerate(ds[RANDOM.choice(len(ds), 16, replace=False)]):
-        x, y = number % 4 * width + 12, number // 4 * height + 12
+    side, cell, height, top, gap = 104, 128, 156, 64, 24  # of a digit; of a digit with its label; of the heading; around it all
+    sheet = Image.new("L", (4 * cell + 2 * gap, top + 4 * height + gap // 2), 255)
+    pen, fonts = ImageDraw.Draw(sheet), {size: ImageFont.load_default(size) for size in (13, 18, 24)}
+    pen.text((sheet.width / 2, gap), f"16 of {len(ds):,} records of {Path(ds.path).name}", fill=0, font=fonts[18], anchor="ma")
+    chosen = RANDOM.choice(len(ds), 16, replace=False)
+    for number, (record, digit) in enumerate(zip(chosen, ds[chosen])):
+        x, y = gap + number % 4 * cell + (cell - side) // 2, top + number // 4 * height
         sheet.paste(digit["image"].resize((side, side), Image.Resampling.NEAREST), (x, y))
-        pen.text((x + side / 2, y + side + 4), str(digit["label"]), fill=0, font=font, anchor="ma")
+        pen.rectangle((x - 1, y - 1, x + side, y + side), outline=200)
+        pen.text((x, y + side + 6), str(digit["label"]), fill=0, font=fonts[24], anchor="la")
+        pen.text((x + side, y + side + 14), f"record {record}", fill=120, font=fonts[13], anchor="ra")
     sheet.save(path)
     print("picture    ", path)
 

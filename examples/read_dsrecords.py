@@ -28,7 +28,7 @@ def read_record(at, size):  # numbers, texts and JSON as they are, other payload
     return values if need(start == at + size, at, "the payloads do not fill the frame") else None
 
 
-with open(sys.argv[1], "rb") as file:
+with open((sys.argv[1:] or sys.exit(__doc__))[0], "rb") as file:
     data = file.read()
 need(data[:8] == b"\x89DSR\r\n\x1a\n" and data[12:16] == b"\1\0\0\0", 0, "not a DSRecords file of version 1")
 checksum, at, length, id = struct.unpack("<I4xII16s", data[8:40].ljust(32))

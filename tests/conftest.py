@@ -16,6 +16,19 @@ SOURCE = Path(dsrecords.__file__).parents[1]  # for processes of their own: the 
 SCHEMA = {"label": "int64", "score": "float64?", "text": "str", "blob": "bytes?"}
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    """Do not measure the coverage of exhaustive tests (pytest-cov's own mark has no effect in workers of pytest-xdist)."""
+    if item.get_closest_marker("exhaustive") is None:
+        return (yield)
+    tracer = sys.gettrace()
+    sys.settrace(None)
+    try:
+        return (yield)
+    finally:
+        sys.settrace(tracer)
+
+
 def row(i):
     """Sample number i: values that differ between samples, with every combination of None."""
     return {
@@ -63,7 +76,7 @@ def python(code, *arguments, cwd=None, **options):
     """Run a script in a process of its own; what it prints."""
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", f"import sys; sys.path.insert(0, {str(SOURCE)!r})\n{code}", *arguments],
-        cwd=cwd, capture_output=True, text=True, timeout=60, **options,
+        cwd=cwd, capture_output=True, text=True, timeout=300, **options,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done.stdout

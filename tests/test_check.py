@@ -159,6 +159,7 @@ def test_check_names_record_field_and_offset_of_every_byte_of_the_log(copy):
     assert checked(copy) == []
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("mask", [0x01, 0x80, 0xFF])
 def test_whichever_byte_of_the_log_is_flipped_nothing_read_is_wrong(copy, mask):
     whole = bytearray(Path(copy).read_bytes())
@@ -174,6 +175,7 @@ def test_whichever_byte_of_the_log_is_flipped_nothing_read_is_wrong(copy, mask):
     assert found > 30
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("mask", [0x01, 0xFF])
 def test_whichever_byte_of_the_index_is_flipped_nothing_read_is_wrong(copy, mask):
     index_path = Path(copy).with_suffix(".idx")

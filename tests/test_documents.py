@@ -7,6 +7,7 @@ on the line before a block:
 - `<!-- output -->`: the text block after it is what the Python block before it prints.
 """
 
+import inspect
 import re
 import subprocess
 import sys
@@ -15,6 +16,9 @@ from typing import NamedTuple
 
 import pytest
 from PIL import Image
+
+import dsrecords
+from dsrecords import io
 
 ROOT = Path(__file__).parents[1]
 PAGES = [page for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))] if page.is_file()]
@@ -79,7 +83,7 @@ def run(page: str, folder: Path) -> None:
     path = folder.parent / f"{folder.name}.py"
     path.write_text(script, encoding="utf-8")
     command = [sys.executable, "-W", "error", "-X", "utf8", path]
-    done = subprocess.run(command, cwd=folder, capture_output=True, encoding="utf-8", timeout=120)
+    done = subprocess.run(command, cwd=folder, capture_output=True, encoding="utf-8", timeout=300)
     assert done.returncode == 0, done.stderr
     printed = [text.splitlines() for text in done.stdout.split(MARK + "\n")]
     assert len(printed) == len(expected) + 1, "a block ended the script"
@@ -100,6 +104,39 @@ def test_links_of_the_page_lead_to_files(page):
     text = "\n".join(re.sub(r"`[^`]*`", "", line) for line in prose_of(page.read_text(encoding="utf-8")))
     targets = [target for target in re.findall(r"\]\(([^)\s#]+)", text) if not re.match(r"[a-z]+:", target)]
     assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+def code_of_all_pages() -> str:
+    """What the pages say in code: the blocks that run, and what stands between backticks."""
+    pages = [page.read_text(encoding="utf-8") for page in PAGES]
+    blocks = ["\n".join(block.lines) for page in pages for block in blocks_of(page)]
+    return "\n".join(blocks + [piece for page in pages for piece in re.findall(r"`([^`\n]+)`", page)])
+
+
+def test_the_pages_show_each_name_that_is_public():
+    code = code_of_all_pages()
+    names = [*dsrecords.__all__, *(name for name in io.__all__ if not name.startswith("dump_"))]
+    names += [name for name in dir(dsrecords.IndexedRecordDataset) if name[0] != "_" and name not in ("count", "index")]
+    assert [name for name in names if not re.search(rf"\b{name}\b", code)] == []
+
+
+METHODS = [
+    value
+    for name, value in inspect.getmembers(dsrecords.IndexedRecordDataset, inspect.isfunction)
+    if name[0] != "_" and value.__module__.startswith("dsrecords")
+]
+
+
+@pytest.mark.parametrize(
+    "function",
+    [dsrecords.open, dsrecords.make_dataset, dsrecords.IndexedRecordDataset, dsrecords.repair, dsrecords.upgrade, *METHODS],
+    ids=lambda function: function.__qualname__,
+)
+def test_the_pages_show_each_option(function):
+    code = code_of_all_pages()
+    parameters = inspect.signature(function).parameters.values()
+    arguments = [one.name for one in parameters if one.default is not inspect.Parameter.empty]
+    assert [name for name in arguments if not re.search(rf"\b{name}\b", code)] == []
 
 
 def prose_of(page: str) -> list[str]:

@@ -296,11 +296,53 @@ def test_of_the_fields_that_are_not_asked_for_nothing_is_read(made):
         (lambda ds: ds.__setitem__(slice(0, 2), []), r"ds\.update"),
         (lambda ds: ds.__setitem__((0, "label"), 3), r"ds\.update"),
         (lambda ds: ds.__delitem__("label"), "integer"),
+        (lambda ds: ds.__delitem__((0, "label")), r"deleted whole.*ds\.drop_fields"),
+        (lambda ds: ds.quick_remove_at([1, 2]), r"one index is asked for here, not \[1, 2\]"),
+        (lambda ds: ds[[1, 2], ["label"]], r"ds\.batch"),
+        (lambda ds: ds.batch(["label"]), "fields come second"),
+        (lambda ds: ds.update([row(1)]), r"ds\.update\(\{"),
     ],
 )
 def test_a_wrong_kind_of_index_is_a_type_error_that_says_what_to_call(made, use, says):
     with pytest.raises(TypeError, match=says):
         use(dsrecords.open(made))
+
+
+class Tensor:
+    """An array of another library, as PyTorch's are to NumPy."""
+
+    def __init__(self, values):
+        self.values = np.asarray(values)
+        self.ndim = self.values.ndim
+
+    def __array__(self, dtype=None, copy=None):
+        return self.values
+
+    def __index__(self):
+        return int(self.values)
+
+
+def test_arrays_of_other_libraries_are_indices(made):
+    ds = dsrecords.open(made)
+    assert list(ds[Tensor([3, -1])]) == [row(3), row(9)]
+    assert list(ds[Tensor(np.arange(10) > 7)]) == [row(8), row(9)]
+    assert ds.batch(Tensor([2, 0]), "label").tolist() == [2, 0]
+    assert ds[Tensor(3)] == row(3) and ds[Tensor(3), "label"] == ds[np.array(3), "label"] == 3
+    with pytest.raises(TypeError, match=r"ds\.batch"):
+        ds[Tensor([1, 2]), "label"]
+    del ds[Tensor([0, 1])]
+    assert list(ds) == rows(2, 10)
+
+
+def test_repr_of_a_long_schema_is_cut(path):
+    ds = IndexedRecordDataset(path, schema={f"field number {i}": "category[a,b]" for i in range(1000)})
+    assert len(repr(ds)) < 600 and "…" in repr(ds) and "0 records" in repr(ds)
+    assert "field number 0: category[a,b], " in repr(ds)
+
+
+def test_a_transform_that_is_no_function_is_an_error_at_once(made):
+    with pytest.raises(TypeError, match="transform is a function"):
+        dsrecords.open(made, transform="normalize")
 
 
 @pytest.mark.parametrize(

@@ -270,6 +270,22 @@ make_dataset(samples(), {path!r}, SCHEMA, overwrite=True)
     assert sorted(os.listdir(tmp_path)) == ["data.idx", "data.rec"]
 
 
+@pytest.mark.parametrize(
+    ("path", "index_path"), [("missing/a.rec", None), ("missing/a.rec", "a.idx"), ("a.rec", "missing/a.idx")]
+)
+def test_a_folder_that_is_not_there_is_named_before_any_sample_is_asked_for(tmp_path, monkeypatch, path, index_path):
+    def samples():
+        pytest.fail("a sample was asked for")
+        yield
+
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match="there is no such folder: 'missing'"):
+        make_dataset(samples(), path, SCHEMA, index_path)
+    with pytest.raises(FileNotFoundError, match="there is no such folder: 'missing'"):
+        IndexedRecordDataset(path, schema=SCHEMA, index_path=index_path)
+    assert os.listdir(tmp_path) == []
+
+
 # Progress and workers
 
 
@@ -294,6 +310,26 @@ def test_workers_keep_the_order(path, num_workers):
     make_dataset(([i] for i in range(1000)), path, [save_slowly], num_workers=num_workers)
     ds = IndexedRecordDataset(path, deserializers=[int])
     assert [value for (value,) in ds] == list(range(1000))
+
+
+def test_ctrl_c_prints_one_traceback_and_leaves_nothing(path, tmp_path):
+    code = f"""
+import sys; sys.path.insert(0, {str(SOURCE)!r})
+from dsrecords import make_dataset
+def samples():
+    for i in range(1000):
+        yield [i]
+    print("ready", flush=True)
+    sys.stdin.read()
+make_dataset(samples(), {path!r}, ["int64"], num_workers=2)
+"""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", code], start_new_session=True, **pipes) as maker:
+        assert maker.stdout.readline() == "ready\n"
+        os.killpg(maker.pid, signal.SIGINT)  # as a terminal does: to the workers, too
+        told = maker.stderr.read()
+    assert told.count("Traceback") == 1 and told.rstrip().endswith("KeyboardInterrupt"), told
+    assert os.listdir(tmp_path) == []
 
 
 def test_workers_ask_for_samples_only_a_little_ahead(path):

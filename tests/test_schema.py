@@ -88,17 +88,22 @@ def test_what_is_no_name_is_refused(tmp_path, entry):
 
 @pytest.mark.parametrize(
     ("entry", "say"),
-    [(int, "int32 or int64"), (float, "float32 or float64"), (str, "str$"), (np.uint8, "uint8$"), ("int", "int32 or int64"),
-     ("jpg", "jpeg")],
+    [
+        (int, "int32 or int64"), (float, "float32 or float64"), ("int", "int32 or int64"), ("jpg", "jpeg"),
+        ("flaot32", "float32"), ("Int64", "int64"), ("Image", "image"), ("tensor", "array"),
+        ("list", r"list\[T\]"), ("list[int]", "int32 or int64"),
+        (str, "str"), (dict, "json"), (np.float32, "float32"), (np.dtype("uint8"), "uint8"), (np.ndarray, "array"),
+    ],
 )  # fmt: skip
 def test_message_says_which_type_is_meant(tmp_path, entry, say):
-    with pytest.raises(SchemaError, match=f"say.*{say}"):
+    with pytest.raises(SchemaError, match=f"; say {say}[^T]*$"):
         make_dataset([], tmp_path / "a.rec", [entry])
 
 
-def test_message_lists_the_types(tmp_path):
+@pytest.mark.parametrize("name", ["", "what", "int128", "float32(3)", "float32[3", "dict[str,int]"])
+def test_message_lists_the_types_where_it_cannot_tell(tmp_path, name):
     with pytest.raises(SchemaError) as caught:
-        make_dataset([], tmp_path / "a.rec", ["tensor"])
+        make_dataset([], tmp_path / "a.rec", [name])
     for name in (*SCALARS, "str", "bytes", "json", "array", "jpeg", "list[T]", "T?"):
         assert name in str(caught.value)
 

@@ -272,7 +272,7 @@ class List(RuleBasedStateMachine):
             assert dsrecords.open(self.path).batch(slice(None), "text") == [sample["text"] for sample in self.model]
 
 
-TestList = List.TestCase
+TestList = pytest.mark.exhaustive(List.TestCase)
 TestList.settings = settings(
     max_examples=100,
     stateful_step_count=40,

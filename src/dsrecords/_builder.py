@@ -48,7 +48,13 @@ class Builder:
         if _files.exists(self._partial):  # left by a killed process, unless its lock is held
             lock(self._partial).close()
             _files.unlink(self._partial)
-        file = _files.Descriptor(_files.create(self._partial))
+        try:
+            if os.path.dirname(self.index_path) != os.path.dirname(self.path):
+                _files.sync_directory(self.index_path)  # to learn now, not when all is written, that it is not there
+            file = _files.Descriptor(_files.create(self._partial))
+        except FileNotFoundError as error:
+            folder = os.path.dirname(self.path if error.filename == self._partial else self.index_path)
+            raise FileNotFoundError(error.errno, "there is no such folder", folder) from None
         try:
             if not _files.lock(file.number):
                 raise LockedError("another process is making it", file=self._partial)

@@ -8,8 +8,9 @@ import numpy as np
 
 from . import _files, _index
 from ._frame import COMMIT, PENDING, RECORD
-from ._log import PAGE, Found, Place, Walk, find_frame
+from ._log import PAGE, Found, Header, Place, Walk, find_frame
 from ._state import State
+from ._values import NONE
 from .errors import CorruptError
 
 
@@ -38,7 +39,7 @@ def check(state: State) -> list[CorruptError]:
             wrong, pending = "" if wrongs else wrong, []
         elif not wrong and pending:
             wrong, pending = "the pending records before it have no commit", []
-        if not wrong and kind in (RECORD, PENDING) and (padding := walk.padding(at)) is not None:
+        if not wrong and kind in (RECORD, PENDING) and (padding := _padding(walk, header, at)) is not None:
             wrongs[padding] = "the padding behind a payload is not zero", None, padding
         if wrong:
             wrongs[at] = wrong, field, where
@@ -55,6 +56,18 @@ def check(state: State) -> list[CorruptError]:
         if _files.pread(index.number, header.size, 2 * PAGE) != header.raw:
             problems.append(CorruptError("the copy of the header differs", file=state.index_path, offset=2 * PAGE))
     return problems
+
+
+def _padding(walk: Walk, header: Header, at: int) -> int | None:
+    """Offset of the first byte behind a payload that should be zero and is not, in a whole record's frame."""
+    schema, start = header.schema, at + header.schema.head
+    for length in schema.unpack(walk.read(at, schema.head))[: len(schema.payloads)]:
+        if length != NONE:
+            end: int = start + length
+            start = (end + 7) & -8
+            if any(walk.read(end, start - end)):
+                return end
+    return None
 
 
 def _entries_problems(

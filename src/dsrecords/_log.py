@@ -198,7 +198,7 @@ class Walk:
 
     def frame(self, at: int) -> Found:
         """The frame at an offset, and what is wrong with it."""
-        start = self._bytes(at, FRAME.size)
+        start = self.read(at, FRAME.size)
         check, kind, size = FRAME.unpack(start) if len(start) == FRAME.size else (0, 0, 0)
         covered = self._frames.head_size(kind, size)
         if not covered or size & 7:
@@ -210,7 +210,7 @@ class Walk:
         wrong = self._bad_payload(at, size) if kind in (RECORD, PENDING) else ("", None, at)
         return Found(at, kind, size, check, *wrong)
 
-    def _bytes(self, at: int, count: int) -> memoryview:
+    def read(self, at: int, count: int) -> memoryview:
         """Bytes of the file, through a buffer; fewer than asked for at its end."""
         start = at - self._base
         if start < 0 or start + count > len(self._buffer):
@@ -220,31 +220,20 @@ class Walk:
 
     def _crc(self, at: int, count: int, seed: int = 0) -> int:
         """crc32 of a part of the file, however long, in pieces."""
-        while count > 0 and len(piece := self._bytes(at, min(count, _CHUNK))):
+        while count > 0 and len(piece := self.read(at, min(count, _CHUNK))):
             seed, at, count = crc32(piece, seed), at + len(piece), count - len(piece)
         return seed if count <= 0 else -1
 
     def _verifies(self, at: int, covered: int) -> bool:
         if covered <= _CHUNK:
-            head = self._bytes(at, covered)
+            head = self.read(at, covered)
             return len(head) == covered and self._frames.verifies(head, at)
-        check = int.from_bytes(self._bytes(at, 4), "little")
+        check = int.from_bytes(self.read(at, 4), "little")
         return self._crc(at + 4, covered - 4, self._frames.seed) ^ (at >> 3 & 2**32 - 1) == check
-
-    def padding(self, at: int) -> int | None:
-        """Offset of the first byte behind a payload that should be zero and is not, in a whole record's frame."""
-        start = at + self._frames.head
-        for length in self._frames.schema.unpack(self._bytes(at, self._frames.head))[: len(self._frames.schema.payloads)]:
-            if length != NONE:
-                end: int = start + length
-                start = (end + 7) & -8
-                if any(self._bytes(end, start - end)):
-                    return end
-        return None
 
     def _bad_payload(self, at: int, size: int) -> tuple[str, Any, int]:
         frames = self._frames
-        head = self._bytes(at, frames.head)
+        head = self.read(at, frames.head)
         sizes, start = frames.schema.unpack(head)[: len(frames.schema.payloads)], at + frames.head
         if (extent := frames.extent(sizes)) != size:
             return f"a frame of {size} bytes, whose payloads need {extent}", None, at
@@ -259,7 +248,7 @@ class Walk:
         """What is wrong with a commit that verifies; its op and positions."""
         if size > LARGEST_COMMIT:
             return f"a commit of {size} bytes", 0, ()
-        frame = self._bytes(at, size)
+        frame = self.read(at, size)
         if len(frame) < size:
             return "the frame is cut short", 0, ()
         start, count, total, op = struct.unpack_from("<QQII", frame, FRAME.size)

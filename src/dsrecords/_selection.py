@@ -9,12 +9,18 @@ from typing import Any
 import numpy as np
 
 
+def several(key: Any) -> bool:
+    """Whether it means some records, and not one. Arrays of other libraries, such as PyTorch's, are as NumPy's."""
+    return isinstance(key, (slice, list, range)) or bool(getattr(key, "ndim", 0))
+
+
 def position(key: Any, count: int) -> int:
     """The place of one index in 0 … count - 1. Raises IndexError, TypeError."""
     try:
         index = operator.index(key)
     except TypeError:
-        raise TypeError(_hint(key)) from None
+        text = f"one index is asked for here, not {key!r}"
+        raise TypeError(text if several(key) or isinstance(key, tuple) else _hint(key)) from None
     if not -count <= index < count:
         raise IndexError(f"index {index} is out of range: {count} records")
     return index + count if index < 0 else index
@@ -24,7 +30,7 @@ def positions(key: Any, base: Any) -> Any:
     """The items of `base` (a range or int64, (n,)) at many indices: a range or int64. Raises IndexError, TypeError."""
     if isinstance(key, slice):
         return base[key]
-    if isinstance(key, str) or not isinstance(key, (Sequence, np.ndarray)) or hasattr(key, "column"):
+    if isinstance(key, str) or not (several(key) or isinstance(key, Sequence)) or hasattr(key, "column"):
         raise TypeError(_hint(key))
     array, count = np.asarray(key), len(base)
     if array.ndim == 1 and not array.size:
@@ -34,7 +40,8 @@ def positions(key: Any, base: Any) -> Any:
             raise IndexError(f"a mask of {len(array)} for {count} records")
         array = np.flatnonzero(array)
     if array.ndim != 1 or array.dtype.kind not in "iu":
-        raise TypeError(f"indices are integers or a mask, one-dimensional, not {array.dtype} with shape {array.shape}")
+        names = "; fields come second: ds.batch([0, 1], ['label'])" if array.dtype.kind == "U" else ""
+        raise TypeError(f"indices are integers or a mask, one-dimensional, not {array.dtype} with shape {array.shape}{names}")
     whole = isinstance(base, range) and base == range(count)
     if whole and len(array) and array.dtype == np.int64 and array.view(np.uint64).max() < count:  # the usual: none is negative
         return array

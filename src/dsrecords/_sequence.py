@@ -15,11 +15,12 @@ from ._log import Header
 from ._prefetch import prefetch
 from ._reader import Plan, Snapshot
 from ._schema import Key, Schema, bind
-from ._selection import position, positions
+from ._selection import position, positions, several
 from ._values import Load
 from .errors import CorruptError, SchemaError
 
 Functions = Sequence[Callable[..., Any] | None] | Mapping[Any, Callable[..., Any] | None]
+_LONGEST = 400  # characters of a schema that `repr` shows
 _COLUMN_CHUNK = 2**16  # records whose heads are looked at together
 _WINDOW = 256  # records that are asked for ahead of iteration
 _LARGEST_WINDOW = 4096  # of records that are numbers only
@@ -121,6 +122,7 @@ class Records(Sequence[Any]):
     def __repr__(self) -> str:
         schema, closed = self._schema.types(), isinstance(self._state, Closed)
         shown = ", ".join(f"{k}: {t}" for k, t in schema.items()) if isinstance(schema, dict) else ", ".join(schema)
+        shown = shown if len(shown) < _LONGEST else f"{shown[:_LONGEST]}…"
         brackets = "{}" if isinstance(schema, dict) else "[]"
         count = "closed" if closed else f"{len(self):,} records" + (" (view)" if self._is_view() else "")
         return f"<IndexedRecordDataset {self.path!r}: {count}, {brackets[0]}{shown}{brackets[1]}>"
@@ -141,7 +143,7 @@ class Records(Sequence[Any]):
                 key = self._chosen[position(key, len(self._chosen))]
         elif key.__class__ is tuple:
             return self._part(key, snapshot)
-        elif isinstance(key, (slice, list, np.ndarray, range)) and not (isinstance(key, np.ndarray) and key.ndim == 0):
+        elif several(key):
             return self._view(key)
         else:
             key = self._position(key, snapshot)
@@ -150,7 +152,7 @@ class Records(Sequence[Any]):
         return read(snapshot, key) if transform is None else transform(read(snapshot, key))
 
     def _part(self, key: tuple[Any, ...], snapshot: Snapshot) -> Any:
-        if len(key) != 2 or isinstance(key[0], (slice, list, np.ndarray)):
+        if len(key) != 2 or several(key[0]):
             name = self._schema.keys[0]
             raise TypeError(
                 f"parts of one sample: ds[0, {name!r}]; of many: ds.batch([0, 1], fields=[{name!r}]); of all: ds.column({name!r})"

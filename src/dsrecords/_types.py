@@ -27,7 +27,11 @@ _SHAPE = re.compile(r"(.+)\[\s*((?:\d{1,18}|\*)\s*(?:,\s*(?:\d{1,18}|\*)\s*)*)\]
 _WITHIN = re.compile(r"(\w+)\s*([\[(])(.*)([\])])", re.DOTALL)
 _PIECE = re.compile(r'"(?:[^"\\]|\\.)*"|[\[({]|[\])}]|[,:]|[^"\[\](){},:]+', re.DOTALL)
 _BARE = re.compile(r"[\w.+ -]+")
-_PYTHON = {"int": "int32 or int64", "float": "float32 or float64", "string": "str", "jpg": "jpeg", "double": "float64"}
+_MEANT = {  # what others call them
+    "int": "int32 or int64", "float": "float32 or float64", "double": "float64", "long": "int64", "string": "str", "jpg": "jpeg",
+    "pil": "image", "ndarray": "array", "tensor": "array", "dict": "json", "list": "list[T], such as list[int64]",
+    "datetime": "datetime64[us]", "timedelta": "timedelta64[us]",
+}  # fmt: skip
 _KNOWN = (
     f"{', '.join(SCALARS)}, {', '.join(_SIMPLE)}, {', '.join(_IMAGES)}, 'datetime64[s]', 'timedelta64[ms]', 'category[cat,dog]', "
     "shapes such as 'float32[3,224,224]' and 'float32[*,4]', 'list[T]', '{name: T, other: T}', 'zstd(T)', "
@@ -38,9 +42,8 @@ _KNOWN = (
 def parse(name: Any, depth: int = 0) -> Type:
     """The type with this name. Raises SchemaError for a name that is none."""
     if not isinstance(name, str):
-        known = getattr(name, "__name__", "")
-        hint = f"; say {_PYTHON.get(known, known)}" if known in (*_PYTHON, *SCALARS, *_SIMPLE) else ""
-        raise SchemaError(f"a type is a text such as 'int64' or 'str', not {name!r}{hint}")
+        word = str(getattr(name, "__name__", name))  # of a class such as int or np.float32; of a dtype
+        raise SchemaError(f"a type is a text such as 'int64' or 'str', not {name!r}{_hint(word)}")
     if depth > _DEEPEST or len(name) > _LONGEST:
         raise SchemaError(f"a type has at most {_LONGEST} characters and {_DEEPEST} types within each other: {_short(name)}")
     text = name.strip()
@@ -67,8 +70,16 @@ def parse(name: Any, depth: int = 0) -> Type:
             return ShapedArray(scalar, shape)
     if (match := _WITHIN.fullmatch(text)) and (make := _MADE.get(match[1] + match[2] + match[4])):
         return make(match[3], depth)
-    hint = f"; say {_PYTHON[text]}" if text in _PYTHON else ""
-    raise SchemaError(f"{_short(name)} is not a type{hint}. Types are {_KNOWN}")
+    raise SchemaError(f"{_short(name)} is not a type{_hint(text) or f'. Types are {_KNOWN}'}")
+
+
+def _hint(word: str) -> str:
+    """What somebody meant who wrote this for a type; empty if that is not clear."""
+    import difflib  # here, as few need it
+
+    word = word.lower()[:50]
+    near = difflib.get_close_matches(word, (*SCALARS, *_SIMPLE, *_IMAGES), 1, 0.81) if word.isidentifier() else []
+    return f"; say {_MEANT.get(word) or near[0]}" if word in _MEANT or near else ""
 
 
 def _short(name: str) -> str:

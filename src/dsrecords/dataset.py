@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from ._frame import DELETE, RECORD, TAKE_LAST
 from ._legacy import Legacy, begins_as_one
 from ._reader import Snapshot
 from ._schema import make_schema
+from ._selection import several
 from ._sequence import Closed, Functions
 from ._state import State, default_index
 from ._views import save as save_view
@@ -102,8 +103,10 @@ class IndexedRecordDataset(Evolving):
     ) -> None:
         if verify not in (True, False, "always"):
             raise ValueError(f"verify can be True, False or 'always', not {verify!r}")
-        self.path = os.fspath(path)
-        self.index_path = default_index(self.path) if index_path is None else os.fspath(index_path)
+        if transform is not None and not callable(transform):
+            raise TypeError(f"transform is a function that is called with each sample, not {transform!r}")
+        self.path = os.fsdecode(path)
+        self.index_path = default_index(self.path) if index_path is None else os.fsdecode(index_path)
         given = next((one for one in (schema, serializers, dumpers) if one is not None), None)
         self._given = None if given is None else make_schema(given)
         self._deserializers = loaders if deserializers is None else deserializers
@@ -141,6 +144,16 @@ class IndexedRecordDataset(Evolving):
         except FileExistsError:
             if must or not _files.exists(self.path):
                 raise  # else another process was faster, and it is opened
+
+    if TYPE_CHECKING:  # what an index gives, for editors and type checkers; the samples' types are known to the file alone
+
+        @overload
+        def __getitem__(self, key: int) -> Any: ...
+        @overload
+        def __getitem__(self, key: slice | range | list[int] | list[bool] | np.ndarray) -> IndexedRecordDataset: ...
+        @overload
+        def __getitem__(self, key: Any) -> Any: ...
+        def __getitem__(self, key: Any) -> Any: ...
 
     # Changing
 
@@ -206,12 +219,14 @@ class IndexedRecordDataset(Evolving):
 
     def __setitem__(self, index: Any, sample: Any) -> None:
         """Replace one sample, whole. Raises SchemaError, IndexError."""
-        if isinstance(index, (slice, list, np.ndarray, tuple)):
-            raise TypeError("one sample at a time: ds[7] = sample; for several ds.update({7: sample, 9: other})")
+        if several(index) or isinstance(index, tuple):
+            raise TypeError("one whole sample at a time: ds[7] = sample; for several ds.update({7: sample, 9: other})")
         self.update({index: sample})
 
     def update(self, samples: Mapping[int, Any]) -> None:
         """Replace samples, all at once or not at all. Raises SchemaError, IndexError."""
+        if not isinstance(samples, Mapping):
+            raise TypeError("update takes a dict of positions and samples: ds.update({7: sample, 9: other})")
         writer = self._change()
         with writer.mutex:
             positions = [self._position(index, self._snapshot()) for index in samples]
@@ -223,11 +238,12 @@ class IndexedRecordDataset(Evolving):
 
     def __delitem__(self, key: Any) -> None:
         """Delete one sample, or those of a slice, a list or a mask, at once; the others keep their order. Raises IndexError."""
+        if isinstance(key, tuple):
+            raise TypeError("samples are deleted whole: del ds[7], del ds[[7, 9]]; a field of all of them: ds.drop_fields(name)")
         writer = self._change()
-        several = isinstance(key, (slice, list, np.ndarray, range))
         with writer.mutex:
             snapshot = self._snapshot()
-            found = self._positions(key, snapshot) if several else [self._position(key, snapshot)]
+            found = self._positions(key, snapshot) if several(key) else [self._position(key, snapshot)]
             positions = np.unique(np.asarray(found, np.int64))
             if len(positions):
                 writer.batch((), DELETE, positions.tolist())

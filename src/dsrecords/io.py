@@ -24,7 +24,12 @@ from ._types import parse
 from ._values import Bytes, describe
 from .errors import CorruptError, DSRecordsError, SchemaError, optional
 
-__all__ = ["identity", "kurry"]  # and all that is called save_…, load_… or dump_…
+__all__ = [
+    "dump_bool", "dump_cv2", "dump_float", "dump_int", "dump_list", "dump_np", "dump_pil", "dump_raw_file", "dump_str",
+    "identity", "kurry",
+    "load_bool", "load_cv2", "load_float", "load_int", "load_list", "load_np", "load_pil", "load_raw_file", "load_str",
+    "save_bool", "save_cv2", "save_float", "save_int", "save_list", "save_np", "save_pil", "save_raw_file", "save_str",
+]  # fmt: skip
 Function = Callable[..., Any]
 _MISSING = object()
 
@@ -304,8 +309,16 @@ def load_list(data: bytes, load_fn: Function | None = None, loader: Function | N
     return [load_fn(item) for item in List(Bytes()).load(memoryview(data), True)]
 
 
-globals().update({name.replace("save_", "dump_"): value for name, value in list(globals().items()) if name.startswith("save_")})
-__all__ += sorted(name for name in globals() if name.startswith(("save_", "load_", "dump_")))
+# Other names of the same, one by one, so that type checkers and editors see them
+dump_bool = save_bool
+dump_cv2 = save_cv2
+dump_float = save_float
+dump_int = save_int
+dump_list = save_list
+dump_np = save_np
+dump_pil = save_pil
+dump_raw_file = save_raw_file
+dump_str = save_str
 
 
 def __dir__() -> list[str]:

@@ -232,12 +232,20 @@ def _pool(schema: Schema, num_workers: int) -> Any:
 
     if platform.system() == "Linux":  # elsewhere forking is missing, or unsafe with the system's libraries
         context = multiprocessing.get_context("fork")
-        return ProcessPoolExecutor(num_workers, context, initializer=_begin, initargs=(schema,))
+        return ProcessPoolExecutor(num_workers, context, initializer=_begin_process, initargs=(schema,))
     return ThreadPoolExecutor(num_workers, initializer=_begin, initargs=(schema,))
 
 
 def _begin(schema: Schema) -> None:
     _worker.schema = schema
+
+
+def _begin_process(schema: Schema) -> None:
+    """Ctrl-C is for the parent, which ends its workers: they are not to print a traceback each."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _begin(schema)
 
 
 def _encode(chunk: list[tuple[int, Any]]) -> list[Encoded | BaseException]:

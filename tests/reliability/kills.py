@@ -1,6 +1,7 @@
 """Writers that are killed while readers are at work: what was acknowledged stays, and each reader sees a state that there was."""
 
 import hashlib
+import itertools
 import os
 import random
 import signal
@@ -54,8 +55,11 @@ def _reader(path, notes, refreshes):
         os._exit(1)
 
 
-def rounds(count, seed, readers=4):
-    """Kill a writer `count` times under the eyes of some readers, half of which reopen, half of which refresh."""
+def rounds(count, seed, readers=4, looks=0):
+    """Kill a writer `count` times under the eyes of some readers, half of which reopen, half of which refresh.
+
+    It goes on until the readers have looked `looks` times: how fast they are depends on what else the machine does.
+    """
     tally, chance, model = Tally(), random.Random(seed), []
     with tempfile.TemporaryDirectory() as folder:
         path, _ = make_dataset([], os.path.join(folder, "data.rec"), SCHEMA)
@@ -63,7 +67,9 @@ def rounds(count, seed, readers=4):
         notes = [os.path.join(folder, f"notes-{number}") for number in range(readers)]
         children = [_reader(path, note, number % 2 == 1) for number, note in enumerate(notes)]
         try:
-            for number in range(count):
+            for number in itertools.count():
+                if number >= count and sum(os.path.getsize(note) for note in notes if os.path.exists(note)) >= looks * _DIGEST:
+                    break
                 acknowledged = killed_writer(path, seed + number, model, chance.choice([0, 0.002, 0.01, 0.03]) * chance.random())
                 replay = random.Random(seed + number)
                 for _ in range(acknowledged):

@@ -11,6 +11,7 @@ from workloads import INDEX, PATH
 
 from dsrecords import _frame, _heads, _index, _log, _reader
 
+pytestmark = pytest.mark.exhaustive
 SEED = 20_261_122
 
 

@@ -12,6 +12,7 @@ from workloads import all_short
 from dsrecords import _files, _index, _log, _writer
 from dsrecords._frame import RECORD
 
+pytestmark = pytest.mark.exhaustive
 SEED = 20_261_122
 QUICK = 20_000  # states
 

@@ -14,6 +14,8 @@ from workloads import World, beginning, small_writers
 import dsrecords
 from dsrecords import IndexedRecordDataset, ReadOnlyError, _files, _writer, make_dataset
 
+pytestmark = pytest.mark.exhaustive
+
 
 @pytest.mark.parametrize("start", ["a dataset", "nothing"])
 @pytest.mark.parametrize("operations", system_errors.WORKLOADS, ids=lambda names: "-".join(names) or "create")

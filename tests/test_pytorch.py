@@ -1,0 +1,111 @@
+"""PyTorch's loader over a dataset. PyTorch is not among what `make setup` installs: `.venv/bin/python -m pip install torch`."""
+
+import multiprocessing
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import flip
+from test_documents import ROOT, blocks_of
+
+import dsrecords
+
+data = pytest.importorskip("torch.utils.data")
+torch = sys.modules["torch"]
+
+SCHEMA = {"x": "float32[2,3]", "label": "int64", "score": "float32", "flag": "bool", "text": "str"}
+WORKERS = [(0, None), *((2, method) for method in multiprocessing.get_all_start_methods())]
+
+
+def sample(i):
+    return {"x": np.full((2, 3), i, np.float32), "label": i, "score": i / 2, "flag": i % 2 == 0, "text": f"text {i}"}
+
+
+@pytest.fixture
+def made(path):
+    dsrecords.make_dataset((sample(i) for i in range(50)), path, SCHEMA)
+    return path
+
+
+def pair(sample):
+    return torch.from_numpy(sample["x"]), sample["label"]
+
+
+def labels(loader):
+    return [label for batch in loader for label in batch["label"].tolist()]
+
+
+def test_the_default_collate_function_stacks_numbers_and_arrays(made):
+    batch = next(iter(data.DataLoader(dsrecords.open(made), batch_size=4)))
+    assert batch["x"].shape == (4, 2, 3) and batch["x"].dtype == torch.float32
+    assert batch["label"].tolist() == [0, 1, 2, 3] and batch["label"].dtype == torch.int64
+    assert batch["score"].dtype == torch.float64  # as the page says: one number is Python's
+    assert batch["flag"].dtype == torch.bool
+    assert batch["text"] == ["text 0", "text 1", "text 2", "text 3"]
+
+
+@pytest.mark.parametrize(("num_workers", "method"), WORKERS)
+@pytest.mark.parametrize("persistent", [False, True])
+def test_each_sample_is_there_once_in_each_epoch(made, num_workers, method, persistent):
+    loader = data.DataLoader(
+        dsrecords.open(made), batch_size=8, shuffle=True, num_workers=num_workers, multiprocessing_context=method,
+        persistent_workers=persistent and num_workers > 0,
+    )  # fmt: skip
+    for _ in range(2):
+        assert sorted(labels(loader)) == list(range(50))
+
+
+@pytest.mark.parametrize(("num_workers", "method"), WORKERS)
+def test_views_and_transforms_go_to_workers(made, num_workers, method):
+    view = dsrecords.open(made, transform=pair)[torch.arange(49, 9, -1)]
+    loader = data.DataLoader(view, batch_size=16, num_workers=num_workers, multiprocessing_context=method)
+    seen = [label for x, batch in loader for label in batch.tolist() if x.shape[1:] == (2, 3)]
+    assert seen == list(range(49, 9, -1))
+
+
+def test_samplers_subsets_and_splits(made):
+    ds = dsrecords.open(made)
+    batches = data.BatchSampler(data.SequentialSampler(ds), 7, drop_last=True)
+    assert labels(data.DataLoader(ds, batch_sampler=batches, num_workers=2)) == list(range(49))
+    assert labels(data.DataLoader(data.Subset(ds, [3, 1]), batch_size=2)) == [3, 1]
+    first, second = data.random_split(ds, [40, 10])
+    assert sorted(labels(data.DataLoader(first)) + labels(data.DataLoader(second))) == list(range(50))
+    assert labels(data.DataLoader(data.ConcatDataset([ds[:2], ds[4:6]]))) == [0, 1, 4, 5]
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_damaged_records_are_left_out_where_on_error_says_so(made, num_workers):
+    flip(made, Path(made).read_bytes().index(b"text 17"))
+    with pytest.raises(dsrecords.CorruptError, match="record 17, field 'text'"):
+        labels(data.DataLoader(dsrecords.open(made), batch_size=8, num_workers=num_workers))
+    loader = data.DataLoader(dsrecords.open(made, on_error="skip"), batch_size=8, num_workers=num_workers)
+    assert labels(loader) == [i for i in range(50) if i != 17]
+
+
+def test_what_is_read_becomes_tensors_without_a_warning(made):
+    ds = dsrecords.open(made)
+    assert torch.from_numpy(ds[1, "x"]).sum() == 6
+    assert torch.from_numpy(ds.batch([1, 2], "score")).dtype == torch.float32
+
+
+def test_tensors_are_written(path):
+    ds = dsrecords.IndexedRecordDataset(path, schema=SCHEMA)
+    ds.append({**sample(3), "x": torch.full((2, 3), 3.0), "label": torch.tensor(3), "score": torch.tensor(1.5)})
+    assert ds[0, ["label", "score"]] == {"label": 3, "score": 1.5} and (ds[0, "x"] == 3).all()
+
+
+def test_the_blocks_of_the_page_run(tmp_path):
+    """With workers that are forked, and spawned."""
+    page = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    blocks = [block for block in blocks_of(page) if block.comment.startswith("no-test: PyTorch")]
+    assert blocks
+    images = ({"image": np.full((8, 8, 3), i, np.uint8), "label": i} for i in range(64))
+    dsrecords.make_dataset(images, tmp_path / "train.rec", {"image": "png", "label": "int64"})
+    points = ({"x": np.full(3, i), "label": i} for i in range(1000))
+    dsrecords.make_dataset(points, tmp_path / "points.rec", {"x": "float32[3]", "label": "int64"})
+    for number, block in enumerate(blocks):
+        script = tmp_path / f"block{number}.py"
+        script.write_text("\n".join(block.lines), encoding="utf-8")
+        subprocess.run([sys.executable, "-W", "error", script], cwd=tmp_path, check=True, timeout=300)
