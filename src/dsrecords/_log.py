@@ -183,7 +183,7 @@ class Walk:
             Their kind, and uint64 (n, 3), n > 1: offset, size and check of each; None if the first two are not such frames.
         """
         dtype, head = self._frames.schema.dtype, self._frames.head
-        raw = self._bytes(at, min(_RUN * head, (self._stop - at) // head * head))
+        raw = self.read(at, min(_RUN * head, (self._stop - at) // head * head))
         heads = np.frombuffer(raw, dtype, len(raw) // head)
         like = (heads["kind"] == heads["kind"][:1]) & (heads["size"] == head)
         count = len(heads) if like.all() else int(like.argmin())
