@@ -38,8 +38,8 @@ def check(state: State) -> list[CorruptError]:
             wrong, pending = "" if wrongs else wrong, []
         elif not wrong and pending:
             wrong, pending = "the pending records before it have no commit", []
-        if not wrong and kind in (RECORD, PENDING) and (padding := walk.padding(at)) is not None:
-            wrongs[padding] = "the padding behind a payload is not zero", None, padding
+        if not wrong and kind in (RECORD, PENDING) and (padding := walk.padding(at)):
+            wrongs[padding[0][0]] = "the padding behind a payload is not zero", None, padding[0][0]
         if wrong:
             wrongs[at] = wrong, field, where
         found = at + size if size else find_frame(state.fd, header.frames, at + 8, end, (RECORD, PENDING, COMMIT))

@@ -190,16 +190,16 @@ class Walk:
         check = int.from_bytes(self._bytes(at, 4), "little")
         return self._crc(at + 4, covered - 4, self._frames.seed) ^ (at >> 3 & 2**32 - 1) == check
 
-    def padding(self, at: int) -> int | None:
-        """Offset of the first byte behind a payload that should be zero and is not, in a whole record's frame."""
-        start = at + self._frames.head
+    def padding(self, at: int) -> list[tuple[int, int]]:
+        """Where, in a whole record's frame, the bytes behind a payload should be zero and are not: (start, stop) of each."""
+        start, found = at + self._frames.head, []
         for length in self._frames.schema.unpack(self._bytes(at, self._frames.head))[: len(self._frames.schema.payloads)]:
             if length != NONE:
                 end: int = start + length
                 start = (end + 7) & -8
                 if any(self._bytes(end, start - end)):
-                    return end
-        return None
+                    found.append((end, start))
+        return found
 
     def _bad_payload(self, at: int, size: int) -> tuple[str, Any, int]:
         frames = self._frames

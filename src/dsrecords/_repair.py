@@ -13,8 +13,8 @@ from ._frame import COMMIT, COMMIT_HEAD, FRAME, PENDING, RECORD
 from ._log import PAGE, Header, Place, Walk, find_frame, read_header
 from ._reader import Plan, Snapshot
 from ._state import State, default_index
-from ._writer import Writer
-from .errors import CorruptError, DSRecordsError
+from ._writer import Writer, lock
+from .errors import CorruptError, DSRecordsError, UnsupportedVersionError
 from .making import build
 
 Path = str | os.PathLike[str]
@@ -94,18 +94,24 @@ def _problems(path: str, index_path: str) -> list[DSRecordsError]:
 
 
 def _mend(path: str, index_path: str) -> None:
-    writer = Writer(State(path, index_path, True, torn=True))
+    file = lock(path)
+    # All is looked at before the writer recovers: what cannot be mended is not to be touched at all.
+    state = State(path, index_path, True, torn=True)
+    walk, entries = (
+        Walk(state.fd, state.header.frames, state.header.size, state.snapshot.end),
+        _index.map_entries(-1, None, len(state.header.schema.payloads) + 1),
+    )
+    padding: list[tuple[int, int]] = []
+    for places, op, positions in walk:
+        entries = entries.apply(places, op, positions)
+        for at, _, _ in places:
+            padding += walk.padding(at)
+    if walk.fault:
+        text = f"{walk.fault.wrong}: this cannot be mended in place; give an output"
+        raise CorruptError(text, file=path, offset=walk.fault.where)
+    writer = Writer(state, file)
     try:
-        state = writer.state
-        walk, entries = (
-            Walk(state.fd, state.header.frames, state.header.size, state.snapshot.end),
-            _index.map_entries(-1, None, len(state.header.schema.payloads) + 1),
-        )
-        for places, op, positions in walk:
-            entries = entries.apply(places, op, positions)
-        if walk.fault:
-            text = f"{walk.fault.wrong}: this cannot be mended in place; give an output"
-            raise CorruptError(text, file=path, offset=walk.fault.where)
+        writer.clear(padding)
         writer.republish(entries)
     finally:
         writer.close()
@@ -133,12 +139,12 @@ class _Salvage:
     def _find_header(fd: int, path: str, index: _files.Descriptor | None, index_path: str) -> Header:
         try:
             return read_header(fd, path)
-        except CorruptError as error:
+        except (CorruptError, UnsupportedVersionError) as error:  # a damaged version looks like a later one
             if index is None:
                 raise
             try:
                 return read_header(index.number, index_path, 2 * PAGE)  # the copy that is there for this
-            except CorruptError:
+            except (CorruptError, UnsupportedVersionError):
                 raise error from None
 
     def _follow(self, entries: _index.Entries, at: int) -> tuple[_index.Entries, bool]:

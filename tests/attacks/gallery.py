@@ -339,6 +339,14 @@ def _entries():
 _entries()
 
 
+@attack(CorruptError, "entry points outside")
+def entries_that_all_point_past_the_end(path):
+    log = Log()
+    log.number(1)
+    log.number(2)
+    write(path, log, hand.index(log, [(2**40, 24, 0), (2**41, 24, 0)]))
+
+
 @attack(CorruptError, "entry")
 def entries_that_overlap(path):
     """Two entries of one frame, which attackers can make, and a third that lies half in it, which nobody can."""

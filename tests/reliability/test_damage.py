@@ -39,7 +39,7 @@ def test_every_bit_of_heads_slots_and_entries(small):
 
 def test_a_flipped_bit_of_an_image(with_images):
     tally = Tally()
-    payloads = [(PATH, at) for _, _, fields in with_images.places for name in damage.IMAGES for at in range(*fields[name], 9)]
+    payloads = [(PATH, at) for _, _, fields in with_images.places for name in damage.encoded() for at in range(*fields[name], 9)]
     flips(with_images, tally, one_bit(SEED), payloads)
     assert tally == {"told of": len(payloads)}
 
