@@ -12,7 +12,7 @@ import pytest
 from conftest import SCHEMA, flip, frames, row, rows, shown
 
 import dsrecords
-from dsrecords import CorruptError, ReadOnlyError, _files, make_dataset
+from dsrecords import CorruptError, IndexedRecordDataset, ReadOnlyError, _files, make_dataset
 
 INDEX_WARNING = r"data\.idx"
 
@@ -338,14 +338,16 @@ def test_a_writer_saves_such_a_tail_aside_with_a_warning_and_goes_on(made, tmp_p
     goes_on(made, [*rows(11), row(90)])
 
 
-def test_a_last_record_whose_payload_is_damaged_is_saved_aside_before_it_is_cut_off(made, tmp_path):
-    os.remove(index_of(made))
-    frame = frames(made)[8]
-    os.truncate(made, frame.offset + frame.size)
-    flip(made, Path(made).read_bytes().rindex(row(8)["blob"]))
-    tail = Path(made).read_bytes()[frame.offset :]
+def test_a_last_record_whose_payload_is_damaged_is_saved_aside_before_it_is_cut_off(path, tmp_path):
+    with IndexedRecordDataset(path, schema=SCHEMA) as ds:
+        for i in range(9):
+            ds.append(row(i))
+    os.remove(index_of(path))
+    frame = frames(path)[8]
+    flip(path, frame.offset + frame.size - 1)
+    tail = Path(path).read_bytes()[frame.offset :]
     with pytest.warns(UserWarning, match="moved to"):
-        goes_on(made, rows(8))
+        goes_on(path, rows(8))
     assert (tmp_path / f"data.rec.tail-{frame.offset}").read_bytes() == tail
 
 

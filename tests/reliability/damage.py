@@ -67,7 +67,11 @@ def sample(i, images=False):
 @functools.cache
 def encoded():
     """Files of others, as bytes: pictures, and a sound."""
-    sound = b"RIFF" + struct.pack("<I4s4sIHHIIHH4sI", 44, b"WAVE", b"fmt ", 16, 1, 1, 8000, 16000, 2, 16, b"data", 8) + bytes(range(8))
+    sound = (
+        b"RIFF"
+        + struct.pack("<I4s4sIHHIIHH4sI", 44, b"WAVE", b"fmt ", 16, 1, 1, 8000, 16000, 2, 16, b"data", 8)
+        + bytes(range(8))
+    )
     return {name: (PICTURES / file).read_bytes() for name, file in FILES.items()} | {"audio": sound}
 
 
@@ -100,7 +104,11 @@ def same(a, b):
 def same_column(a, b):
     """Masked where the other is, and of the same values elsewhere; a list where the other is one."""
     if isinstance(b, np.ma.MaskedArray):
-        return isinstance(a, np.ma.MaskedArray) and same(np.ma.getmaskarray(a), np.ma.getmaskarray(b)) and same(a.filled(0), b.filled(0))
+        return (
+            isinstance(a, np.ma.MaskedArray)
+            and same(np.ma.getmaskarray(a), np.ma.getmaskarray(b))
+            and same(a.filled(0), b.filled(0))
+        )
     return same(a, b)
 
 

@@ -163,6 +163,7 @@ def survey(operations, start, tally, seed, draws, again=0.0, checkpoint=10**9):
     rng, eyes = random.Random(seed), Eyes()
     with small_writers(checkpoint):
         world = run(operations, start)
+        tally["runs"] += 1
         known = marks(world.states)
         for crash in crashes(world.machine, seed, draws):
             try:
@@ -180,18 +181,18 @@ def start_of(name):
         return beginning() if name == "a dataset" else None
 
 
-def short(tally, seed, draws, again, every=1):
-    """All sequences of up to three operations on a dataset; of those of three, one in `every`."""
+def short(tally, seed, draws, again, every=1, part=0, parts=1):
+    """All sequences of up to three operations on a dataset; of those of three, one in `every`. Or one part of them all."""
     start = start_of("a dataset")
     for number, operations in enumerate(all_short()):
-        if len(operations) < 3 or number % every == 0:
+        if number % parts == part and (len(operations) < 3 or number % every == 0):
             survey(operations, start, tally, seed + number, draws, again)
 
 
-def created(tally, seed, draws, again):
-    """All sequences of up to two operations on a dataset that is created first."""
+def created(tally, seed, draws, again, part=0, parts=1):
+    """All sequences of up to two operations on a dataset that is created first. Or one part of them."""
     for number, operations in enumerate([*all_short(), *REMADE]):
-        if len(operations) < 3 or operations in REMADE:
+        if number % parts == part and (len(operations) < 3 or operations in REMADE):
             survey(operations, None, tally, seed + number, draws, again)
 
 

@@ -189,7 +189,9 @@ def _mends(seed, count):
 def kill(options):
     """Processes killed."""
     tally = counted(_kill, [(count, options.seed + 1000 * n) for n, count in _number(options.rounds, ROUNDS)], options.jobs)
-    tried = f"{tally['rounds']:,} writers killed with SIGKILL after {tally['acknowledged']:,} acknowledged changes; {READERS} readers"
+    tried = (
+        f"{tally['rounds']:,} writers killed with SIGKILL after {tally['acknowledged']:,} acknowledged changes; {READERS} readers"
+    )
     return f"{tried} looked {tally['looks']:,} times", "0 acknowledged changes lost; 0 wrong or half snapshots"
 
 
@@ -260,7 +262,9 @@ def main():
     parser.add_argument("--minutes", type=float, default=float(os.environ.get("MINUTES", 2)), help="of fuzzing, for each target")
     parser.add_argument("--dry", action="store_true", help="leave the page as it is")
     options = parser.parse_args()
-    print(f"Python {platform.python_version()}, {platform.system()} {platform.machine()}, seed {options.seed}, {options.jobs} jobs")
+    print(
+        f"Python {platform.python_version()}, {platform.system()} {platform.machine()}, seed {options.seed}, {options.jobs} jobs"
+    )
     for name in options.parts or PARTS:
         print(f"{name}: {PARTS[name].__doc__}", flush=True)
         started = time.monotonic()
