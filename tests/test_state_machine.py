@@ -11,13 +11,15 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis import seed as seeded
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule, run_state_machine_as_test
 
 import dsrecords
-from dsrecords import IndexedRecordDataset, StaleViewError, _files
+from dsrecords import IndexedRecordDataset, StaleViewError, _files, _writer
+from dsrecords._frame import RECORD
+from dsrecords._index import Entries
 
 SCHEMA = {"n": "int64", "x": "float32?", "text": "str", "raw": "bytes?", "tags": "list[str]"}
 SAMPLES = st.fixed_dictionaries(
@@ -396,9 +398,25 @@ TestList.settings = settings(
 )
 
 
-def run(seed, examples):
+def run(seed, examples, phases=tuple(Phase)):
     """So many runs from a seed, for the trials in full. Returns how many runs, operations and crashes there were."""
     COUNTS.clear()
-    more = settings(TestList.settings, max_examples=examples, database=None)
+    more = settings(TestList.settings, max_examples=examples, database=None, phases=phases)
     run_state_machine_as_test(seeded(seed)(type("Seeded", (List,), {})), settings=more)
     return dict(COUNTS)
+
+
+# Planted defects
+
+DEFECTS = {
+    "edits change what views show": (Entries, "copy", lambda entries: entries),
+    "records of a batch count without their commit": (_writer, "PENDING", RECORD),
+}
+
+
+@pytest.mark.parametrize("defect", DEFECTS)
+def test_a_planted_defect_is_caught(defect, monkeypatch):
+    monkeypatch.setattr(*DEFECTS[defect])
+    with pytest.raises(Exception):  # noqa: B017, PT011 - whichever difference comes first
+        for seed in range(12, 100):
+            run(seed, 25, [Phase.generate])

@@ -91,6 +91,16 @@ def made(images=False):
     return machine.contents(), [[sample(i, images) for i in state] for state in states]
 
 
+def appended():
+    """The same of a dataset that has only grown, record by record."""
+    machine, rows = Machine(), [sample(i) for i in range(4)]
+    with small_writers(), machine.running():
+        with IndexedRecordDataset(PATH, schema=SCHEMA) as ds:
+            for row in rows:
+                ds.append(row)
+    return machine.contents(), [rows[:count] for count in range(len(rows) + 1)]
+
+
 def same(a, b):
     if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
         return isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and a.dtype == b.dtype and np.array_equal(a, b)
@@ -117,6 +127,7 @@ class Damaged:
 
     def __init__(self, files, states):
         self.files, self.states, self.rows = files, states, states[-1]
+        self.grown = [len(state) for state in states] == [*range(len(states))]
         rows, self.known = self.rows, [row for state in states for row in state]
         self.decode = {name: "bytes" for name in encoded() if name in rows[0]}
         with Machine(files).running():

@@ -64,7 +64,7 @@ def rounds(count, seed, readers=4):
         children = [_reader(path, note, number % 2 == 1) for number, note in enumerate(notes)]
         try:
             for number in range(count):
-                acknowledged = killed_writer(path, seed + number, model, chance.choice([0, 0.002, 0.01, 0.03]) * chance.random())
+                acknowledged = killed_writer(path, seed + number, model, chance.choice([0, 0.01, 0.05, 0.2]) * chance.random())
                 replay = random.Random(seed + number)
                 for _ in range(acknowledged):
                     _, model = step(replay, model)

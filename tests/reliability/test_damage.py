@@ -9,7 +9,7 @@ from damage import Damaged, cuts, disasters, every_bit, everywhere, flips, made,
 from power_loss import LostError, Tally
 from workloads import INDEX, PATH
 
-from dsrecords import _frame, _heads, _index, _log, _reader
+from dsrecords import _frame, _heads, _index, _log, _reader, _writer
 
 SEED = 20_261_122
 
@@ -136,6 +136,7 @@ def test_a_planted_defect_is_caught(defect, small, monkeypatch):
 MORE_DEFECTS = (  # which have tests of their own below
     "entries are not mixed with their positions",
     "the log is not compared with what the index vouches for",
+    "a list that was cut amid a batch has its first records",
 )
 
 
@@ -151,3 +152,14 @@ def test_a_log_that_is_not_walked_to_what_the_index_vouches_for_is_caught(small,
     monkeypatch.setattr(_index, "read_slots", lambda fd: [])  # so nothing is vouched for
     with pytest.raises((LostError, AssertionError)):
         test_a_data_file_that_is_cut_anywhere(small)
+
+
+def test_records_of_a_batch_that_was_cut_are_caught(monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(_writer, "PENDING", _frame.RECORD)
+        files, states = made()
+    files.pop(INDEX)  # which says that all of it is there
+    cut = Damaged.__new__(Damaged)  # as it is not even to be read whole
+    cut.files, cut.states, cut.decode = files, states, {}
+    with pytest.raises(LostError, match="no state that was committed"):
+        cuts(cut, Tally(), ({PATH: n} for n in range(4096, len(files[PATH]))), mend=10**9)

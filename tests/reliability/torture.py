@@ -73,6 +73,11 @@ def _damaged(encoded):
     return damage.Damaged(*damage.made(encoded))
 
 
+@functools.cache
+def _grown():
+    return damage.Damaged(*damage.appended())
+
+
 def power(options):
     """Loss of power and kills, simulated."""
     parts = 16
@@ -182,7 +187,8 @@ def mends(options):
 
 def _mends(seed, count):
     tally = Tally()
-    salvage.trials(_damaged(False), tally, count, seed)
+    for number, small in enumerate((_damaged(False), _grown())):
+        salvage.trials(small, tally, (count + number) // 2, seed)
     return dict(tally)
 
 
