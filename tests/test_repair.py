@@ -9,7 +9,7 @@ import pytest
 from conftest import SCHEMA, flip, frames, row, rows
 
 import dsrecords
-from dsrecords import CorruptError, IndexedRecordDataset, LockedError, UnsupportedVersionError, make_dataset, repair
+from dsrecords import CorruptError, IndexedRecordDataset, LockedError, UnsupportedVersionError, _files, make_dataset, repair
 
 
 def hurt(path, *records):
@@ -174,6 +174,31 @@ def test_edits_before_and_behind_damage_are_followed_with_an_index(path, tmp_pat
 
 def _saved(path, folder):
     return dsrecords.open(repair(path, folder / "saved.rec").output)
+
+
+def test_nothing_is_read_through_a_mapping(made, tmp_path, monkeypatch):
+    """So that a file that is cut while it is looked at is an error, and not the end of the process."""
+    hurt(made, 3)
+    monkeypatch.setattr(_files, "map_read", None)
+    report = repair(made, tmp_path / "saved.rec")
+    assert (report.records, report.lost) == (9, [3])
+
+
+def test_a_file_that_is_cut_while_it_is_saved_is_an_error(made, tmp_path, monkeypatch):
+    pread, calls = _files.pread, []
+    whole = os.path.getsize(made)
+
+    def cut(fd, count, offset):
+        calls.append(offset)
+        if len(calls) > 12 and os.path.getsize(made) == whole:
+            os.truncate(made, frames(made)[4].offset + 4)
+        return pread(fd, count, offset)
+
+    monkeypatch.setattr(_files, "pread", cut)
+    report = repair(made)
+    monkeypatch.undo()
+    assert report.problems
+    assert os.path.getsize(made) < whole
 
 
 def test_what_cannot_be_mended_in_place_is_not_touched_whatever_else_is_wrong(made):

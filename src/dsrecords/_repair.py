@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from . import _files, _index
 from ._check import check
 from ._frame import COMMIT, COMMIT_HEAD, FRAME, PENDING, RECORD
-from ._log import PAGE, Header, Place, Walk, find_frame, read_header
-from ._reader import Plan, Snapshot
+from ._log import PAGE, Found, Header, Place, Walk, find_frame, read_header
 from ._state import State, default_index
-from ._writer import Writer, lock
+from ._values import NONE
+from ._writer import Encoded, Writer, lock
 from .errors import CorruptError, DSRecordsError, UnsupportedVersionError
 from .making import build
 
@@ -58,11 +58,10 @@ def repair(path: Path, output: Path | None = None, *, index_path: Path | None = 
     index = default_index(data) if index_path is None else os.path.abspath(os.fspath(index_path))
     salvage = _Salvage(data, index)
     report = Repair(_problems(data, index))
-    everything = Plan(salvage.header, [(field, field.type.load) for field in salvage.header.schema.fields], True, tuple)
     good = []
-    for i in range(len(salvage.snapshot.entries)):
+    for i in range(len(salvage.entries)):
         try:
-            salvage.snapshot.encoded(i, everything)
+            salvage.encoded(i)
             good.append(i)
         except CorruptError as error:
             report.lost.append(i)
@@ -71,7 +70,7 @@ def repair(path: Path, output: Path | None = None, *, index_path: Path | None = 
     report.records = len(good)
     if output is not None:
         report.output = os.fspath(output)
-        records = (salvage.snapshot.encoded(i, everything) for i in good)
+        records = (salvage.encoded(i) for i in good)
         header = salvage.header
         build(report.output, default_index(report.output), header.schema, header.metadata, records)
     if in_place and report.problems:
@@ -133,7 +132,28 @@ class _Salvage:
                 if not slot.flags and slot.id == self.header.id and slot.base == 2 * PAGE + self.header.size and room >= 0:
                     entries, _ = self._follow(_index.map_entries(index.number, slot, bits), slot.covered)
                     break
-        self.snapshot = Snapshot(path, file, self.header, entries, size, "always")
+        self.entries, self._path, self._file = entries, path, file
+        self._walk = Walk(file.number, self.header.frames, self.header.size, size)
+
+    def encoded(self, i: int) -> Encoded:
+        """The numbers and payloads of a record, verified. Read with `pread`: a file that is cut meanwhile is an error here."""
+        offset, size, check = self.entries.get(i)
+        schema, inside = self.header.schema, offset & 7 == 0 and self.header.size <= offset < self._size
+        outside = "the index's entry points outside of the log"
+        found = self._walk.frame(offset) if inside else Found(offset, 0, 0, 0, outside, None, offset)
+        wrong = found.wrong
+        if not wrong and (found.kind not in (RECORD, PENDING) or found.check != check or size not in (0, found.size)):
+            wrong = "the index's entry is of another record"
+        frame = b"" if wrong else _files.pread(self._fd, found.size, offset)
+        if wrong or len(frame) < found.size:
+            raise CorruptError(
+                wrong or "the file was cut short", file=self._path, record=i, field=found.field, offset=found.where
+            )
+        unpacked, start, payloads = schema.unpack(frame), schema.head, list[bytes | None]()
+        for length in unpacked[: len(schema.payloads)]:
+            payloads.append(None if length == NONE else frame[start : start + length])
+            start += (length + 7) & -8 if length != NONE else 0
+        return list(unpacked[len(schema.payloads) :]), payloads
 
     @staticmethod
     def _find_header(fd: int, path: str, index: _files.Descriptor | None, index_path: str) -> Header:

@@ -6,6 +6,7 @@ import salvage
 from power_loss import LostError, Tally
 
 from dsrecords import _repair
+from dsrecords._log import Walk
 from dsrecords._repair import _mend
 from dsrecords._state import State
 from dsrecords._writer import Writer
@@ -31,25 +32,21 @@ def test_what_is_saved_was_written_and_what_is_refused_is_not_touched(small):
     assert min(tally["mended in place"], tally["refused in place, untouched"]) > 20
 
 
-def without_a_look(*arguments, snapshot=_repair.Snapshot):
-    return snapshot(*arguments[:-1], False)
-
-
 def recovered_first(path, index_path):
     Writer(State(path, index_path, True, torn=True)).close()
     _mend(path, index_path)
 
 
 DEFECTS = {  # and from which trial on to look, as one in hundreds shows it: a day may come when another one does
-    "records are saved without being verified": ("Snapshot", without_a_look, 0),
-    "what cannot be mended is touched": ("_mend", recovered_first, 1340),
-    "nothing behind damage is looked for": ("find_frame", lambda *arguments: None, 520),
+    "records are saved without being verified": (Walk, "_bad_payload", lambda walk, at, size: ("", None, at), 0),
+    "what cannot be mended is touched": (_repair, "_mend", recovered_first, 1340),
+    "nothing behind damage is looked for": (_repair, "find_frame", lambda *arguments: None, 520),
 }
 
 
 @pytest.mark.parametrize("defect", DEFECTS)
 def test_a_planted_defect_is_caught(defect, small, monkeypatch):
     *patch, first = DEFECTS[defect]
-    monkeypatch.setattr(_repair, *patch)
+    monkeypatch.setattr(*patch)
     with pytest.raises(LostError):
         trials(small, 3000, first)
