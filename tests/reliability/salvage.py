@@ -15,7 +15,7 @@ import warnings
 
 import dsrecords
 from damage import INDEX, PATH, disaster, same
-from dsrecords import CorruptError, DSRecordsError, repair
+from dsrecords import CorruptError, DSRecordsError, UnsupportedVersionError, repair
 from power_loss import LostError
 from simulation import Machine
 from workloads import small_writers
@@ -55,7 +55,7 @@ def _save(damaged, machine, where, tally):
         before = machine.contents()
         try:
             report = repair(PATH)
-        except CorruptError:  # no header is left
+        except (CorruptError, UnsupportedVersionError):  # no header is left, or one that looks like that of a later version
             tally["without a header"] += 1
             return
         _demand(machine.contents() == before, "looking wrote something")
