@@ -306,6 +306,6 @@ def test_entries_that_all_point_past_the_end_are_told_of_where_the_system_does_n
         data[12288 + 16 * i : 12296 + 16 * i] = (2**40 + 8 * i).to_bytes(8, "little")
     index.write_bytes(data)
     monkeypatch.setattr(_files, "in_memory", lambda fd, offset: False)
-    with pytest.raises(CorruptError, match="record 0.*outside of the log"):
+    with pytest.raises(CorruptError, match=r"record 0.*outside of the log"):
         dsrecords.open(made).batch(slice(None))
     assert list(dsrecords.open(made, on_error="skip")) == []

@@ -12,8 +12,8 @@ from unittest import mock
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, settings
-from hypothesis import strategies as st
 from hypothesis import seed as seeded
+from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule, run_state_machine_as_test
 
 import dsrecords
@@ -418,5 +418,4 @@ DEFECTS = {
 def test_a_planted_defect_is_caught(defect, monkeypatch):
     monkeypatch.setattr(*DEFECTS[defect])
     with pytest.raises(Exception):  # noqa: B017, PT011 - whichever difference comes first
-        for seed in range(12, 100):
-            run(seed, 25, [Phase.generate])
+        [run(seed, 25, [Phase.generate]) for seed in range(12, 100)]

@@ -1,4 +1,4 @@
-"""One writer at work; readers in 8 threads, in forked and in spawned processes; others who want to write. Half a batch is never seen.
+"""One writer; readers in 8 threads, in forked and in spawned processes; others who want to write. Half a batch is never seen.
 
 Every change leaves the sum of all numbers at 0, and each text says its number. So a reader that sees half a batch, an edit
 without its records, or a record of before beside one of after finds a sum that is not 0, or a text of another number.
@@ -15,9 +15,10 @@ import traceback
 import warnings
 from pathlib import Path
 
+from power_loss import LostError, Tally
+
 import dsrecords
 from dsrecords import LockedError, make_dataset
-from power_loss import LostError, Tally
 
 SCHEMA = {"n": "int64", "text": "str"}
 THREADS, PROCESSES = 8, 2  # processes of each kind

@@ -94,10 +94,9 @@ def made(images=False):
 def appended():
     """The same of a dataset that has only grown, record by record."""
     machine, rows = Machine(), [sample(i) for i in range(4)]
-    with small_writers(), machine.running():
-        with IndexedRecordDataset(PATH, schema=SCHEMA) as ds:
-            for row in rows:
-                ds.append(row)
+    with small_writers(), machine.running(), IndexedRecordDataset(PATH, schema=SCHEMA) as ds:
+        for row in rows:
+            ds.append(row)
     return machine.contents(), [rows[:count] for count in range(len(rows) + 1)]
 
 

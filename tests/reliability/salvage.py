@@ -1,4 +1,4 @@
-"""`repair` after all kinds of damage: what it saves was written, what is whole it saves, and what it was not told to touch it does not.
+"""`repair` after all kinds of damage: what it saves was written, what is whole is saved, and nothing is touched unasked.
 
 What is looked at, with one to three damages in either file or both:
 
@@ -13,12 +13,13 @@ What is looked at, with one to three damages in either file or both:
 import random
 import warnings
 
-import dsrecords
 from damage import INDEX, PATH, disaster, same
-from dsrecords import CorruptError, DSRecordsError, UnsupportedVersionError, repair
 from power_loss import LostError
 from simulation import Machine
 from workloads import small_writers
+
+import dsrecords
+from dsrecords import CorruptError, DSRecordsError, UnsupportedVersionError, repair
 
 SAVED = "/sim/saved.rec"
 

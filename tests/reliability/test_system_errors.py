@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+from pathlib import Path
 
 import pytest
 import system_errors
@@ -13,7 +14,6 @@ from workloads import World, beginning, small_writers
 
 import dsrecords
 from dsrecords import IndexedRecordDataset, ReadOnlyError, _files, _state, _writer, make_dataset
-
 
 RUNS = [(start, names) for start in ("a dataset", "nothing") for names in system_errors.WORKLOADS] + [
     ("a torn dataset", system_errors.WORKLOADS[i]) for i in (0, 2, 4)
@@ -121,7 +121,7 @@ ds.close()
 
 def test_a_device_that_is_full_is_an_error_after_which_nothing_is_written_until_it_is_opened_again(path):
     make_dataset(rows(10), path, SCHEMA)
-    before = open(path, "rb").read()
+    before = Path(path).read_bytes()
     ds = dsrecords.open(path)
     ds.extend([])  # takes the lock
     full = os.open("/dev/full", os.O_RDWR)
@@ -135,7 +135,7 @@ def test_a_device_that_is_full_is_an_error_after_which_nothing_is_written_until_
             change()
     assert list(ds) == rows(10)
     ds.close()
-    assert open(path, "rb").read() == before
+    assert Path(path).read_bytes() == before
     with dsrecords.open(path) as ds:
         ds.append(row(10))
         assert list(ds) == rows(11)

@@ -96,8 +96,8 @@ def power(options):
             break
     again = total["states"] - len(seen) + total["met again"]
     return (
-        f"{len(seen):,} states, no two the same (the same ones came {again:,} times more), {total['crashes in recovery']:,} of them"
-        f" crashes amid recovery or repair, in {total['runs']:,} runs"
+        f"{len(seen):,} states, no two the same (the same ones came {again:,} times more), {total['crashes in recovery']:,} of"
+        f" them crashes amid recovery or repair, in {total['runs']:,} runs"
     ), (
         "0 losses; 0 inventions; 0 half batches; opening was refused until `repair` in "
         f"{total['refused until mended']:,} of the states, where a later write outlived an earlier one"
