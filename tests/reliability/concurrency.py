@@ -102,8 +102,8 @@ def trial(seconds, seed=0, threads=THREADS, processes=PROCESSES):
 
             def look(number):
                 """A thread reads from the writer's own object, and from an opening of its own."""
-                own, mine = random.Random(number), dsrecords.open(path)
                 try:
+                    own, mine = random.Random(number), dsrecords.open(path)
                     while not done.is_set():
                         i = own.randrange(SHARED)
                         sample = ds[i]

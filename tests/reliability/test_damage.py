@@ -58,13 +58,13 @@ def test_swapped_entries_of_the_index_are_told_of(small):
 
 def test_a_data_file_that_is_cut_anywhere(small):
     tally, size = Tally(), len(small.files[PATH])
-    cuts(small, tally, ({PATH: n} for n in (*range(0, 4096, 64), *range(4096, size))), mend=8)
+    cuts(small, tally, ({PATH: n} for n in (*range(0, 4096, 64), *range(4096, size))), mend=16)
     assert tally == {"told of": 64 + size - 4096}  # the index vouches for all of it
 
 
 def test_a_data_file_that_is_cut_anywhere_and_has_no_index(small):
     tally, size = Tally(), len(small.files[PATH])
-    cuts(small, tally, ({PATH: n, INDEX: None} for n in range(4096, size)), mend=8)
+    cuts(small, tally, ({PATH: n, INDEX: None} for n in range(4096, size)), mend=16)
     assert tally == {"a prefix": size - 4096}
 
 
