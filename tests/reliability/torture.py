@@ -165,7 +165,7 @@ def truncation(options):
     cuts += [{PATH: rng.randrange(4096 if n % 2 else 0, log), INDEX: rng.randrange(index)} for n in range(pairs)]
     tally = counted(_cuts, [(cuts[at : at + CUTS],) for at in range(0, len(cuts), CUTS)], options.jobs)
     return (
-        f"{sum(tally.values()):,} cuts, {pairs:,} of them of both files; each was given to `repair`, and what it mended given again",
+        f"{sum(tally.values()):,} cuts, {pairs:,} of them of both files; `repair` was given each, and again what it mended",
         f"{tally['a prefix']:,} read as a state that was committed; {tally['told of']:,} told of; 0 others",
     )
 
