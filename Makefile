@@ -15,7 +15,7 @@ demo: $(READY) ## pack a real dataset, read it, change it, train on it
 test: $(READY) ## run the tests and measure what they cover
 	$(RUN) -m pytest --numprocesses=auto --cov --cov-report=term
 
-torture: $(READY) ## the trials of docs/reliability.md in full: an hour or more (MINUTES=5: of fuzzing, for each target)
+torture: $(READY) ## the trials of docs/reliability.md in full: under an hour on two cores (MINUTES=5: of fuzzing each target)
 	$(RUN) -m pip install --quiet --group torture
 	$(RUN) tests/reliability/torture.py
 

@@ -14,7 +14,7 @@ from conftest import flip, frames
 from PIL import Image
 
 import dsrecords
-from dsrecords import CorruptError, DSRecordsError, IndexedRecordDataset, UnsupportedVersionError, make_dataset
+from dsrecords import CorruptError, DSRecordsError, IndexedRecordDataset, UnsupportedVersionError, _files, make_dataset
 
 TYPES = {
     "flag": "bool", "small": "int8?", "half": "float16", "wide": "float64?", "long": "uint64",
@@ -299,3 +299,15 @@ def test_the_problems_are_returned_and_not_raised_and_can_be_sent_elsewhere(copy
     problems = checked(copy)
     assert [type(problem) for problem in problems] == [CorruptError]
     assert [str(problem) for problem in pickle.loads(pickle.dumps(problems))] == [str(problem) for problem in problems]
+
+
+def test_entries_that_all_point_past_the_end_are_told_of_where_the_system_does_not_say_what_is_in_memory(made, monkeypatch):
+    index = Path(made).with_suffix(".idx")
+    data = bytearray(index.read_bytes())
+    for i in range(10):
+        data[12288 + 16 * i : 12296 + 16 * i] = (2**40 + 8 * i).to_bytes(8, "little")
+    index.write_bytes(data)
+    monkeypatch.setattr(_files, "in_memory", lambda fd, offset: False)
+    with pytest.raises(CorruptError, match=r"record 0.*outside of the log"):
+        dsrecords.open(made).batch(slice(None))
+    assert list(dsrecords.open(made, on_error="skip")) == []

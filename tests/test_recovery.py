@@ -12,7 +12,7 @@ import pytest
 from conftest import SCHEMA, flip, frames, row, rows, shown
 
 import dsrecords
-from dsrecords import CorruptError, ReadOnlyError, _files, make_dataset
+from dsrecords import CorruptError, IndexedRecordDataset, ReadOnlyError, _files, make_dataset
 
 INDEX_WARNING = r"data\.idx"
 
@@ -336,6 +336,41 @@ def test_a_writer_saves_such_a_tail_aside_with_a_warning_and_goes_on(made, tmp_p
     assert (tmp_path / saved[0]).read_bytes() == tail
     ds.close()
     goes_on(made, [*rows(11), row(90)])
+
+
+def test_a_last_record_whose_payload_is_damaged_is_saved_aside_before_it_is_cut_off(path, tmp_path):
+    with IndexedRecordDataset(path, schema=SCHEMA) as ds:
+        for i in range(9):
+            ds.append(row(i))
+    os.remove(index_of(path))
+    frame = frames(path)[8]
+    flip(path, frame.offset + frame.size - 1)
+    tail = Path(path).read_bytes()[frame.offset :]
+    with pytest.warns(UserWarning, match="moved to"):
+        goes_on(path, rows(8))
+    assert (tmp_path / f"data.rec.tail-{frame.offset}").read_bytes() == tail
+
+
+def test_where_the_cut_of_a_tail_cannot_be_synced_nothing_is_written_until_it_is_opened_again(made, monkeypatch):
+    with open(made, "ab") as file:
+        file.write(b"tail")
+    ds, synced = dsrecords.open(made), []
+
+    def fails(fd, *, metadata=False):
+        synced.append(fd)
+        raise OSError(errno.EIO, "the disk")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_files, "sync", fails)
+        with pytest.raises(OSError, match="the disk"):
+            ds.append(row(10))
+    for change in (lambda: ds.append(row(10)), ds.compact, lambda: ds.update({0: row(1)})):
+        with pytest.raises(ReadOnlyError, match="open it again"):
+            change()
+    assert len(synced) == 1
+    assert list(ds) == rows(10)
+    ds.close()
+    goes_on(made, rows(10))
 
 
 def test_without_an_index_damage_is_an_error_for_a_writer_too(made, tmp_path):

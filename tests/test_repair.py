@@ -9,7 +9,7 @@ import pytest
 from conftest import SCHEMA, flip, frames, row, rows
 
 import dsrecords
-from dsrecords import CorruptError, IndexedRecordDataset, LockedError, make_dataset, repair
+from dsrecords import CorruptError, IndexedRecordDataset, LockedError, UnsupportedVersionError, _files, make_dataset, repair
 
 
 def hurt(path, *records):
@@ -174,6 +174,67 @@ def test_edits_before_and_behind_damage_are_followed_with_an_index(path, tmp_pat
 
 def _saved(path, folder):
     return dsrecords.open(repair(path, folder / "saved.rec").output)
+
+
+def test_nothing_is_read_through_a_mapping(made, tmp_path, monkeypatch):
+    """So that a file that is cut while it is looked at is an error, and not the end of the process."""
+    hurt(made, 3)
+    monkeypatch.setattr(_files, "map_read", None)
+    report = repair(made, tmp_path / "saved.rec")
+    assert (report.records, report.lost) == (9, [3])
+
+
+def test_a_file_that_is_cut_while_it_is_saved_is_an_error(made, tmp_path, monkeypatch):
+    pread, calls = _files.pread, []
+    whole = os.path.getsize(made)
+
+    def cut(fd, count, offset):
+        calls.append(offset)
+        if len(calls) > 12 and os.path.getsize(made) == whole:
+            os.truncate(made, frames(made)[4].offset + 4)
+        return pread(fd, count, offset)
+
+    monkeypatch.setattr(_files, "pread", cut)
+    report = repair(made)
+    monkeypatch.undo()
+    assert report.problems
+    assert os.path.getsize(made) < whole
+
+
+def test_what_cannot_be_mended_in_place_is_not_touched_whatever_else_is_wrong(made):
+    hurt(made, 3)
+    with open(made, "ab") as file:
+        file.write(b"a tail")  # which could be cut off
+    index = Path(made).with_suffix(".idx")
+    flip(index, 12288 + 16 * 4)  # and an entry that could be written anew
+    before = content(made)
+    with pytest.raises(CorruptError, match="give an output"):
+        repair(made, in_place=True)
+    assert content(made) == before
+    with dsrecords.open(made) as ds:
+        ds.append(row(10))  # nobody holds the lock
+
+
+def test_padding_that_is_not_zero_is_zeroed_in_place(made):
+    at = Path(made).read_bytes().index(row(4)["text"].encode()) + len(row(4)["text"].encode())
+    assert at % 8
+    whole = Path(made).read_bytes()
+    flip(made, at)
+    flip(Path(made).with_suffix(".idx"), 12288 + 16 * 4)  # both are mended at once
+    assert "padding" in str(repair(made).problems)
+    repair(made, in_place=True)
+    assert repair(made).problems == []
+    assert Path(made).read_bytes() == whole
+
+
+def test_the_copy_of_the_header_stands_in_for_one_whose_version_is_damaged(made, tmp_path):
+    flip(made, 12)
+    with pytest.raises(UnsupportedVersionError):
+        dsrecords.open(made)
+    assert list(_saved(made, tmp_path)) == rows(10)
+    flip(Path(made).with_suffix(".idx"), 8192 + 12)
+    with pytest.raises(UnsupportedVersionError, match=r"data\.rec"):
+        repair(made)
 
 
 def test_a_damaged_index_is_written_anew_in_place(made):

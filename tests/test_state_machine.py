@@ -1,19 +1,25 @@
 """A dataset is a list: any sequence of operations leaves it equal to a Python list to which the same was done."""
 
+import collections
 import contextlib
 import os
 import pickle
 import shutil
 import tempfile
+import warnings
+from unittest import mock
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import seed as seeded
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule, run_state_machine_as_test
 
 import dsrecords
-from dsrecords import IndexedRecordDataset, StaleViewError
+from dsrecords import IndexedRecordDataset, StaleViewError, _files, _writer
+from dsrecords._frame import RECORD
+from dsrecords._index import Entries
 
 SCHEMA = {"n": "int64", "x": "float32?", "text": "str", "raw": "bytes?", "tags": "list[str]"}
 SAMPLES = st.fixed_dictionaries(
@@ -30,14 +36,55 @@ WHERE = st.integers(-40, 40)
 SLICES = st.slices(12) | st.builds(slice, WHERE, WHERE)
 
 
+COUNTS = collections.Counter()  # of runs, operations and crashes in this process
+
+
 def plain(column):
     return column.tolist() if isinstance(column, np.ndarray) else column
+
+
+class Killed(BaseException):
+    """In the place of the end of the process."""
+
+
+@contextlib.contextmanager
+def killed_after(bytes_written):
+    """Within, the process dies once it has written so many bytes: what it does afterwards reaches no file."""
+    left, dead = bytes_written, False
+    real = {name: getattr(_files, name) for name in ("pwrite", "truncate", "sync", "rename", "link", "unlink", "create")}
+
+    def pwrite(fd, data, offset):
+        nonlocal left, dead
+        data = bytes(data)
+        if not dead:
+            real["pwrite"](fd, data[:left], offset)
+            left -= len(data)
+            dead = left < 0
+        if dead:
+            raise Killed
+
+    def unless_dead(name):
+        def call(*arguments, **options):
+            if dead:
+                raise Killed
+            return real[name](*arguments, **options)
+
+        return call
+
+    with contextlib.ExitStack() as stack:
+        for name in real:
+            stack.enter_context(mock.patch.object(_files, name, pwrite if name == "pwrite" else unless_dead(name)))
+        vector = lambda fd, buffers, offset: _files.pwrite(fd, b"".join(buffers), offset)  # noqa: E731
+        stack.enter_context(mock.patch.object(_files, "pwritev", vector))
+        with contextlib.suppress(Killed):
+            yield
 
 
 class List(RuleBasedStateMachine):
     """`ds` writes, `reader` has the same files open; `model` is what `ds` must be, `read` what `reader` must be."""
 
     views = Bundle("views")
+    view_files = Bundle("view_files")
     pickles = Bundle("pickles")
 
     def __init__(self):
@@ -46,6 +93,7 @@ class List(RuleBasedStateMachine):
         self.path = os.path.join(self.folder, "data.rec")
         self.ds = self.reader = None
         self.model, self.read = [], []
+        COUNTS["runs"] += 1
         self.version = 0  # of the list: pickles of before an edit are stale
 
     @initialize(samples=SOME)
@@ -197,7 +245,75 @@ class List(RuleBasedStateMachine):
         self.reader = dsrecords.open(self.path, verify="always")
         self.read = list(self.model)
 
+    # Crashes
+
+    @rule(
+        what=st.sampled_from(["append", "extend", "update", "delete", "quick_remove_at", "flush", "compact"]),
+        written=st.integers(0, 400) | st.integers(0, 20_000),
+        samples=st.lists(SAMPLES, min_size=1, max_size=3),
+    )
+    def killed_amid(self, what, written, samples):
+        """The writer dies after so many bytes. The operation is there as a whole or not at all."""
+        model, before = list(self.model), self.ds._list_version()
+        at = len(model) // 2
+        if what in ("update", "delete", "quick_remove_at") and not model:
+            return
+        with killed_after(written):
+            if what == "append":
+                model.append(samples[0])
+                self.ds.append(samples[0])
+            elif what == "extend":
+                model += samples
+                self.ds.extend(samples)
+            elif what == "update":
+                model[at] = samples[0]
+                self.ds.update({at: samples[0]})
+            elif what == "delete":
+                del model[at]
+                del self.ds[at]
+            elif what == "quick_remove_at":
+                model[at] = model[-1]
+                model.pop()
+                self.ds.quick_remove_at(at)
+            else:
+                getattr(self.ds, what)()
+        COUNTS["crashes"] += 1
+        self.ds = None  # the lock goes with the process
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            self.ds = dsrecords.open(self.path)
+            found = list(self.ds)
+            assert found in (self.model, model)
+            self.ds.extend([])  # recovers
+            assert list(self.ds) == found
+            if told:  # it was killed between the two renames of a compaction: the index is that of the dataset before
+                assert what == "compact"
+                self.ds.flush()
+        assert not [name for name in os.listdir(self.folder) if ".tail-" in name]
+        self.model = found
+        if self.ds._list_version() != before:
+            self.edited()
+
     # Views and copies
+
+    @rule(target=view_files, key=SLICES)
+    def save_view(self, key):
+        path = os.path.join(self.folder, f"view-{len(os.listdir(self.folder))}.idx")
+        self.ds[key].save_view(path, overwrite=os.path.exists(path))
+        return path, os.stat(path).st_ino, self.model[key], self.ds._header.id
+
+    @rule(view=view_files)
+    def a_view_file_shows_what_it_showed_or_is_stale(self, view):
+        path, number, wanted, id = view
+        if os.stat(path).st_ino != number:
+            return  # another one was saved in its place
+        if id != self.ds._header.id:
+            with pytest.raises(StaleViewError):
+                dsrecords.open(self.path, index_path=path)
+            return
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # where the list was edited since
+            assert list(dsrecords.open(self.path, index_path=path)) == wanted
 
     @rule(target=views, key=SLICES, of_reader=st.booleans())
     def view(self, key, of_reader):
@@ -261,6 +377,7 @@ class List(RuleBasedStateMachine):
 
     @invariant()
     def all_are_what_they_must_be(self):
+        COUNTS["operations"] += 1
         if self.ds is not None:
             assert len(self.ds) == len(self.model)
             assert list(self.ds) == self.model
@@ -279,3 +396,26 @@ TestList.settings = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
+
+
+def run(seed, examples, phases=tuple(Phase)):
+    """So many runs from a seed, for the trials in full. Returns how many runs, operations and crashes there were."""
+    COUNTS.clear()
+    more = settings(TestList.settings, max_examples=examples, database=None, phases=phases)
+    run_state_machine_as_test(seeded(seed)(type("Seeded", (List,), {})), settings=more)
+    return dict(COUNTS)
+
+
+# Planted defects
+
+DEFECTS = {
+    "edits change what views show": (Entries, "copy", lambda entries: entries),
+    "records of a batch count without their commit": (_writer, "PENDING", RECORD),
+}
+
+
+@pytest.mark.parametrize("defect", DEFECTS)
+def test_a_planted_defect_is_caught(defect, monkeypatch):
+    monkeypatch.setattr(*DEFECTS[defect])
+    with pytest.raises(Exception):  # noqa: B017, PT011 - whichever difference comes first
+        [run(seed, 25, [Phase.generate]) for seed in range(12, 100)]

@@ -8,7 +8,8 @@ import numpy as np
 
 from . import _files, _index
 from ._frame import COMMIT, PENDING, RECORD
-from ._log import PAGE, Found, Header, Place, Walk, find_frame
+from ._log import PAGE, Found, Place, Walk, find_frame
+from ._schema import Schema
 from ._state import State
 from ._values import NONE
 from .errors import CorruptError
@@ -39,8 +40,8 @@ def check(state: State) -> list[CorruptError]:
             wrong, pending = "" if wrongs else wrong, []
         elif not wrong and pending:
             wrong, pending = "the pending records before it have no commit", []
-        if not wrong and kind in (RECORD, PENDING) and (padding := _padding(walk, header, at)) is not None:
-            wrongs[padding] = "the padding behind a payload is not zero", None, padding
+        if not wrong and kind in (RECORD, PENDING) and (padded := padding(walk, header.schema, at)):
+            wrongs[padded[0][0]] = "the padding behind a payload is not zero", None, padded[0][0]
         if wrong:
             wrongs[at] = wrong, field, where
         found = at + size if size else find_frame(state.fd, header.frames, at + 8, end, (RECORD, PENDING, COMMIT))
@@ -58,16 +59,16 @@ def check(state: State) -> list[CorruptError]:
     return problems
 
 
-def _padding(walk: Walk, header: Header, at: int) -> int | None:
-    """Offset of the first byte behind a payload that should be zero and is not, in a whole record's frame."""
-    schema, start = header.schema, at + header.schema.head
+def padding(walk: Walk, schema: Schema, at: int) -> list[tuple[int, int]]:
+    """Where, in a whole record's frame, the bytes behind a payload should be zero and are not: (start, stop) of each."""
+    start, found = at + schema.head, []
     for length in schema.unpack(walk.read(at, schema.head))[: len(schema.payloads)]:
         if length != NONE:
             end: int = start + length
             start = (end + 7) & -8
             if any(walk.read(end, start - end)):
-                return end
-    return None
+                found.append((end, start))
+    return found
 
 
 def _entries_problems(

@@ -30,6 +30,8 @@ def prefetch(snapshot: Snapshot, rows: np.ndarray, heads_only: bool) -> None:
     sizes = np.uint64(snapshot.header.schema.head) if heads_only else np.minimum(eighths * np.uint64(8), _LARGEST)
     data = snapshot.mapped()
     inside = offsets < np.uint64(len(data))  # an entry that is damaged is found out later
+    if not inside.any():
+        return
     first = (offsets // _PAGE)[inside]
     last = (np.minimum(offsets + sizes, np.uint64(len(data)))[inside] + _PAGE - np.uint64(1)) // _PAGE
     order = np.argsort(first, kind="stable")

@@ -8,13 +8,13 @@ import struct
 from collections.abc import Sequence
 
 from . import _files, _index
-from ._check import check
+from ._check import check, padding
 from ._frame import COMMIT, COMMIT_HEAD, FRAME, PENDING, RECORD
-from ._log import PAGE, Header, Place, Walk, find_frame, read_header
-from ._reader import Plan, Snapshot
+from ._log import PAGE, Found, Header, Place, Walk, find_frame, read_header
 from ._state import State, default_index
-from ._writer import Writer
-from .errors import CorruptError, DSRecordsError
+from ._values import NONE
+from ._writer import Encoded, Writer, lock
+from .errors import CorruptError, DSRecordsError, UnsupportedVersionError
 from .making import build
 
 Path = str | os.PathLike[str]
@@ -58,11 +58,10 @@ def repair(path: Path, output: Path | None = None, *, index_path: Path | None = 
     index = default_index(data) if index_path is None else os.path.abspath(os.fspath(index_path))
     salvage = _Salvage(data, index)
     report = Repair(_problems(data, index))
-    everything = Plan(salvage.header, [(field, field.type.load) for field in salvage.header.schema.fields], True, tuple)
     good = []
-    for i in range(len(salvage.snapshot.entries)):
+    for i in range(len(salvage.entries)):
         try:
-            salvage.snapshot.encoded(i, everything)
+            salvage.encoded(i)
             good.append(i)
         except CorruptError as error:
             report.lost.append(i)
@@ -71,7 +70,7 @@ def repair(path: Path, output: Path | None = None, *, index_path: Path | None = 
     report.records = len(good)
     if output is not None:
         report.output = os.fspath(output)
-        records = (salvage.snapshot.encoded(i, everything) for i in good)
+        records = (salvage.encoded(i) for i in good)
         header = salvage.header
         build(report.output, default_index(report.output), header.schema, header.metadata, records)
     if in_place and report.problems:
@@ -94,18 +93,25 @@ def _problems(path: str, index_path: str) -> list[DSRecordsError]:
 
 
 def _mend(path: str, index_path: str) -> None:
-    writer = Writer(State(path, index_path, True, torn=True))
+    file = lock(path)
+    # All is looked at before the writer recovers: what cannot be mended is not to be touched at all.
+    state = State(path, index_path, True, torn=True)
+    walk, entries = (
+        Walk(state.fd, state.header.frames, state.header.size, state.snapshot.end),
+        _index.map_entries(-1, None, len(state.header.schema.payloads) + 1),
+    )
+    schema = state.header.schema
+    padded: list[tuple[int, int]] = []
+    for places, op, positions in walk:
+        entries = entries.apply(places, op, positions)
+        for place in places if schema.payloads else ():
+            padded += padding(walk, schema, place[0])
+    if walk.fault:
+        text = f"{walk.fault.wrong}: this cannot be mended in place; give an output"
+        raise CorruptError(text, file=path, offset=walk.fault.where)
+    writer = Writer(state, file)
     try:
-        state = writer.state
-        walk, entries = (
-            Walk(state.fd, state.header.frames, state.header.size, state.snapshot.end),
-            _index.map_entries(-1, None, len(state.header.schema.payloads) + 1),
-        )
-        for places, op, positions in walk:
-            entries = entries.apply(places, op, positions)
-        if walk.fault:
-            text = f"{walk.fault.wrong}: this cannot be mended in place; give an output"
-            raise CorruptError(text, file=path, offset=walk.fault.where)
+        writer.clear(padded)
         writer.republish(entries)
     finally:
         writer.close()
@@ -127,18 +133,39 @@ class _Salvage:
                 if not slot.flags and slot.id == self.header.id and slot.base == 2 * PAGE + self.header.size and room >= 0:
                     entries, _ = self._follow(_index.map_entries(index.number, slot, bits), slot.covered)
                     break
-        self.snapshot = Snapshot(path, file, self.header, entries, size, "always")
+        self.entries, self._path, self._file = entries, path, file
+        self._walk = Walk(file.number, self.header.frames, self.header.size, size)
+
+    def encoded(self, i: int) -> Encoded:
+        """The numbers and payloads of a record, verified. Read with `pread`: a file that is cut meanwhile is an error here."""
+        offset, size, check = self.entries.get(i)
+        schema, inside = self.header.schema, offset & 7 == 0 and self.header.size <= offset < self._size
+        outside = "the index's entry points outside of the log"
+        found = self._walk.frame(offset) if inside else Found(offset, 0, 0, 0, outside, None, offset)
+        wrong = found.wrong
+        if not wrong and (found.kind not in (RECORD, PENDING) or found.check != check or size not in (0, found.size)):
+            wrong = "the index's entry is of another record"
+        frame = b"" if wrong else _files.pread(self._fd, found.size, offset)
+        if wrong or len(frame) < found.size:
+            raise CorruptError(
+                wrong or "the file was cut short", file=self._path, record=i, field=found.field, offset=found.where
+            )
+        unpacked, start, payloads = schema.unpack(frame), schema.head, list[bytes | None]()
+        for length in unpacked[: len(schema.payloads)]:
+            payloads.append(None if length == NONE else frame[start : start + length])
+            start += (length + 7) & -8 if length != NONE else 0
+        return list(unpacked[len(schema.payloads) :]), payloads
 
     @staticmethod
     def _find_header(fd: int, path: str, index: _files.Descriptor | None, index_path: str) -> Header:
         try:
             return read_header(fd, path)
-        except CorruptError as error:
+        except (CorruptError, UnsupportedVersionError) as error:  # a damaged version looks like a later one
             if index is None:
                 raise
             try:
                 return read_header(index.number, index_path, 2 * PAGE)  # the copy that is there for this
-            except CorruptError:
+            except (CorruptError, UnsupportedVersionError):
                 raise error from None
 
     def _follow(self, entries: _index.Entries, at: int) -> tuple[_index.Entries, bool]:

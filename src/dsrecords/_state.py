@@ -47,7 +47,10 @@ class State:
         view: of a view file (see `_views`) what tells it from others, else 0.
         fault: what is wrong where the log stops being whole before the end of the file; None if it does not.
         beyond: offset of a frame behind the fault that verifies: then it is damage, or a lost write, and not a torn tail.
+        refuses: why nobody may write to these files any more by way of this object; empty if that is not so.
     """
+
+    refuses = ""
 
     def __init__(
         self, path: str, index_path: str, verify: bool | str, *, index_must_exist: bool = False, torn: bool = False

@@ -51,6 +51,8 @@ class Writer:
     """
 
     def __init__(self, state: State, descriptor: _files.Descriptor | None = None, checkpoints: bool = True) -> None:
+        if state.refuses:
+            raise ReadOnlyError(state.refuses, file=state.path)
         self.state, self._checkpoints = state, checkpoints
         self._file: _files.Descriptor | None = descriptor or lock(state.path)
         self.mutex = threading.RLock()
@@ -71,10 +73,15 @@ class Writer:
         self._edited = False  # whether the published entries are no longer the beginning of the list
         end, size = state.snapshot.end, _files.size(self._file.number)
         if size > end:
-            if state.beyond is not None:
+            # A head that verifies before a payload that does not: no killed writer leaves that, it may be damage.
+            if state.beyond is not None or (state.fault is not None and state.fault.size):
                 self._save_tail(end, size)
-            _files.truncate(self._file.number, end)
-            _files.sync(self._file.number, metadata=True)  # or old frames could come back behind new ones
+            try:
+                _files.truncate(self._file.number, end)
+                _files.sync(self._file.number, metadata=True)  # or old frames could come back behind new ones
+            except OSError as error:  # the next look would find the file cut, and nothing to sync
+                state.refuses = f"cutting off an unfinished write failed ({error}): close this dataset and open it again"
+                raise
         self._edited = state.slot is not None and state.edits != state.slot.edits
         self._frames = int(state.slot is None or state.slot.covered != end)
         self._interrupted = False
@@ -92,8 +99,8 @@ class Writer:
 
     def be_ready(self) -> None:
         """Recover from an interrupted change. Raises ReadOnlyError: forked, closed, or after a failed write."""
-        if self._refuses:
-            raise ReadOnlyError(self._refuses, file=self.state.path)
+        if refuses := self._refuses or self.state.refuses:
+            raise ReadOnlyError(refuses, file=self.state.path)
         if self._interrupted:
             self._recover()
 
@@ -252,6 +259,12 @@ class Writer:
             state.snapshot.entries = mapped
         state.slot, state.slot_file, self._edited = slot, _files.identity(index.number), False
 
+    def clear(self, parts: Iterable[tuple[int, int]]) -> None:
+        """Write zeros over parts of the log that mean nothing: (start, stop) of each. To be followed by `republish`."""
+        for start, stop in parts:
+            self._write([bytes(stop - start)], start, stop - start)
+        self._interrupted = False  # the list is what it was
+
     def republish(self, entries: _index.Entries) -> None:
         """Write the index anew, with these entries in the place of its own."""
         with self.mutex:
@@ -268,7 +281,7 @@ class Writer:
     def close(self) -> None:
         """Publish, and let go of the lock."""
         try:
-            if not self._refuses:
+            if not self._refuses and not self.state.refuses:
                 self.checkpoint()
         finally:
             self.let_go("this dataset is closed")

@@ -4,6 +4,7 @@ CRC-32 keeps accidents out, not attackers: whoever makes a file can make its che
 at before it is used.
 """
 
+import base64
 import json
 import os
 import struct
@@ -16,9 +17,10 @@ import zstandard
 from bytes_by_hand import COMMIT, DELETE, NUMBER, PENDING, TAKE_LAST, TEXT, Log
 
 import dsrecords
-from dsrecords import CorruptError, DSRecordsError, UnsupportedVersionError
+from dsrecords import CorruptError, DSRecordsError, StaleViewError, UnsupportedVersionError
 
 NONE = 2**64 - 1
+NAMED = "named.idx"
 ATTACKS = {}
 
 
@@ -33,10 +35,13 @@ def attack(error=None, match="", decode=None):
     return enter
 
 
-def write(path, log, index=None):
+def write(path, log, index=None, named=None):
+    """`named`: an index that is opened by its name, as a view is."""
     Path(path).write_bytes(log.data if isinstance(log, Log) else log)
     if index is not None:
         Path(path).with_suffix(".idx").write_bytes(index)
+    if named is not None:
+        Path(path).with_name(NAMED).write_bytes(named)
 
 
 def contents(*types, **others):
@@ -63,6 +68,12 @@ def in_use(log, **wrong):
 @attack(CorruptError, "the header claims")
 def header_of_100_megabytes(path):
     write(path, hand.header(NUMBER, size=100 * 2**20))
+
+
+@attack(CorruptError, "the header claims")
+def json_of_100_megabytes(path):
+    text = json.dumps({**NUMBER, "metadata": {"a": "a" * 99_900_000}}).encode()
+    write(path, hand.header(text))
 
 
 @attack(CorruptError, "the header claims")
@@ -173,6 +184,22 @@ def _types():
 
 
 _types()
+
+
+@attack(CorruptError, "the header's JSON")
+def a_dictionary_of_zstd_that_is_none(path):
+    field = {**contents("zstd(bytes)")["fields"][0], "dict": "not base64!"}
+    write(path, hand.header(contents("zstd(bytes)", fields=[field])))
+
+
+@attack(CorruptError, "")
+def a_dictionary_of_zstd_that_claims_what_it_has_not(path):
+    magic = struct.pack("<II", 0xEC30A437, 1) + b"\xff" * 100
+    log = Log(
+        contents("zstd(bytes)", fields=[{**contents("zstd(bytes)")["fields"][0], "dict": base64.b64encode(magic).decode()}])
+    )
+    log.record(b"", [zstd(100)])
+    write(path, log)
 
 
 # The log
@@ -339,6 +366,14 @@ def _entries():
 _entries()
 
 
+@attack(CorruptError, "entry points outside")
+def entries_that_all_point_past_the_end(path):
+    log = Log()
+    log.number(1)
+    log.number(2)
+    write(path, log, hand.index(log, [(2**40, 24, 0), (2**41, 24, 0)]))
+
+
 @attack(CorruptError, "entry")
 def entries_that_overlap(path):
     """Two entries of one frame, which attackers can make, and a third that lies half in it, which nobody can."""
@@ -354,6 +389,37 @@ def the_index_of_another_dataset(path):
     other.number(2)
     other.number(3)
     write(path, log, hand.index(other))
+
+
+def _of_another(path, flags):
+    log, other = Log(), Log(id=bytes(16))
+    log.number(1)
+    other.number(2)
+    write(path, log, named=hand.index(other, flags=flags))
+
+
+@attack(CorruptError, "the index of another dataset")
+def the_index_of_another_dataset_where_a_view_may_be(path):
+    _of_another(path, 0)
+
+
+@attack(StaleViewError, "a view of another dataset")
+def the_view_of_another_dataset(path):
+    _of_another(path, 1)
+
+
+@attack(CorruptError, "the view is damaged")
+def a_view_of_2_to_the_63_entries(path):
+    log = Log()
+    log.number(1)
+    write(path, log, named=hand.index(log, count=2**63, flags=1))
+
+
+@attack(CorruptError, "entry|check")
+def a_view_of_entries_past_the_end(path):
+    log = Log()
+    log.number(1)
+    write(path, log, named=hand.index(log, [(2**40, 24, 0)] * 3, flags=1))
 
 
 @attack(CorruptError, "entry|kind")
@@ -376,6 +442,29 @@ def zstd(size):
 def _list(items):
     sizes = struct.pack(f"<{len(items) + 1}Q", len(items), *map(len, items))
     return sizes + b"".join(item + bytes(-len(item) % 8) for item in items)
+
+
+def _sound(size, channels=1):
+    """A WAV file that claims so many bytes of samples."""
+    form = struct.pack("<HHIIHH", 1, channels, 8000, 8000 * channels, channels, 8)
+    return (
+        b"RIFF"
+        + struct.pack("<I", 2**32 - 1)
+        + b"WAVEfmt "
+        + struct.pack("<I", 16)
+        + form
+        + b"data"
+        + struct.pack("<I", size)
+        + bytes(64)
+    )
+
+
+def _flac(samples):
+    """The beginning of a FLAC file of 44.1 kHz that claims so many samples."""
+    form = (
+        struct.pack(">HH", 4096, 4096) + bytes(6) + (44_100 << 44 | 1 << 41 | 15 << 36 | samples).to_bytes(8, "big") + bytes(16)
+    )
+    return b"fLaC" + struct.pack(">I", 1 << 31 | 34) + form + bytes(1000)
 
 
 def _payloads():
@@ -419,11 +508,33 @@ def _payloads():
         "a png of 50 000 by 50 000": ("png", png(50_000, 50_000)),
         "a png of 12 000 by 12 000": ("png", png(12_000, 12_000)),
         "a png of 2 billion by 2 billion": ("png", png(2**31 - 1, 2**31 - 1)),
+        "a list of msgpack of 2 to the 32": ("msgpack", b"\xdd\xff\xff\xff\xff"),
+        "a map of msgpack of 2 to the 32": ("msgpack", b"\xdf\xff\xff\xff\xff"),
+        "a text of msgpack of 2 to the 32 bytes": ("msgpack", b"\xdb\xff\xff\xff\xff"),
+        "msgpack nested 100 000 deep": ("msgpack", b"\x91" * 100_000),
+        "msgpack whose keys are lists": ("msgpack", b"\x81\x91\x01\x01"),
+        "a struct whose payload is larger than it": ("{a:str}", struct.pack("<Q", 2**63) + bytes(8)),
+        "a struct whose payloads' sizes add up to 2 to the 64": ("{a:str,b:str}", struct.pack("<QQ", 2**63, 2**63) + bytes(8)),
+        "a list of structs of lists of different lengths": (
+            "list[{a:int8,b:int8}]",
+            struct.pack("<QQ", 9, 10) + struct.pack("<Q8s", 1, b"\1") + struct.pack("<Q8s", 2, b"\1\2"),
+        ),
+        "a list of 2 to the 63 structs": ("list[{a:float64}]", struct.pack("<QQ", 8, 2**63)),
+        "audio of days": ("audio", _flac(2**36 - 1)),
+        "audio of 65 535 channels": ("audio", _sound(2**31 - 1, channels=65_535)),
+        "audio that ends after its signature": ("audio", b"fLaC"),
         "a png whose text chunk is a bomb": ("png", png(1, 1, chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(200 * 2**20), 9)))),
     }
     for name, (kind, payload) in wrong.items():
         make = lambda path, kind=kind, payload=payload: write(path, one_payload(kind, payload))  # noqa: E731
-        ATTACKS[name] = make, CorruptError, "", {0: "array"} if kind in ("png", "jpeg", "webp", "image") else None
+        ATTACKS[name] = make, CorruptError, "", {0: "array"} if kind in ("png", "jpeg", "webp", "image", "audio") else None
+
+
+@attack(CorruptError, "")
+def a_category_of_a_number_without_a_name(path):
+    log = Log(contents("category[a,b]"))
+    log.record(struct.pack("<H", 65_535))
+    write(path, log)
 
 
 def chunk(kind, data):
@@ -479,7 +590,8 @@ def use(path, decode):
         finally:
             slowest[0] = max(slowest[0], time.process_time() - started)
 
-    ds = step(lambda: dsrecords.open(path, decode=decode))
+    named = os.path.join(os.path.dirname(path), NAMED)
+    ds = step(lambda: dsrecords.open(path, decode=decode, index_path=named if os.path.exists(named) else None))
     if ds is not None:
         step(lambda: ds.metadata)
         for field in ds.fields:

@@ -6,8 +6,10 @@ import pickle
 import re
 import resource
 import sys
+import tempfile
 import traceback
 import warnings
+from pathlib import Path
 
 import gallery
 import numpy as np
@@ -65,6 +67,30 @@ def answered(name, tmp_path):
         assert any(error in kinds and re.search(match, text) for _, _, kinds, text in raised), raised
     assert seconds < SECONDS
     assert sum(file.stat().st_size for file in tmp_path.iterdir() if file.is_file() and not file.is_symlink()) < 100 * 2**20
+
+
+def measured(name):
+    """For the trials in full: the seconds of the longest step of a case, and the bytes that it took on top of what there were."""
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        answered(name, Path(folder))
+        make, _, _, decode = ATTACKS[name]
+        path = os.path.join(folder, "again", "data.rec")
+        os.mkdir(os.path.dirname(path))
+        make(path)
+
+        def look():
+            gc.collect()
+            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak begins anew
+            before = _memory("VmRSS")
+            seconds = gallery.use(path, decode)[1]
+            return seconds, _memory("VmHWM") - before
+
+        return in_a_child(look)
+
+
+def _memory(what):
+    found = re.search(rf"{what}:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"))
+    return 1024 * int(found[1])
 
 
 def allocate_first(data, dtype, shape, copy, view=_arrays.view):

@@ -5,10 +5,13 @@ Outcomes of one damage: "told of" (an error that names the file, and of a record
 of another record than the damaged one.
 """
 
+import functools
 import random
+import struct
 import warnings
 from pathlib import Path
 
+import ml_dtypes
 import numpy as np
 from power_loss import LostError
 from simulation import Machine
@@ -19,7 +22,7 @@ from dsrecords import CorruptError, IndexedRecordDataset, UnsupportedVersionErro
 
 PICTURES = Path(__file__).parents[1] / "golden" / "pictures"
 SCALARS = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64")
-IMAGES = {"jpeg": "red.jpg", "png": "alpha.png", "webp": "red.webp", "image": "red.gif"}
+FILES = {"jpeg": "red.jpg", "png": "alpha.png", "webp": "red.webp", "image": "red.gif"}  # and a sound, see `encoded`
 OTHERS = {
     "str": "été 漢字",
     "bytes": b"\0\1\2",
@@ -38,7 +41,16 @@ OTHERS = {
     "category[cat,dog]": "dog",
     "datetime64[s]": np.datetime64("2026-11-22T13:49:05", "s"),
     "timedelta64[ms]": np.timedelta64(90, "ms"),
+    "bfloat16": -1.5,
+    "bfloat16[2]": np.array([1, -2], ml_dtypes.bfloat16),
+    "msgpack": {"a": [1, None, b"b"]},
+    "protobuf[a.B]": b"\x08\x01",
+    "ext(damage.own)": b"own",
+    "list[json]": [{"a": 1}, [None]],
+    "list[array]": [np.arange(2)],
+    "list[{a:int8}?]": [None, {"a": 1}],
 }
+dsrecords.register_type("damage.own", bytes, bytes)
 SCHEMA = {name: name for name in (*SCALARS, *OTHERS)} | {
     f"{name} or None": f"{name}?" for name in ("bool", "int64", "float32", "str", "array")
 }
@@ -49,16 +61,23 @@ def sample(i, images=False):
     scalars = {name: i % 2 == 1 if name == "bool" else i + 0.5 if "float" in name else i + 1 for name in SCALARS}
     optional = {"bool or None": None if i % 2 else True, "int64 or None": None if i % 3 == 0 else -i, "float32 or None": 0.5}
     optional |= {"str or None": None if i % 2 == 0 else "there", "array or None": None if i % 2 else np.arange(i)}
-    return scalars | OTHERS | optional | ({name: picture(file) for name, file in IMAGES.items()} if images else {})
+    return scalars | OTHERS | optional | (encoded() if images else {})
 
 
-def picture(name):
-    return (PICTURES / name).read_bytes()
+@functools.cache
+def encoded():
+    """Files of others, as bytes: pictures, and a sound."""
+    sound = (
+        b"RIFF"
+        + struct.pack("<I4s4sIHHIIHH4sI", 44, b"WAVE", b"fmt ", 16, 1, 1, 8000, 16000, 2, 16, b"data", 8)
+        + bytes(range(8))
+    )
+    return {name: (PICTURES / file).read_bytes() for name, file in FILES.items()} | {"audio": sound}
 
 
 def made(images=False):
     """Files of a closed dataset with all kinds of changes, published in both ways; and the states of its list."""
-    schema = SCHEMA | ({name: name for name in IMAGES} if images else {})
+    schema = SCHEMA | ({name: name for name in encoded()} if images else {})
     machine = Machine()
     with small_writers(), machine.running():
         ds = IndexedRecordDataset(PATH, schema=schema)
@@ -72,6 +91,15 @@ def made(images=False):
     return machine.contents(), [[sample(i, images) for i in state] for state in states]
 
 
+def appended():
+    """The same of a dataset that has only grown, record by record."""
+    machine, rows = Machine(), [sample(i) for i in range(4)]
+    with small_writers(), machine.running(), IndexedRecordDataset(PATH, schema=SCHEMA) as ds:
+        for row in rows:
+            ds.append(row)
+    return machine.contents(), [rows[:count] for count in range(len(rows) + 1)]
+
+
 def same(a, b):
     if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
         return isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and a.dtype == b.dtype and np.array_equal(a, b)
@@ -82,20 +110,33 @@ def same(a, b):
     return type(a) is type(b) and a == b
 
 
+def same_column(a, b):
+    """Masked where the other is, and of the same values elsewhere; a list where the other is one."""
+    if isinstance(b, np.ma.MaskedArray):
+        return (
+            isinstance(a, np.ma.MaskedArray)
+            and same(np.ma.getmaskarray(a), np.ma.getmaskarray(b))
+            and same(a.filled(0), b.filled(0))
+        )
+    return same(a, b)
+
+
 class Damaged:
     """A dataset to be damaged: its files, what it must read as, and which bytes are of which record and field."""
 
     def __init__(self, files, states):
         self.files, self.states, self.rows = files, states, states[-1]
+        self.grown = [len(state) for state in states] == [*range(len(states))]
         rows, self.known = self.rows, [row for state in states for row in state]
-        self.decode = {name: "bytes" for name in IMAGES if name in rows[0]}
+        self.decode = {name: "bytes" for name in encoded() if name in rows[0]}
         with Machine(files).running():
             ds = self.open()
             if not all(same(*pair) for pair in zip(ds, rows, strict=True)):
                 raise LostError("it does not even read back undamaged")
             self.places = []  # of each record: the head's range, and each payload's
             snapshot, schema = ds._state.snapshot, ds._header.schema
-            self.columns = {field.key: ds.column(field.key) for field in schema.fields if field.slot >= 0}
+            together = [field.key for field in schema.fields if field.slot >= 0 or field.key == "int16[2,2]"]
+            self.columns = ds.batch(slice(None), together)
             for i in range(len(rows)):
                 offset, start = snapshot.entries.get(i)[0], snapshot.entries.get(i)[0] + schema.head
                 fields = {}
@@ -157,8 +198,9 @@ class Damaged:
     def _look_at_columns(self, told):
         ds = self.open()
         try:
+            found = ds.batch(slice(None), list(self.columns))
             for key, column in self.columns.items():
-                if not same(ds.column(key).tolist(), column.tolist()):
+                if not same_column(found[key], column):
                     raise LostError(f"the column {key!r} is wrong")
         except CorruptError as error:
             if not told:
@@ -217,29 +259,40 @@ def one_bit(seed):
     return lambda at: [1 << random.Random(seed + at).randrange(8)]
 
 
-def disasters(damaged, tally, count, seed):
-    """Larger damage: bursts of random bytes, blocks of zeros, blocks that changed places, in either file."""
-    rng = random.Random(seed)
-    for _ in range(count):
-        path = rng.choice([PATH, PATH, INDEX])
-        data = bytearray(damaged.files[path])
-        kind, size = rng.choice(["burst", "zeros", "swap"]), rng.choice([1, 2, 4, 8, 16, 64, 512, 4096])
-        at = rng.randrange(max(1, len(data) - size))
-        at -= at % (8 if rng.random() < 0.5 else 1)
-        if kind == "burst":
-            data[at : at + size] = rng.randbytes(len(data[at : at + size]))
-        elif kind == "zeros":
-            data[at : at + size] = bytes(len(data[at : at + size]))
-        else:
-            other = rng.randrange(max(1, len(data) - size))
-            if abs(at - other) < size:
-                continue
+def disaster(files, rng):
+    """Larger damage: a burst of random bytes, a block of zeros, blocks that changed places, in either file.
+
+    Returns what it is called, where it is (path, offset, size), and the files with it; they may be as they were.
+    """
+    path = rng.choice([PATH, PATH, INDEX])
+    data = bytearray(files[path])
+    kind, size = rng.choice(["bursts", "zeroed blocks", "swapped blocks"]), rng.choice([1, 2, 4, 8, 16, 64, 512, 4096])
+    at = rng.randrange(max(1, len(data) - size))
+    at -= at % (8 if rng.random() < 0.5 else 1)
+    if kind == "bursts":
+        data[at : at + size] = rng.randbytes(len(data[at : at + size]))
+    elif kind == "zeroed blocks":
+        data[at : at + size] = bytes(len(data[at : at + size]))
+    else:
+        other = rng.randrange(max(1, len(data) - size))
+        if abs(at - other) >= size:
             data[at : at + size], data[other : other + size] = data[other : other + size], data[at : at + size]
+    return kind, (path, at, size), {**files, path: bytes(data)}
+
+
+def disasters(damaged, tally, count, seed):
+    """So many larger damages; what happens to change no byte, as a block of zeros that is zeroed, does not count."""
+    rng = random.Random(seed)
+    while count:
+        kind, (path, at, size), files = disaster(damaged.files, rng)
+        if files == damaged.files:
+            continue
+        count -= 1
         tally[kind] += 1
         try:
-            tally[damaged.look({**damaged.files, path: bytes(data)})] += 1
+            tally[damaged.look(files)] += 1
         except Exception as error:
-            raise LostError(f"{kind} of {size} bytes at {at} of {path}: {error!r}") from error
+            raise LostError(f"{kind}, {size} bytes at {at} of {path}: {error!r}") from error
 
 
 def cuts(damaged, tally, places, mend=1):
@@ -283,6 +336,8 @@ def _mend_twice(damaged, machine, outcome, found):
     try:
         repair(PATH, in_place=True)
     except CorruptError:
+        if machine.contents() != before:
+            raise LostError("it cannot be mended in place, and was changed") from None
         if found is not None:
             raise
         if first is not None:

@@ -14,6 +14,7 @@ import zlib
 from pathlib import Path
 
 HERE = Path(__file__).parent
+NAMED = "/sim/named.idx"
 FINDINGS = HERE / "findings"
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
@@ -30,6 +31,8 @@ if atheris is not None and __name__ == "__main__":
         import dsrecords
 else:
     import dsrecords
+import numpy as np  # noqa: E402
+from google.protobuf import timestamp_pb2  # noqa: E402
 from simulation import Machine  # noqa: E402
 from workloads import INDEX, PATH  # noqa: E402
 
@@ -58,7 +61,24 @@ TYPES = (
     "jpeg",
     "webp",
     "image",
+    "audio",
+    "msgpack",
+    "protobuf[google.protobuf.Timestamp]",
+    "zstd(bytes)",
+    "zstd(list[str])",
+    "list[zstd(str)]",
+    "{a:int8?,b:str?,c:{d:list[str]}}",
+    "list[{a:int8,b:float32[2]}]",
+    "list[{a:str?}?]",
+    "bfloat16[*]",
+    "list[datetime64[s]]",
+    "list[category[a,b]?]",
+    "ext(fuzz.own)",
 )
+# Numbers of the head: the fuzzer says which bytes there are; their checks are made right.
+SCALARS = ("bool", "float16?", "category[a,b]", "category[a]?", "datetime64[us]?", "timedelta64[Y]", "bfloat16?", "uint64")
+ENCODED = ("png", "jpeg", "webp", "image", "audio")
+dsrecords.register_type("fuzz.own", bytes, bytes)
 
 
 def use(files, decode=None):
@@ -145,7 +165,35 @@ def payload(data):
     kind = TYPES[data[0] % len(TYPES)] if data else TYPES[0]
     one = Log({**make_schema([kind]).to_json(), "metadata": {}})
     one.record(b"", [data[1:]])
-    use({PATH: one.data}, {0: "array"} if kind in ("png", "jpeg", "webp", "image") else None)
+    decode = "array" if kind in ENCODED else timestamp_pb2.Timestamp if kind.startswith("protobuf") else None
+    use({PATH: one.data}, None if decode is None else {0: decode})
+
+
+def scalars(data):
+    """The numbers of heads, which are of every kind of scalar."""
+    schema = make_schema(list(SCALARS))
+    size = schema.head - 16
+    one = Log({**schema.to_json(), "metadata": {}})
+    for at in range(0, min(len(data), 8 * size), size):
+        one.record(data[at : at + size].ljust(size, b"\0"))
+    use({PATH: one.data})
+
+
+def view(data):
+    """An index that is opened by its name, as a view is; its slot's checksum is made right."""
+    five = _five()
+    rest = (struct.pack("<HH16s", 1, data[0] % 2 if data else 1, hand.ID) + data[20:64]).ljust(64, b"\0") + struct.pack(
+        "<I", 12288
+    )
+    slot = hand.INDEX_MAGIC + struct.pack("<I", zlib.crc32(rest)) + rest
+    files = {PATH: five.data, NAMED: slot.ljust(8192, b"\0") + five.data[:4096] + data[64:]}
+    with Machine(files).running(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with contextlib.suppress(DSRecordsError):
+            ds = dsrecords.open(PATH, index_path=NAMED)
+            for step in (lambda: ds.batch(slice(None)), ds.check, lambda: [ds[i] for i in range(min(len(ds), 20))]):
+                with contextlib.suppress(DSRecordsError):
+                    step()
 
 
 def types(data):
@@ -154,7 +202,7 @@ def types(data):
         parse(data.decode("utf-8", "surrogateescape"))
 
 
-TARGETS = {function.__name__: function for function in (header, log, index, payload, types)}
+TARGETS = {function.__name__: function for function in (header, log, index, view, payload, scalars, types)}
 
 
 def seeds(name):
@@ -174,10 +222,13 @@ def seeds(name):
     if name == "index":
         whole = hand.index(five, [five.frames[0], five.frames[3], five.frames[2]], edits=1)
         return [whole[12:80] + bytes(68) + b"\0" + whole[12288:], whole[12:80] + whole[12:80] + b"\xff" + whole[12288:]]
+    if name == "view":
+        whole = hand.index(five, [five.frames[0], five.frames[3], five.frames[2]], edits=1, flags=1)
+        return [b"\1" + whole[4097 + 12 : 4096 + 76] + whole[12288:], b"\0" + whole[4097 + 12 : 4096 + 76] + whole[12288:]]
+    if name == "scalars":
+        return [bytes(range(100)), bytes(64)]
     if name == "types":
-        return [kind.encode() for kind in TYPES]
-    from dsrecords._types import parse
-
+        return [kind.encode() for kind in TYPES + SCALARS]
     pictures = {"png": "red.png", "jpeg": "red.jpg", "webp": "red.webp", "image": "red.bmp"}
     values = {
         "str": "été",
@@ -196,6 +247,19 @@ def seeds(name):
         "list[float64[*]]": [[1.0], []],
         "list[list[uint8]]": [[1], []],
         "list[list[str?]?]": [None, [None, "a"]],
+        "audio": (np.arange(4, dtype="int16"), 8000),
+        "msgpack": {"a": [1, None, b"b", 0.5]},
+        "protobuf[google.protobuf.Timestamp]": timestamp_pb2.Timestamp(seconds=1, nanos=2),
+        "zstd(bytes)": b"abc" * 20,
+        "zstd(list[str])": ["a", "b" * 50],
+        "list[zstd(str)]": ["a" * 50, ""],
+        "{a:int8?,b:str?,c:{d:list[str]}}": {"a": 1, "b": None, "c": {"d": ["x"]}},
+        "list[{a:int8,b:float32[2]}]": [{"a": 1, "b": [1, 2]}, {"a": 2, "b": [3, 4]}],
+        "list[{a:str?}?]": [None, {"a": "b"}, {"a": None}],
+        "bfloat16[*]": [1.0, 2.0],
+        "list[datetime64[s]]": [np.datetime64(5, "s")],
+        "list[category[a,b]?]": ["a", None],
+        "ext(fuzz.own)": b"own",
     }
     made = []
     for number, kind in enumerate(TYPES):
@@ -208,26 +272,15 @@ def seeds(name):
     return made
 
 
-def campaign(minutes, names=tuple(TARGETS)):
-    """Fuzz each target for some minutes. Returns how many inputs each got; raises AssertionError at the first finding."""
-    runs = {}
-    for name in names:
-        command = [
-            sys.executable,
-            str(Path(__file__)),
-            name,
-            f"-max_total_time={int(minutes * 60)}",
-            "-max_len=4096",
-            "-timeout=10",
-        ]
-        command += ["-rss_limit_mb=2048", f"-artifact_prefix={FINDINGS}/{name}-"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise AssertionError(f"{name}: {(done.stdout + done.stderr)[-6000:]}")
-        found = re.findall(r"Done (\d+) (?:runs )?in|#(\d+)\s+DONE", done.stderr)
-        runs[name] = max((int(a or b) for a, b in found), default=0)
-        print(f"  {name}: {runs[name]:,}", flush=True)
-    return runs
+def campaign(name, minutes):
+    """Fuzz a target for some minutes. Returns how many inputs it got; raises AssertionError at the first finding."""
+    command = [sys.executable, str(Path(__file__)), name, f"-max_total_time={int(minutes * 60)}", "-max_len=4096", "-timeout=10"]
+    command += ["-rss_limit_mb=2048", f"-artifact_prefix={FINDINGS}/{name}-"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise AssertionError(f"{name}: {(done.stdout + done.stderr)[-6000:]}")
+    found = re.findall(r"Done (\d+) (?:runs )?in|#(\d+)\s+DONE", done.stderr)
+    return max((int(a or b) for a, b in found), default=0)
 
 
 def main():

@@ -70,7 +70,7 @@ def rounds(count, seed, readers=4, looks=0):
             for number in itertools.count():
                 if number >= count and sum(os.path.getsize(note) for note in notes if os.path.exists(note)) >= looks * _DIGEST:
                     break
-                acknowledged = killed_writer(path, seed + number, model, chance.choice([0, 0.002, 0.01, 0.03]) * chance.random())
+                acknowledged = killed_writer(path, seed + number, model, chance.choice([0, 0.01, 0.05, 0.2]) * chance.random())
                 replay = random.Random(seed + number)
                 for _ in range(acknowledged):
                     _, model = step(replay, model)

@@ -12,8 +12,9 @@ What is looked at, on each disk that `simulation.crashes` yields:
 import collections
 import random
 import warnings
+from typing import NamedTuple
 
-from simulation import Machine, crashes
+from simulation import Machine, crashes, fingerprint
 from workloads import PATH, all_short, beginning, random_long, row, run, small_writers
 
 import dsrecords
@@ -28,77 +29,147 @@ class LostError(AssertionError):
 
 
 class Tally(collections.Counter):
-    """How many states were looked at, and what was found."""
+    """How many states were looked at, and what was found.
+
+    Attributes:
+        seen: of each state that was looked at, a number that tells it from others: a disk, and the lists that may be found on it.
+    """
+
+    def __init__(self, *counts):
+        super().__init__(*counts)
+        self.seen = set()
 
     def __str__(self):
         return ", ".join(f"{count:,} {name}" for name, count in self.items())
 
 
-def _read(ds, allowed, what):
-    found = list(ds)
-    if found not in allowed:
-        raise LostError(f"{what}: {len(found)} records {[sample['n'] for sample in found]}, not one of {_short(allowed)}")
-    return found
+class Found(NamedTuple):
+    """What is on a disk, whatever was to be expected there.
+
+    Attributes:
+        samples: the list; None where there is no dataset.
+        refused: what a reader said before `repair` mended it; "" if it read it as it was.
+        machine: with the events of the recovery, if this is the first look at the disk.
+        recovered: how many of the events are of the recovery, and not of MARK's append.
+    """
+
+    samples: list | None
+    refused: str = ""
+    machine: Machine | None = None
+    recovered: int = 0
 
 
 def _short(states):
     return [state and [sample["n"] for sample in state] for state in states]
 
 
-def look(crash, states, tally):
-    """Open what a crash left as a reader, then as a writer. Returns the machine, with the events of the writer's recovery."""
-    allowed = states[crash.low : crash.high + 1]
-    machine = Machine(crash.files)
-    found = None
-    with machine.running(), warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always")
-        tally["states"] += 1
-        try:
+class Eyes:
+    """Looks at disks. What it saw on one it knows when the same bytes come again: nothing but them has a say in it."""
+
+    def __init__(self):
+        self._disks, self._written = {}, {}
+
+    def look(self, files, number):
+        """Open a disk as a reader, then as a writer, then as a reader again. `number`: its fingerprint."""
+        if number not in self._disks:
+            try:
+                found = self._open(files)
+            except DSRecordsError as error:
+                raise LostError(f"not readable: {error}") from error
+            self._disks[number] = found._replace(machine=None)
+            return found
+        return self._disks[number]
+
+    def _open(self, files):
+        machine, refused = Machine(files), ""
+        with machine.running(), warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
             try:
                 ds = dsrecords.open(PATH)
             except FileNotFoundError:
-                if allowed[0] is not None:
-                    raise LostError("there is no dataset") from None
-                tally["before it was created"] += 1
-                return None
+                return Found(None)
             except CorruptError as error:
-                if not crash.power or "whole frames follow" not in error.message:
+                if "whole frames follow" not in error.message:
                     raise
-                tally["refused until mended"] += 1
+                refused = error.message
                 repair(PATH, in_place=True)
                 ds = dsrecords.open(PATH)
-            found = _read(ds, allowed, "a reader")
+            found = list(ds)
             ds.append(MARK)
-            recovered = len(machine.events)
-            _read(ds, [[*found, MARK]], "the writer")
-            _read(dsrecords.open(PATH), [[*found, MARK]], "a reader after the writer")
-        except DSRecordsError as error:
-            raise LostError(f"not readable: {error}") from error
-        if any("damaged, or no index" in str(warning.message) for warning in told):
-            raise LostError("the index is damaged")
-    return machine, found, recovered
+            recovered, wanted = len(machine.events), [*found, MARK]
+            self._demand([ds[i] for i in range(len(ds))], wanted, "the writer")
+            written = machine.contents()
+            number = fingerprint(written)
+            if number not in self._written:
+                self._written[number] = list(dsrecords.open(PATH))
+            self._demand(self._written[number], wanted, "a reader after the writer")
+            if any("damaged, or no index" in str(warning.message) for warning in told):
+                raise LostError("the index is damaged")
+        return Found(found, refused, machine, recovered)
+
+    @staticmethod
+    def _demand(found, wanted, what):
+        if found != wanted:
+            raise LostError(f"{what}: {_short([found])}, not {_short([wanted])}")
 
 
-def look_again(machine, found, tally, seed):
+def judge(crash, found, allowed, tally):
+    """Whether what was found may be there after this crash."""
+    if found.samples is None:
+        if allowed[0] is not None:
+            raise LostError("there is no dataset")
+        tally["before it was created"] += 1
+        return
+    if found.refused:
+        if not crash.power:
+            raise LostError(f"not readable after a mere kill: {found.refused}")
+        tally["refused until mended"] += 1
+    if found.samples not in allowed:
+        raise LostError(f"a reader: {_short([found.samples])}, not one of {_short(allowed)}")
+
+
+def marks(states):
+    """A number for each list, to tell it from others; the same in every process."""
+    return [-1 if state is None else hash(tuple(sample["n"] for sample in state)) for state in states]
+
+
+def look(crash, states, known, tally, eyes):
+    """Open what a crash left. `known`: marks of the states. Returns what was found if nobody has looked at this disk before."""
+    allowed = states[crash.low : crash.high + 1]
+    state = hash((crash.fingerprint, crash.power, *known[crash.low : crash.high + 1]))
+    if state in tally.seen:
+        tally["met again"] += 1
+        return None
+    tally.seen.add(state)
+    tally["states"] += 1
+    found = eyes.look(crash.files, crash.fingerprint)
+    judge(crash, found, allowed, tally)
+    return found if found.machine is not None else None
+
+
+def look_again(found, tally, seed, eyes):
     """The crash comes again, at each event of the recovery."""
-    states = [found, [*found, MARK]]
-    machine.events = [*machine.events[:-1], ("begin", 1), machine.events[-1]]  # the last event of all is MARK's append
+    states, machine = [found.samples, [*found.samples, MARK]], found.machine
+    machine.events = [*machine.events[: found.recovered - 1], ("begin", 1), machine.events[found.recovered - 1]]  # MARK's append
+    known = marks(states)
     for crash in crashes(machine, seed, draws=1):
-        tally["crashes in recovery"] += 1
-        look(crash._replace(power=True), states, tally)  # what the first one left may still be there
+        before = tally["states"]
+        look(crash._replace(power=True), states, known, tally, eyes)  # what the first one left may still be there
+        tally["crashes in recovery"] += tally["states"] - before
 
 
 def survey(operations, start, tally, seed, draws, again=0.0, checkpoint=10**9):
     """Look at every crash of one run. `again`: at which part of them to crash again. Returns how many there were."""
-    rng = random.Random(seed)
+    rng, eyes = random.Random(seed), Eyes()
     with small_writers(checkpoint):
         world = run(operations, start)
+        tally["runs"] += 1
+        known = marks(world.states)
         for crash in crashes(world.machine, seed, draws):
             try:
-                after = look(crash, world.states, tally)
-                if after and rng.random() < again:
-                    machine, found, _ = after
-                    look_again(machine, found, tally, seed)
+                found = look(crash, world.states, known, tally, eyes)
+                if found and rng.random() < again:
+                    look_again(found, tally, seed, eyes)
             except LostError as lost:
                 what = "a loss of power" if crash.power else "a kill"
                 raise LostError(f"{operations}, {what} at event {crash.at}: {lost}") from lost
@@ -110,18 +181,18 @@ def start_of(name):
         return beginning() if name == "a dataset" else None
 
 
-def short(tally, seed, draws, again, every=1):
-    """All sequences of up to three operations on a dataset; of those of three, one in `every`."""
+def short(tally, seed, draws, again, every=1, part=0, parts=1):
+    """All sequences of up to three operations on a dataset; of those of three, one in `every`. Or one part of them all."""
     start = start_of("a dataset")
     for number, operations in enumerate(all_short()):
-        if len(operations) < 3 or number % every == 0:
+        if number % parts == part and (len(operations) < 3 or number % every == 0):
             survey(operations, start, tally, seed + number, draws, again)
 
 
-def created(tally, seed, draws, again):
-    """All sequences of up to two operations on a dataset that is created first."""
+def created(tally, seed, draws, again, part=0, parts=1):
+    """All sequences of up to two operations on a dataset that is created first. Or one part of them."""
     for number, operations in enumerate([*all_short(), *REMADE]):
-        if len(operations) < 3 or operations in REMADE:
+        if number % parts == part and (len(operations) < 3 or operations in REMADE):
             survey(operations, None, tally, seed + number, draws, again)
 
 

@@ -14,7 +14,7 @@ import gc
 
 from power_loss import MARK, LostError
 from simulation import Fault, Machine
-from workloads import PATH, SCHEMA, World, small_writers
+from workloads import PATH, SCHEMA, World, beginning, small_writers
 
 import dsrecords
 from dsrecords import DSRecordsError, IndexedRecordDataset, ReadOnlyError
@@ -49,10 +49,12 @@ def _after_failure(world, name, machine, low):
             raise LostError("a full disk cannot be read") from broken
         except ValueError as closed:
             _demand("closed" in str(closed), "the dataset cannot be read")
-    wrote = machine.failed[-1] in ("pwrite", "fsync", "ftruncate") and world.ds._writer is not None
+    wrote = machine.failed[-1] in ("pwrite", "fsync", "ftruncate")
     machine.fault = None
     if wrote and name in OWN:
         for change in (lambda: world.ds.append(MARK), world.ds.flush, world.ds.compact):
+            if change == world.ds.flush and world.ds._writer is None:
+                continue  # it failed before it had written anything: nothing is to be made durable
             try:
                 change()
             except ReadOnlyError:
@@ -141,6 +143,15 @@ def survey(operations, start, tally, kinds=KINDS, every=1):
 
 
 _CHANGES = ("create", "pwrite", "ftruncate", "fsync", "rename", "link", "unlink")
+
+
+def torn():
+    """A dataset behind which a killed writer left half a record: the first change of each run cuts that off."""
+    files, known = beginning()
+    return {**files, PATH: files[PATH] + files[PATH][-40:-8]}, known
+
+
+STARTS = {"a dataset": beginning, "a torn dataset": torn, "nothing": lambda: ({}, None)}
 WORKLOADS = (
     ("append", "append"),
     ("extend", "publish"),

@@ -9,7 +9,7 @@ from damage import Damaged, cuts, disasters, every_bit, everywhere, flips, made,
 from power_loss import LostError, Tally
 from workloads import INDEX, PATH
 
-from dsrecords import _frame, _heads, _index, _log, _reader
+from dsrecords import _frame, _heads, _index, _log, _reader, _writer
 
 pytestmark = pytest.mark.exhaustive
 SEED = 20_261_122
@@ -40,7 +40,7 @@ def test_every_bit_of_heads_slots_and_entries(small):
 
 def test_a_flipped_bit_of_an_image(with_images):
     tally = Tally()
-    payloads = [(PATH, at) for _, _, fields in with_images.places for name in damage.IMAGES for at in range(*fields[name], 9)]
+    payloads = [(PATH, at) for _, _, fields in with_images.places for name in damage.encoded() for at in range(*fields[name], 9)]
     flips(with_images, tally, one_bit(SEED), payloads)
     assert tally == {"told of": len(payloads)}
 
@@ -59,13 +59,13 @@ def test_swapped_entries_of_the_index_are_told_of(small):
 
 def test_a_data_file_that_is_cut_anywhere(small):
     tally, size = Tally(), len(small.files[PATH])
-    cuts(small, tally, ({PATH: n} for n in (*range(0, 4096, 64), *range(4096, size))), mend=8)
+    cuts(small, tally, ({PATH: n} for n in (*range(0, 4096, 64), *range(4096, size))), mend=16)
     assert tally == {"told of": 64 + size - 4096}  # the index vouches for all of it
 
 
 def test_a_data_file_that_is_cut_anywhere_and_has_no_index(small):
     tally, size = Tally(), len(small.files[PATH])
-    cuts(small, tally, ({PATH: n, INDEX: None} for n in range(4096, size)), mend=8)
+    cuts(small, tally, ({PATH: n, INDEX: None} for n in range(4096, size)), mend=16)
     assert tally == {"a prefix": size - 4096}
 
 
@@ -137,6 +137,7 @@ def test_a_planted_defect_is_caught(defect, small, monkeypatch):
 MORE_DEFECTS = (  # which have tests of their own below
     "entries are not mixed with their positions",
     "the log is not compared with what the index vouches for",
+    "a list that was cut amid a batch has its first records",
 )
 
 
@@ -152,3 +153,14 @@ def test_a_log_that_is_not_walked_to_what_the_index_vouches_for_is_caught(small,
     monkeypatch.setattr(_index, "read_slots", lambda fd: [])  # so nothing is vouched for
     with pytest.raises((LostError, AssertionError)):
         test_a_data_file_that_is_cut_anywhere(small)
+
+
+def test_records_of_a_batch_that_was_cut_are_caught(monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(_writer, "PENDING", _frame.RECORD)
+        files, states = made()
+    files.pop(INDEX)  # which says that all of it is there
+    cut = Damaged.__new__(Damaged)  # as it is not even to be read whole
+    cut.files, cut.states, cut.decode = files, states, {}
+    with pytest.raises(LostError, match="no state that was committed"):
+        cuts(cut, Tally(), ({PATH: n} for n in range(4096, len(files[PATH]))), mend=10**9)

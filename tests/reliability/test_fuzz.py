@@ -5,6 +5,11 @@ import random
 import fuzz
 import pytest
 
+from dsrecords._frame import TAKE_LAST
+from dsrecords._index import Entries
+from dsrecords._state import State
+from dsrecords._values import Type
+
 FOUND = sorted(fuzz.FINDINGS.glob("*-*"))
 
 
@@ -15,8 +20,12 @@ def test_what_was_found_once_is_answered(path):
 
 @pytest.mark.parametrize("name", fuzz.TARGETS)
 def test_small_changes_are_answered(name):
+    small_changes(name, 1200 if name == "payload" else 400)  # there are dozens of types
+
+
+def small_changes(name, count):
     rng, target, seeds = random.Random(name), fuzz.TARGETS[name], fuzz.seeds(name)
-    for _ in range(400):
+    for _ in range(count):
         data = bytearray(rng.choice(seeds))
         for _ in range(rng.randrange(1, 5)):
             at = rng.randrange(len(data) + 1)
@@ -33,3 +42,29 @@ def test_small_changes_are_answered(name):
             target(bytes(data))
         except Exception as error:
             raise AssertionError(f"{name}: {bytes(data)!r}") from error
+
+
+# Planted defects
+
+
+def believed(entries, places, op, positions, apply=Entries.apply):
+    entries = apply(entries, places, 0 if op == TAKE_LAST else op, positions)
+    for position in positions if op == TAKE_LAST else ():
+        entries._set(position, entries.get(len(entries) - 1))
+        entries = entries._first(len(entries) - 1)
+    return entries
+
+
+DEFECTS = {
+    "what a decoder says is let through": ("payload", Type, "unreadable", ()),
+    "positions of an edit are not compared with the list": ("log", Entries, "apply", believed),
+    "a slot is not compared with the file that it is in": ("index", State, "_usable", lambda state, slot, index: True),
+}
+
+
+@pytest.mark.parametrize("defect", DEFECTS)
+def test_a_planted_defect_is_caught(defect, monkeypatch):
+    name, *patch = DEFECTS[defect]
+    monkeypatch.setattr(*patch)
+    with pytest.raises(AssertionError):
+        small_changes(name, 3000)

@@ -1,11 +1,16 @@
 """Readers at work while writers are killed."""
 
+import functools
+
 import kills
 import pytest
 from conftest import rows
+from power_loss import LostError
 
 import dsrecords
-from dsrecords import _files
+from dsrecords import _files, _writer
+from dsrecords._frame import RECORD
+from dsrecords._writer import Writer
 
 
 def test_writers_are_killed_while_readers_look():
@@ -21,3 +26,45 @@ def test_a_tail_that_a_writer_cuts_off_while_a_reader_looks_at_it(made, monkeypa
     size = _files.size
     monkeypatch.setattr(_files, "size", lambda fd: size(fd) + 100)  # as it was before the writer came
     assert list(dsrecords.open(made)) == rows(10)
+
+
+# Planted defects
+
+_held = []  # what was acknowledged and is still to be written
+
+
+def _catch_up(writer, write=Writer._write):
+    while _held:
+        write(writer, *_held.pop())
+
+
+def late(writer, buffers, offset, size):
+    _catch_up(writer)
+    _held.append((buffers, offset, size))
+
+
+def caught_up(method):
+    @functools.wraps(method)
+    def call(writer, *arguments):
+        _catch_up(writer)
+        return method(writer, *arguments)
+
+    return call
+
+
+DEFECTS = {
+    "a change is acknowledged before it is written": [
+        (Writer, "_write", late),
+        (Writer, "checkpoint", caught_up(Writer.checkpoint)),
+        (Writer, "sync", caught_up(Writer.sync)),
+    ],
+    "records of a batch count without their commit": [(_writer, "PENDING", RECORD)],
+}
+
+
+@pytest.mark.parametrize("defect", DEFECTS)
+def test_a_planted_defect_is_caught(defect, monkeypatch):
+    for patch in DEFECTS[defect]:
+        monkeypatch.setattr(*patch)
+    with pytest.raises((LostError, dsrecords.CorruptError)):
+        kills.rounds(100, seed=5, readers=1)

@@ -5,9 +5,14 @@ import sys
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[1] / "attacks"))
+import test_concurrency
 import test_damage
+import test_fuzz
 import test_gallery
+import test_kills
 import test_power_loss
+import test_salvage
+import test_state_machine
 import test_system_errors
 
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
@@ -15,7 +20,12 @@ PLANTED = {
     "test_power_loss.py": test_power_loss.DEFECTS,
     "test_system_errors.py": test_system_errors.DEFECTS,
     "test_damage.py": (*test_damage.DEFECTS, *test_damage.MORE_DEFECTS),
+    "test_kills.py": test_kills.DEFECTS,
+    "test_concurrency.py": test_concurrency.DEFECTS,
+    "../test_state_machine.py": test_state_machine.DEFECTS,
     "../attacks/test_gallery.py": test_gallery.DEFECTS,
+    "test_fuzz.py": test_fuzz.DEFECTS,
+    "test_salvage.py": test_salvage.DEFECTS,
 }
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+from pathlib import Path
 
 import pytest
 import system_errors
@@ -12,17 +13,20 @@ from simulation import Machine
 from workloads import World, beginning, small_writers
 
 import dsrecords
-from dsrecords import IndexedRecordDataset, ReadOnlyError, _files, _writer, make_dataset
+from dsrecords import IndexedRecordDataset, ReadOnlyError, _files, _state, _writer, make_dataset
+
+RUNS = [(start, names) for start in ("a dataset", "nothing") for names in system_errors.WORKLOADS] + [
+    ("a torn dataset", system_errors.WORKLOADS[i]) for i in (0, 2, 4)
+]
 
 pytestmark = pytest.mark.exhaustive
 
 
-@pytest.mark.parametrize("start", ["a dataset", "nothing"])
-@pytest.mark.parametrize("operations", system_errors.WORKLOADS, ids=lambda names: "-".join(names) or "create")
+@pytest.mark.parametrize(("start", "operations"), RUNS, ids=[f"{'-'.join(names) or 'create'}-{start}" for start, names in RUNS])
 def test_each_call_of_a_run_fails_in_each_way(operations, start):
     tally = Tally()
     with small_writers():
-        files = beginning() if start == "a dataset" else ({}, None)
+        files = system_errors.STARTS[start]()
     system_errors.survey(operations, files, tally)
     assert tally["faults"] > 30
     assert tally["raised"] > 0.9 * tally["faults"]  # short writes are gone on with: those do not raise
@@ -57,12 +61,17 @@ def planted(monkeypatch):
     def keeps_going(writer):
         return True
 
+    forgetful = property(lambda state: "", lambda state, why: None)
+
     return {
         "a failed sync is passed over": lambda: monkeypatch.setattr(_files, "sync", quiet_sync),
         "a short write is not gone on with": lambda: monkeypatch.setattr(_files, "pwrite", one_write),
         "a failed write is passed over": lambda: monkeypatch.setattr(_files, "pwrite", quiet_write),
         "after a failed sync the writer goes on": lambda: monkeypatch.setattr(_writer.Writer, "be_ready", forgets),
         "after half a compaction the old file is written": lambda: monkeypatch.setattr(_writer.Writer, "in_place", keeps_going),
+        "after a cut that could not be synced the writer goes on": lambda: monkeypatch.setattr(
+            _state.State, "refuses", forgetful
+        ),
     }
 
 
@@ -72,13 +81,14 @@ DEFECTS = (
     "a failed write is passed over",
     "after a failed sync the writer goes on",
     "after half a compaction the old file is written",
+    "after a cut that could not be synced the writer goes on",
 )
 
 
 @pytest.mark.parametrize("defect", DEFECTS)
 def test_a_planted_defect_is_caught(defect, monkeypatch):
     with small_writers():
-        start = beginning()
+        start = system_errors.torn() if "cut" in defect else beginning()
     planted(monkeypatch)[defect]()
     with pytest.raises((LostError, AssertionError)):
         all_workloads(start)
@@ -108,6 +118,29 @@ ds.close()
         assert ds[10]["label"] == 1
         ds.append(row(11))
         assert len(ds) == 12
+        assert ds.check() == []
+
+
+def test_a_device_that_is_full_is_an_error_after_which_nothing_is_written_until_it_is_opened_again(path):
+    make_dataset(rows(10), path, SCHEMA)
+    before = Path(path).read_bytes()
+    ds = dsrecords.open(path)
+    ds.extend([])  # takes the lock
+    full = os.open("/dev/full", os.O_RDWR)
+    os.dup2(full, ds._writer._file.number)  # the kernel itself says from now on that there is no room
+    os.close(full)
+    with pytest.raises(OSError, match="No space") as told:
+        ds.append(row(10))
+    assert told.value.errno == errno.ENOSPC
+    for change in (lambda: ds.append(row(10)), ds.flush, lambda: ds.update({0: row(1)})):
+        with pytest.raises(ReadOnlyError, match="open it again"):
+            change()
+    assert list(ds) == rows(10)
+    ds.close()
+    assert Path(path).read_bytes() == before
+    with dsrecords.open(path) as ds:
+        ds.append(row(10))
+        assert list(ds) == rows(11)
         assert ds.check() == []
 
 

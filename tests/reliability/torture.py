@@ -1,116 +1,247 @@
-"""The trials of the tests, in full: `make torture`, or python tests/reliability/torture.py [PART …]. Takes an hour or more.
+"""The trials of the tests, in full: `make torture`, or python tests/reliability/torture.py [PART …] [--jobs 2].
 
-Each part writes what it tried, and how long that took, into its row of the table in docs/reliability.md. A part that finds
+Each part is cut into tasks with seeds of their own, which are spread over processes; so what is tried does not depend on how many
+there are. It writes what it tried, and how long that took, into its row of the table in docs/reliability.md. A part that finds
 something raises, and leaves its row as it was.
 """
 
 import argparse
+import collections
+import functools
 import itertools
+import multiprocessing
 import os
 import platform
 import random
 import re
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "attacks")]
 
+import concurrency  # noqa: E402
 import damage  # noqa: E402
 import fuzz  # noqa: E402
 import kills  # noqa: E402
 import power_loss  # noqa: E402
+import salvage  # noqa: E402
 import system_errors  # noqa: E402
+import test_gallery  # noqa: E402
+import test_state_machine  # noqa: E402
 from power_loss import Tally  # noqa: E402
-from workloads import INDEX, PATH, all_short, beginning, small_writers  # noqa: E402
+from workloads import INDEX, PATH, all_short, small_writers  # noqa: E402
 
 PAGE = ROOT / "docs" / "reliability.md"
+CUTS, BURSTS, MENDS, ROUNDS, BITS = 500, 5000, 500, 50, 250  # what one task does: cuts, damages, kills, bytes to flip
+READERS = 4
+
+
+def spread(function, tasks, jobs):
+    """What a function returns for each task, in their order, by so many processes."""
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("fork")) as pool:
+        waiting = collections.deque()
+        try:
+            for task in tasks:
+                waiting.append(pool.submit(function, *task))
+                if len(waiting) > 2 * jobs:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def counted(function, tasks, jobs):
+    """The tallies of all tasks, added up."""
+    total = Tally()
+    for tally in spread(function, tasks, jobs):
+        total.update(tally)
+    return total
+
+
+def _number(count, size):
+    """Tasks of at most `size` out of `count`: (number of the task, how many)."""
+    return [(number, min(size, count - number * size)) for number in range(-(-count // size))]
+
+
+@functools.cache
+def _damaged(encoded):
+    return damage.Damaged(*damage.made(encoded))
+
+
+@functools.cache
+def _grown():
+    return damage.Damaged(*damage.appended())
 
 
 def power(options):
     """Loss of power and kills, simulated."""
-    tally = Tally()
-    power_loss.created(tally, options.seed, draws=4, again=0.02)
-    power_loss.short(tally, options.seed, draws=4, again=0.02)
-    shown = 0
-    for seed in itertools.count(options.seed):
-        if tally["states"] >= options.states:
+    parts = 16
+    short = [(name, part, parts, options.seed) for name in ("short", "created") for part in range(parts)]
+    long = (("long", 0, 1, seed) for seed in itertools.count(options.seed))
+    total, seen = Tally(), set()
+    results, shown = spread(_power, itertools.chain(short, long), options.jobs), 0
+    for number, (tally, states) in enumerate(results, 1):
+        total.update(tally)
+        seen.update(states)  # two tasks may come to the same state: it counts once
+        if len(seen) - shown >= 50_000:
+            shown = len(seen)
+            print(f"  {shown:,} distinct states", flush=True)
+        if number >= len(short) and len(seen) >= options.states:
+            results.close()
             break
-        power_loss.long(tally, seed, draws=3, again=0.005)
-        if tally["states"] - shown >= 20_000:
-            shown = tally["states"]
-            print(f"  {tally}", flush=True)
-    return f"{tally['states']:,} states, {tally['crashes in recovery']:,} of them crashes amid recovery or repair", (
+    again = total["states"] - len(seen) + total["met again"]
+    return (
+        f"{len(seen):,} states, no two the same (the same ones came {again:,} times more), {total['crashes in recovery']:,} of"
+        f" them crashes amid recovery or repair, in {total['runs']:,} runs"
+    ), (
         "0 losses; 0 inventions; 0 half batches; opening was refused until `repair` in "
-        f"{tally['refused until mended']:,} of the states, where a later write outlived an earlier one"
+        f"{total['refused until mended']:,} of the states, where a later write outlived an earlier one"
     )
+
+
+def _power(name, part, parts, seed):
+    tally = Tally()
+    if name == "long":
+        power_loss.long(tally, seed, draws=3, again=0.005)
+    else:
+        getattr(power_loss, name)(tally, seed, draws=4, again=0.02, part=part, parts=parts)
+    return dict(tally), list(tally.seen)
 
 
 def errors(options):
     """Each call to the system fails in each way."""
+    tasks = [(operations, start) for operations in [*all_short(), *system_errors.WORKLOADS] for start in system_errors.STARTS]
+    tally = counted(_errors, tasks, options.jobs)
+    return f"{tally['faults']:,} runs with a fault", f"{tally['raised']:,} raised; 0 losses; 0 writers that went on"
+
+
+def _errors(operations, start):
     tally = Tally()
     with small_writers():
-        starts = beginning(), ({}, None)
-    for operations in [*all_short(), *system_errors.WORKLOADS]:
-        for start in starts:
-            system_errors.survey(operations, start, tally)
-    return f"{tally['faults']:,} runs with a fault", f"{tally['raised']:,} raised; 0 losses; 0 writers that went on"
+        files = system_errors.STARTS[start]()
+    system_errors.survey(operations, files, tally)
+    return dict(tally)
 
 
 def flips(options):
     """Every bit of both files."""
-    tally, bits = Tally(), 0
-    for images in (False, True):
-        small = damage.Damaged(*damage.made(images))
-        places = list(damage.everywhere(small)) if not images else _image_places(small)
-        damage.flips(small, tally, damage.every_bit, places)
-        bits += 8 * len(places)
-    return f"{bits:,} flipped bits", f"{tally['told of']:,} told of; {tally['harmless']:,} harmless; **0 wrong values**"
+    places = len(list(damage.everywhere(_damaged(True))))
+    tally = counted(_flips, [(at, min(at + BITS, places)) for at in range(0, places, BITS)], options.jobs)
+    log, index = (len(_damaged(True).files[path]) for path in (PATH, INDEX))
+    tried = f"{8 * places:,} flipped bits: all of a log of {log:,} bytes with every type, and of its index of {index:,}"
+    return tried, f"{tally['told of']:,} told of; {tally['harmless']:,} harmless; **0 wrong values**"
 
 
-def _image_places(small):
-    return [(PATH, at) for _, _, fields in small.places for name in damage.IMAGES for at in range(*fields[name])]
+def _flips(start, stop):
+    tally = Tally()
+    damage.flips(_damaged(True), tally, damage.every_bit, list(damage.everywhere(_damaged(True)))[start:stop])
+    return dict(tally)
 
 
 def bursts(options):
     """Bursts of random bytes, zeroed and swapped blocks."""
-    tally, small = Tally(), damage.Damaged(*damage.made())
-    damage.disasters(small, tally, options.bursts, options.seed)
-    tried = ", ".join(f"{tally[kind]:,} {kind}" for kind in ("burst", "zeros", "swap"))
+    tally = counted(_bursts, [(options.seed + n, count) for n, count in _number(options.bursts, BURSTS)], options.jobs)
+    tried = ", ".join(f"{tally[kind]:,} {kind}" for kind in ("bursts", "zeroed blocks", "swapped blocks"))
     return tried, f"{tally['told of']:,} told of; {tally['harmless']:,} harmless; **0 wrong values**"
+
+
+def _bursts(seed, count):
+    tally = Tally()
+    damage.disasters(_damaged(False), tally, count, seed)
+    return dict(tally)
 
 
 def truncation(options):
     """Both files cut at every byte."""
-    tally, small, rng = Tally(), damage.Damaged(*damage.made()), random.Random(options.seed)
-    log, index = len(small.files[PATH]), len(small.files[INDEX])
-    damage.cuts(small, tally, ({PATH: n} for n in range(log)), mend=4)
-    damage.cuts(small, tally, ({PATH: n, INDEX: None} for n in range(log)), mend=4)
-    damage.cuts(small, tally, ({INDEX: n} for n in range(index)), mend=4)
-    damage.cuts(small, tally, ({PATH: rng.randrange(log), INDEX: rng.randrange(index)} for _ in range(20_000)), mend=4)
+    rng = random.Random(options.seed)
+    log, index = (len(_damaged(False).files[path]) for path in (PATH, INDEX))
+    cuts = [{PATH: n} for n in range(log)] + [{PATH: n, INDEX: None} for n in range(log)] + [{INDEX: n} for n in range(index)]
+    pairs = options.pairs
+    cuts += [{PATH: rng.randrange(4096 if n % 2 else 0, log), INDEX: rng.randrange(index)} for n in range(pairs)]
+    tally = counted(_cuts, [(cuts[at : at + CUTS],) for at in range(0, len(cuts), CUTS)], options.jobs)
     return (
-        f"{sum(tally.values()):,} cuts",
+        f"{sum(tally.values()):,} cuts, {pairs:,} of them of both files; `repair` was given each, and again what it mended",
         f"{tally['a prefix']:,} read as a state that was committed; {tally['told of']:,} told of; 0 others",
     )
 
 
+def _cuts(cuts):
+    tally = Tally()
+    damage.cuts(_damaged(False), tally, cuts)
+    return dict(tally)
+
+
+def mends(options):
+    """Damage looked at, saved and mended by `repair`."""
+    tally = counted(_mends, [(options.seed + n, count) for n, count in _number(options.mends, MENDS)], options.jobs)
+    return f"{tally['damaged datasets']:,} damaged datasets", (
+        f"{tally['records saved']:,} records saved, 0 that were not written; {tally['mended in place']:,} mended in place, "
+        f"{tally['refused in place, untouched']:,} refused and untouched; {tally['without a header']:,} had no header left"
+    )
+
+
+def _mends(seed, count):
+    tally = Tally()
+    for number, small in enumerate((_damaged(False), _grown())):
+        salvage.trials(small, tally, (count + number) // 2, seed)
+    return dict(tally)
+
+
 def kill(options):
     """Processes killed."""
-    tally = kills.rounds(options.rounds, options.seed, readers=4)
-    tried = f"{tally['rounds']:,} writers killed with SIGKILL after {tally['acknowledged']:,} acknowledged changes; 4 readers"
+    tally = counted(_kill, [(count, options.seed + 1000 * n) for n, count in _number(options.rounds, ROUNDS)], options.jobs)
+    tried = (
+        f"{tally['rounds']:,} writers killed with SIGKILL after {tally['acknowledged']:,} acknowledged changes; {READERS} readers"
+    )
     return f"{tried} looked {tally['looks']:,} times", "0 acknowledged changes lost; 0 wrong or half snapshots"
+
+
+def _kill(count, seed):
+    return dict(kills.rounds(count, seed, READERS))
+
+
+def together(options):
+    """One writer; readers in threads, forked and spawned processes."""
+    seconds = 60 * options.minutes / options.jobs
+    tasks = [(seconds, options.seed + number) for number in range(options.jobs)]
+    tally = counted(concurrency.trial, tasks, options.jobs)
+    tried = f"{tally['changes']:,} changes; 8 threads, 2 forked and 2 spawned processes looked {tally['looks']:,} times"
+    return tried, f"0 wrong or half snapshots; {tally['second writers refused']:,} second writers refused"
+
+
+def model(options):
+    """Random operations on a dataset and on a Python list."""
+    tally = counted(_model, [(options.seed + n, count) for n, count in _number(options.examples, 50)], options.jobs)
+    return f"{tally['runs']:,} runs of {tally['operations']:,} operations, {tally['crashes']:,} of them crashes", "0 differences"
+
+
+def _model(seed, examples):
+    return test_state_machine.run(seed, examples)
+
+
+def hostile(options):
+    """Hostile files."""
+    cases = list(spread(test_gallery.measured, [(name,) for name in test_gallery.ATTACKS], options.jobs))
+    seconds, memory = (max(case[i] for case in cases) for i in (0, 1))
+    tried = f"{len(cases)} named cases, in at most {seconds:.2f} s of CPU and {memory / 2**20:.0f} MiB"
+    return tried, "0 errors but those of the gallery; 0 crashes"
 
 
 def fuzzing(options):
     """Fuzzing by atheris."""
-    runs = fuzz.campaign(options.minutes)
-    return "inputs: " + ", ".join(f"{name} {count:,}" for name, count in runs.items()), "0 errors but our own"
+    runs = list(spread(fuzz.campaign, [(name, options.minutes) for name in fuzz.TARGETS], options.jobs))
+    tried = ", ".join(f"{name} {count:,}" for name, count in zip(fuzz.TARGETS, runs, strict=True))
+    return f"{options.minutes:g} min for each target; inputs: {tried}", "0 errors but our own"
 
 
 PARTS = {
     "truncation": truncation, "power": power, "kill": kill, "flips": flips, "bursts": bursts, "errors": errors,
-    "fuzzing": fuzzing,
+    "together": together, "model": model, "hostile": hostile, "fuzzing": fuzzing, "mends": mends,
 }  # fmt: skip
 
 
@@ -127,19 +258,27 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="by default all")
     parser.add_argument("--seed", type=int, default=20_261_122)
-    parser.add_argument("--states", type=int, default=1_000_000, help="of the power-loss simulation")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes; by default one for each core")
+    parser.add_argument("--states", type=int, default=1_000_000, help="of the power-loss simulation, no two the same")
     parser.add_argument("--bursts", type=int, default=1_000_000)
+    parser.add_argument("--pairs", type=int, default=20_000, help="of cuts in both files")
+    parser.add_argument("--mends", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=1000, help="of kill -9")
-    parser.add_argument("--minutes", type=float, default=float(os.environ.get("MINUTES", 1)), help="of fuzzing, for each target")
+    parser.add_argument("--examples", type=int, default=2000, help="of the model")
+    parser.add_argument("--minutes", type=float, default=float(os.environ.get("MINUTES", 2)), help="of fuzzing, for each target")
+    parser.add_argument("--dry", action="store_true", help="leave the page as it is")
     options = parser.parse_args()
-    print(f"Python {platform.python_version()}, {platform.system()} {platform.machine()}, seed {options.seed}")
+    print(
+        f"Python {platform.python_version()}, {platform.system()} {platform.machine()}, seed {options.seed}, {options.jobs} jobs"
+    )
     for name in options.parts or PARTS:
         print(f"{name}: {PARTS[name].__doc__}", flush=True)
         started = time.monotonic()
         tried, found = PARTS[name](options)
         minutes = (time.monotonic() - started) / 60
         print(f"  {tried}: {found} ({minutes:.1f} min)", flush=True)
-        enter(name, PARTS[name], tried, found, minutes)
+        if not options.dry:
+            enter(name, PARTS[name], tried, found, minutes)
 
 
 if __name__ == "__main__":
