@@ -67,7 +67,7 @@ def test_core_stays_small():
     sizes = {path.stem: lines_of_code(path) for path in MODULES}
     assert sum(sizes[name] for name in CORE) < 2000, sizes
     assert sum(sizes[name] for name in (*CORE, *MANY)) < 2350, sizes
-    assert sum(sizes.values()) < 5100, sizes
+    assert sum(sizes.values()) < 5200, sizes
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: path.name)
