@@ -14,13 +14,16 @@ if TYPE_CHECKING:
     from ._reader import Snapshot
 
 _LOW = np.uint64(2**32 - 1)
+_MANY = 1000  # heads for which it pays to ask whether they are one behind the other
 _EIGHTH, _SEVEN = np.uint64(3), np.uint64(7)  # to divide by eight, and to round up to a multiple of it
 
 
 def take(snapshot: Snapshot, offsets: np.ndarray) -> np.ndarray:
-    """The heads at these offsets, a copy. NumPy copies each as one item: five times faster than as a row of words."""
-    dtype = snapshot.header.schema.dtype
+    """The heads at these offsets, not to be changed. NumPy copies each as one item: five times faster than as a row of words."""
+    dtype, first = snapshot.header.schema.dtype, int(offsets[0])
     data = snapshot.mapped()
+    if len(offsets) > _MANY and (np.diff(offsets) == dtype.itemsize).all():  # one behind the other, as they were appended
+        return np.frombuffer(data, dtype, len(offsets), first)
     room = (len(data) - dtype.itemsize) // 8 + 1
     everywhere = np.ndarray((room,), f"V{dtype.itemsize}", data, strides=(8,))
     heads: np.ndarray = everywhere[(offsets >> _EIGHTH).view(np.int64)].view(dtype)

@@ -359,7 +359,10 @@ class Snapshot:
                 self.alone = -len(entries)  # nor will others lie near each other: it would read much that nobody asked for
                 return False
             right = verified(self, around, places)[1]
-            self.remember(entries, around[right], places[right], HEAD_SEEN)
+            if right.all():  # as nearly always
+                self.remember(entries, around, places, HEAD_SEEN)
+            else:
+                self.remember(entries, around[right], places[right], HEAD_SEEN)
         return True
 
     def wrong(self, text: str, i: int, offset: int, field: Field | None = None) -> CorruptError:

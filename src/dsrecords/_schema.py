@@ -7,7 +7,6 @@ Knows types, and nothing of files. Functions of `dsrecords.io` are known here on
 from __future__ import annotations
 
 import base64
-import contextlib
 import functools
 import json
 import operator
@@ -98,6 +97,7 @@ class Schema:
         plain = not count and not nullable and all(scalar.direct and scalar.direct != {bool} for _, scalar in scalars)
         order = [field.key for field, _ in sorted(scalars, key=lambda item: item[0].slot)]
         self._pick = operator.itemgetter(*order) if plain and len(order) > 1 else None
+        self._holder: Any = dict if self.named else tuple
         parts = [("check", "<u4", 0), ("kind", "<u4", 4), ("size", "<u8", 8)]
         parts += [("sizes", f"({count},)<u8", 16), ("checksums", f"({count},)<u4", 16 + 8 * count)]
         parts += [(f"at {field.at}", scalar.dtype.str, field.at) for field, scalar in scalars]
@@ -113,12 +113,14 @@ class Schema:
 
     def packed(self, sample: Any, kind: int) -> bytes | None:
         """A head from byte 4 on, of the usual sample of numbers; None for whatever needs a closer look."""
-        if self._pick is not None and type(sample) is (dict if self.named else tuple) and len(sample) == len(self.keys):
-            with contextlib.suppress(KeyError, struct.error, OverflowError):
-                numbers = self._pick(sample)
-                if _NUMBERS.issuperset(map(type, numbers)):
-                    return self.pack(kind, self.head, *numbers)
-        return None
+        pick = self._pick
+        if pick is None or type(sample) is not self._holder or len(sample) != len(self.keys):
+            return None
+        try:
+            numbers = pick(sample)
+            return self.pack(kind, self.head, *numbers) if _NUMBERS.issuperset(map(type, numbers)) else None
+        except (KeyError, struct.error, OverflowError):
+            return None
 
     def columns(self, samples: Sequence[Any]) -> list[Sequence[Any]] | None:
         """The values of many samples, field by field, if all are dicts (or tuples) of as many fields; else None."""

@@ -126,10 +126,11 @@ class Writer:
         with self.mutex:
             if self._refuses or self._interrupted:
                 self.be_ready()
-            end = self.state.snapshot.end
-            frame, check = self.state.header.frames.alone(head, end)
+            state = self.state
+            end = state.snapshot.end
+            frame, check = state.header.frames.alone(head, end)
             self._write((frame,), end, len(frame))
-            self.state.append((end, len(frame), check))
+            state.append((end, len(frame), check))
             self._written(1, len(frame))
 
     def extend(self, records: Iterable[Encoded]) -> None:
