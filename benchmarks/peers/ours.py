@@ -1,6 +1,6 @@
 """DSRecords as a user writes it.
 
-A schema of named types, `extend` or `extend_columns`, `dsrecords.open`, checks on (`verify=True`). Owned values come
+A schema of named types, `make_dataset`, `extend` or `extend_columns`, `dsrecords.open`, checks on (`verify=True`). Owned values come
 from the default `copy=True`, views from `copy=False`. A record is a dict. Writing ends synced, as `close` does by
 default.
 """
@@ -40,7 +40,7 @@ class Adapter(Store):
         if self.workload == "small":
             self.write_columns(records)
         else:
-            self.write_rows(records)
+            dsrecords.make_dataset(self._rows(records), self.path, self.schema)
 
     def write_each(self, records):
         with self._create() as data:
