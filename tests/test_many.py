@@ -2,16 +2,21 @@
 
 import decimal
 import fractions
+import os
+import struct
 
+import bytes_by_hand as hand
 import numpy as np
 import pytest
+from bytes_by_hand import NUMBER, PENDING, Log
 from conftest import flip
 
 import dsrecords
-from dsrecords import CorruptError, DSRecordsError, IndexedRecordDataset, _reader, make_dataset
+from dsrecords import CorruptError, DSRecordsError, IndexedRecordDataset, _files, _heads, _log, make_dataset
 from dsrecords._schema import make_schema
 
 COUNT = 10_000
+NUMBERS_BODY = struct.pack("<q", 7)  # the numbers of a record of `NUMBER`
 HEAD = 32  # of these records: 16, three numbers of 4 bytes, padded to 8
 SCHEMA = {"x": "float32", "y": "float32", "z": "int32"}
 
@@ -146,7 +151,7 @@ def test_what_a_writer_replaces_is_verified_anew(numbers):
 
 
 def test_neighbours_at_the_end_of_the_list(numbers, monkeypatch):
-    monkeypatch.setattr(_reader, "_NEIGHBOURS", 7)
+    monkeypatch.setattr(_heads, "_NEIGHBOURS", 7)
     ds = dsrecords.open(numbers)[-20:]
     assert [ds[i]["z"] for i in range(20)] == list(range(COUNT - 20, COUNT))
 
@@ -218,3 +223,164 @@ def test_a_generator_may_give_the_same_dict_again(tmp_path):
     with IndexedRecordDataset(tmp_path / "data.rec", schema={"a": "int8", "b": "float32"}) as ds:
         ds.extend(reused())
         assert ds.column("a").tolist() == list(range(10))
+
+
+# What an edit, a loop and a log of numbers must not do
+
+
+def test_a_view_of_what_was_just_appended_can_be_read(numbers, tmp_path):
+    with dsrecords.open(numbers) as ds:
+        ds.append(sample(COUNT))
+        ds[COUNT - 10 :].save_view(tmp_path / "view.idx")
+    view = dsrecords.open(numbers, index_path=tmp_path / "view.idx")
+    assert [one["z"] for one in view] == list(range(COUNT - 10, COUNT + 1))
+    assert not view.check()
+
+
+def test_a_compaction_verifies_what_a_reader_does_not(numbers, tmp_path):
+    flip(numbers, offset_of(numbers, 7) + 20)
+    ds = dsrecords.open(numbers, verify=False)
+    assert len(list(ds)) == COUNT
+    for change in (ds.compact, lambda: ds.compact(tmp_path / "other.rec"), lambda: ds.drop_fields("x")):
+        with pytest.raises(CorruptError, match="record 7"):
+            change()
+
+
+@pytest.mark.parametrize("error", [StopIteration, KeyError])
+def test_what_a_transform_raises_ends_the_loop_behind_the_samples_before(error, numbers):
+    def transform(sample):
+        if sample["z"] == 2:
+            raise error
+        return sample["z"]
+
+    given = []
+    with pytest.raises(RuntimeError if error is StopIteration else error):
+        given.extend(one for one in dsrecords.open(numbers, transform=transform))
+    loop = iter(dsrecords.open(numbers, transform=transform))
+    assert [next(loop), next(loop)] == [0, 1]
+
+
+def test_an_error_of_a_transform_is_not_damage(numbers):
+    def transform(sample):
+        raise CorruptError("of another file")
+
+    ds = dsrecords.open(numbers, transform=transform, on_error="skip")
+    for read in (lambda: list(ds), lambda: ds.__getitems__([1])):
+        with pytest.raises(CorruptError, match="of another file"):
+            read()
+    assert ds.skipped == []
+
+
+def test_a_view_keeps_its_records_when_memory_that_looks_like_an_array_is_changed(numbers):
+    given = np.array([5, 3]).view(np.memmap)
+    view = dsrecords.open(numbers)[given]
+    given[:] = 0
+    assert view.column("z").tolist() == [5, 3]
+
+
+@pytest.mark.parametrize("size", [2**64 - 2, 2**64 - 7, 2**63])
+def test_sizes_that_wrap_around_are_refused_by_batches_as_well(size, tmp_path):
+    numbers = Log({"fields": [{"name": "a", "type": "bytes", "payload": 0}], "head": 32, "metadata": {}})
+    for _ in range(300):
+        numbers.record(bytes(4), [b""], sizes=[size])
+    path = tmp_path / "data.rec"
+    path.write_bytes(numbers.data)
+    path.with_suffix(".idx").write_bytes(hand.index(numbers))
+    for read in (lambda ds: ds[0], lambda ds: ds.batch(slice(None)), lambda ds: list(ds)):
+        with pytest.raises(CorruptError):
+            read(dsrecords.open(path))
+
+
+def test_a_category_that_is_a_list_is_refused_behind_the_rows_before(tmp_path):
+    with IndexedRecordDataset(tmp_path / "data.rec", schema={"c": "category[a,b]"}) as ds:
+        with pytest.raises(dsrecords.SchemaError, match=r"row 1|record 1"):
+            ds.extend([{"c": "a"}, {"c": [1]}, {"c": [1, 2]}])
+        with pytest.raises(dsrecords.SchemaError):
+            ds.extend_columns({"c": [[1], [1, 2]]})
+        assert list(ds) == [{"c": "a"}]
+
+
+def test_integers_become_float32_in_one_way(tmp_path):
+    number = 2**60 + 2**36 + 1
+    with IndexedRecordDataset(tmp_path / "data.rec", schema={"x": "float32", "y": "int8"}) as ds:
+        ds.append({"x": number, "y": 0})
+        ds.append({"x": np.int64(number), "y": 0})
+        ds.extend([{"x": number, "y": 0}] * 2)
+        ds.extend([{"x": np.int64(number), "y": 0}] * 2)
+        ds.extend_columns({"x": np.array([number]), "y": [0]})
+        assert len(set(ds.column("x").tolist())) == 1
+
+
+def test_a_column_of_arrays_without_bytes_within_zstd(tmp_path):
+    make_dataset([{"a": np.zeros((0, 4), np.float32)}] * 3, tmp_path / "data.rec", {"a": "zstd(float32[0,4])"})
+    assert dsrecords.open(tmp_path / "data.rec").column("a").shape == (3, 0, 4)
+
+
+def test_a_log_of_updates_is_read_once_however_wide_its_heads(tmp_path, monkeypatch):
+    path = str(tmp_path / "wide.rec")
+    schema = {f"x{i}": "float64" for i in range(100)}
+    row = dict.fromkeys(schema, 0.5)
+    with IndexedRecordDataset(path, schema=schema) as ds:
+        ds.extend([row] * 2000)
+        for i in range(300):
+            ds[i] = row
+    os.remove(path[:-4] + ".idx")
+    read, pread = [], _files.pread
+    monkeypatch.setattr(_files, "pread", lambda fd, count, offset: read.append(count) or pread(fd, count, offset))
+    with dsrecords.open(path) as ds:
+        assert len(ds) == 2000
+    assert sum(read) < 3 * os.path.getsize(path)
+
+
+def logs():
+    """Logs of numbers in which runs of frames end in all ways."""
+    rng, cut = np.random.default_rng(5), []
+    for _ in range(300):
+        log = Log(NUMBER)
+        for _ in range(rng.integers(1, 6)):
+            for _ in range(rng.integers(0, 5)):
+                log.record(NUMBERS_BODY, kind=PENDING)
+            if rng.random() < 0.7:
+                log.commit()
+            for _ in range(rng.integers(0, 5)):
+                log.record(NUMBERS_BODY)
+        data = bytearray(log.data)
+        damage = rng.integers(0, 5)
+        if damage == 1:
+            data = data[: rng.integers(4096, len(data) + 1)]
+        elif damage == 2 and len(data) > 4096:
+            data[rng.integers(4096, len(data))] ^= 1 << int(rng.integers(0, 8))
+        elif damage == 3:
+            data += bytes(rng.integers(0, 200))
+        elif damage == 4:
+            data += rng.bytes(rng.integers(0, 200))
+        cut.append(bytes(data))
+    return cut
+
+
+def walked(path, patience, monkeypatch):
+    monkeypatch.setattr(_log, "_PATIENCE", patience)
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        header = _log.read_header(fd, str(path))
+        walk = _log.Walk(fd, header.frames, header.size, os.fstat(fd).st_size)
+        if patience > 100:
+            monkeypatch.setattr(walk, "_run", lambda at: None)
+        found = []
+        for places, op, positions in walk:
+            for offset, size, check in np.array(places, np.uint64).reshape(-1, 3).tolist():
+                found.append((offset, size, check))
+            if op or not len(places):
+                found.append((op, list(positions)))
+        return found, walk.end, walk.last, walk.check, walk.fault, walk.misplaced
+    finally:
+        os.close(fd)
+
+
+def test_a_walk_in_runs_finds_what_a_walk_frame_by_frame_finds(tmp_path, monkeypatch):
+    path = tmp_path / "data.rec"
+    for data in logs():
+        path.write_bytes(data)
+        one_by_one = walked(path, 10**9, monkeypatch)
+        assert walked(path, 1, monkeypatch) == one_by_one
+        assert walked(path, 32, monkeypatch) == one_by_one

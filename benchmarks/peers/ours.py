@@ -1,8 +1,8 @@
 """DSRecords as a user writes it.
 
-A schema of named types, `make_dataset`, `extend` or `extend_columns`, `dsrecords.open`, checks on (`verify=True`). Owned values come
-from the default `copy=True`, views from `copy=False`. A record is a dict. Writing ends synced, as `close` does by
-default.
+A schema of named types, `make_dataset`, `extend` or `extend_columns`, `dsrecords.open`, checks on (`verify=True`). Owned
+values come from the default `copy=True`, views from `copy=False`. A record is a dict. Writing ends synced, as `close` and
+`make_dataset` do by default.
 """
 
 import dsrecords

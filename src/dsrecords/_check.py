@@ -62,7 +62,9 @@ def check(state: State) -> list[CorruptError]:
 def padding(walk: Walk, schema: Schema, at: int) -> list[tuple[int, int]]:
     """Where, in a whole record's frame, the bytes behind a payload should be zero and are not: (start, stop) of each."""
     start, found = at + schema.head, []
-    for length in schema.unpack(walk.read(at, schema.head))[: len(schema.payloads)]:
+    if len(head := walk.read(at, schema.head)) < schema.head:  # the file was cut just now
+        return []
+    for length in schema.unpack(head)[: len(schema.payloads)]:
         if length != NONE:
             end: int = start + length
             start = (end + 7) & -8

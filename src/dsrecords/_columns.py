@@ -55,7 +55,7 @@ class Columns:
     def _scalars(self, field: Field, kind: Scalar, column: Any) -> np.ndarray:
         try:
             array = kind.column(column)
-        except SchemaError:  # value by value, to name the one that does not fit
+        except (SchemaError, ValueError, TypeError):  # value by value, to name the one that does not fit
             array = np.array([self._dump(field, i, value) for i, value in enumerate(column)], kind.dtype)
         if array.ndim != 1:
             raise SchemaError(f"a column of {kind.name} has one dimension, not {array.ndim}", field=field.key)
@@ -147,7 +147,7 @@ class Rows:
             return
         try:
             packed = Columns(schema, dict(zip(schema.keys, columns)) if schema.named else columns, start)
-        except SchemaError:
+        except Exception:  # noqa: BLE001 - values of any kind: one by one they are written, or it is said what is wrong
             writer.extend(schema.encode_values(row, start + i) for i, row in enumerate(zip(*columns)))
         else:
             writer.packed_batch(packed.pack)

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from ._frame import crc32
-from ._heads import padded_sizes, take, verified
+from ._heads import HEAD_SEEN, NEVER_SEEN, heads_seen, padded_sizes, remember, take, unverified, verified
 from ._index import Entries
 from ._prefetch import prefetch
-from ._reader import HEAD_SEEN, NEVER_SEEN, WRONG_SUM, Item, Plan, Snapshot
+from ._reader import WRONG_SUM, Item, Plan, Snapshot
 from ._scalars import Scalar
 from ._schema import Field
 from ._values import NONE, describe
@@ -38,6 +38,8 @@ def columns(snapshot: Snapshot, positions: np.ndarray, plan: Plan, out: Mapping[
         CorruptError: naming a record that is not as it was written.
     """
     entries = snapshot.entries
+    changes = entries.changes[0]
+    snapshot.check_plan(plan)
     if len(positions):
         heads, places = _heads(snapshot, entries, positions, plan)
     else:
@@ -53,11 +55,11 @@ def columns(snapshot: Snapshot, positions: np.ndarray, plan: Plan, out: Mapping[
             found.append(_into(out, field, _numbers(snapshot, positions, item, field.type, heads, offsets)))
             continue
         begins, lengths = starts[:, field.payload].tolist(), heads["sizes"][:, field.payload].tolist()
-        unseen = snapshot.unverified(entries, positions, field)
+        unseen = unverified(snapshot, entries, positions, field, changes)
         sums = heads["checksums"][:, field.payload].tolist() if unseen else []
         found.append(_payloads(snapshot, data, positions, item, begins, lengths, unseen, sums, plan.copy, out))
     if plan.payloads and snapshot.verify != "always":
-        snapshot.remember(entries, positions, places, plan.need & ~NEVER_SEEN)
+        remember(entries, positions, changes, plan.need & ~NEVER_SEEN)
     return found
 
 
@@ -115,14 +117,13 @@ def _payloads(
         shape = (len(sizes), *row.shape[1:])
         fits = isinstance(stacked, np.ndarray) and stacked.flags.carray and (stacked.dtype, stacked.shape) == (row.dtype, shape)
         stacked = stacked if fits else np.empty(shape, row.dtype)
-        if stacked.size:
-            target, at = memoryview(stacked.reshape(-1).view(np.uint8)), 0
-            for k, start in enumerate(starts):  # ten times faster than gathering rows through a strided array
-                piece = data[start : start + nbytes]
-                if unseen and unseen[k] and crc32(piece) != sums[k]:
-                    raise snapshot.wrong(WRONG_SUM, int(positions[k]), start, field)
-                target[at : at + nbytes] = piece
-                at += nbytes
+        target, at = memoryview(stacked.reshape(-1).view(np.uint8) if stacked.size else bytearray()), 0
+        for k, start in enumerate(starts):  # ten times faster than gathering rows through a strided array
+            piece = data[start : start + nbytes]
+            if unseen and unseen[k] and crc32(piece) != sums[k]:
+                raise snapshot.wrong(WRONG_SUM, int(positions[k]), start, field)
+            target[at : at + nbytes] = piece
+            at += nbytes
         return _into(out, field, stacked)
     values: Any = []
     for k, i in enumerate(positions.tolist()):
@@ -130,7 +131,7 @@ def _payloads(
             raise snapshot.wrong(WRONG_SUM, i, starts[k], field)
         values.append(snapshot.load(data, i, item, starts[k], sizes[k], copy))
     if item[2] and (row := field.type.row()) is not None:
-        values = np.array(values, row.dtype).reshape(-1, *row.shape[1:])
+        values = np.array(values, row.dtype).reshape(len(values), *row.shape[1:])
     return _into(out, field, values)
 
 
@@ -142,9 +143,9 @@ def rows(snapshot: Snapshot, positions: np.ndarray, plan: Plan) -> Iterable[tupl
 
 def _heads(snapshot: Snapshot, entries: Entries, positions: np.ndarray, plan: Plan) -> tuple[np.ndarray, np.ndarray]:
     """The verified heads of many records, structured, and their entries (uint64, (n, 2)). Raises CorruptError."""
-    places = entries.gather(positions)
+    changes, places = entries.changes[0], entries.gather(positions)
     prefetch(snapshot, places, heads_only=not plan.payloads)
-    if snapshot.heads_seen(entries, positions):
+    if heads_seen(snapshot, entries, positions) and entries.changes[0] == changes:
         return take(snapshot, places[:, 0]), places
     heads, right = verified(snapshot, positions, places)
     if not right.all():
@@ -152,5 +153,5 @@ def _heads(snapshot: Snapshot, entries: Entries, positions: np.ndarray, plan: Pl
             places[k, 0] = snapshot.look(entries, int(positions[k]), plan)
         return take(snapshot, places[:, 0]), places
     if not plan.payloads and snapshot.verify != "always":  # else it is noted together with the payloads
-        snapshot.remember(entries, positions, places, HEAD_SEEN)
+        remember(entries, positions, changes, HEAD_SEEN)
     return heads, places

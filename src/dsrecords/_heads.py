@@ -7,15 +7,27 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ._frame import PENDING, RECORD
-from ._index import mix
+from ._index import Entries, mix
 from ._values import NONE
 
 if TYPE_CHECKING:
     from ._reader import Snapshot
+    from ._schema import Field
 
 _LOW = np.uint64(2**32 - 1)
+HEAD_SEEN = 1
+_NEIGHBOURS = 4000  # records whose heads are verified together
+_AT_ONCE = 500  # up to here NumPy changes an array without giving Python's lock away
+FEW = 7  # so many bits less than there are records: whoever reads more than that at random will read more
+_FAR = 16  # heads are not near each other where there are so many times their bytes between them
+NEVER_SEEN = 1 << 63  # beyond 62 payloads there is no bit left: those are verified at each reading
 _MANY = 1000  # heads for which it pays to ask whether they are one behind the other
 _EIGHTH, _SEVEN = np.uint64(3), np.uint64(7)  # to divide by eight, and to round up to a multiple of it
+
+
+def seen_bit(field: Field) -> int:
+    """Which bit of `Entries.seen` says that this field has been verified."""
+    return HEAD_SEEN if field.payload < 0 else min(2 << field.payload, NEVER_SEEN)
 
 
 def take(snapshot: Snapshot, offsets: np.ndarray) -> np.ndarray:
@@ -67,4 +79,67 @@ def verified(snapshot: Snapshot, positions: np.ndarray, rows: np.ndarray) -> tup
 
 def padded_sizes(sizes: np.ndarray) -> np.ndarray:
     """What payloads of these sizes take: uint64, as the sizes."""
-    return np.where(sizes == NONE, np.uint64(0), sizes + _SEVEN & ~_SEVEN)
+    return np.where(sizes == NONE, np.uint64(0), np.maximum(sizes, sizes + _SEVEN & ~_SEVEN))  # the largest wrap around
+
+
+def heads_seen(snapshot: Snapshot, entries: Entries, positions: np.ndarray) -> bool:
+    """Whether the heads of many records have been verified."""
+    seen = np.asarray(entries.seen)
+    if np.bitwise_and.reduce(seen.take(positions)) & HEAD_SEEN:
+        return True
+    unseen = positions[seen.take(positions) & HEAD_SEEN == 0]
+    snapshot.alone += len(unseen)
+    if snapshot.alone <= len(entries) >> FEW or not looks_around(snapshot, entries, unseen):
+        return False
+    return bool(np.bitwise_and.reduce(seen.take(unseen)) & HEAD_SEEN)
+
+
+def unverified(snapshot: Snapshot, entries: Entries, positions: np.ndarray, field: Field, changes: int) -> list[bool] | None:
+    """Of many records, whether a payload's checksum must still be compared; None if of none.
+
+    `changes`: what `Entries.changes` counted before their entries were read.
+    """
+    if not snapshot.verify:
+        return None
+    seen = np.asarray(entries.seen)
+    unseen = seen.take(positions) & seen.dtype.type(seen_bit(field)) == 0
+    if snapshot.verify == "always" or seen_bit(field) == NEVER_SEEN or entries.changes[0] != changes:
+        return [True] * len(positions)
+    return unseen.tolist() if unseen.any() else None
+
+
+def remember(entries: Entries, positions: np.ndarray, changes: int, bits: int) -> None:
+    """Note which parts (`bits`) of many records have been verified, unless a record was replaced since (`changes`)."""
+    seen = np.asarray(entries.seen)
+    for first in range(0, len(positions), _AT_ONCE):
+        if entries.changes[0] != changes:
+            return
+        some = positions[first : first + _AT_ONCE]
+        seen[some] |= seen.dtype.type(bits)
+        if entries.changes[0] != changes:
+            seen[some] = 0
+
+
+def looks_around(snapshot: Snapshot, entries: Entries, positions: np.ndarray) -> bool:
+    """Verify the heads around some, if they lie near each other. Those that are wrong are left to whoever asks for them."""
+    if snapshot.verify is not True:
+        return False
+    for start in np.unique(positions // _NEIGHBOURS * _NEIGHBOURS).tolist():
+        around = np.arange(start, min(start + _NEIGHBOURS, len(entries)))
+        changes, places = entries.changes[0], entries.gather(around)
+        offsets, most = places[:, 0].astype(np.int64), _FAR * snapshot.header.schema.head * len(places) // 2
+        for middle in (len(offsets) // 2, len(offsets) // 4):  # one of the two may have been replaced, and lie elsewhere
+            near = np.abs(offsets - offsets[middle]) <= most
+            if enough := near.sum() > 0.75 * len(near):
+                break
+        if not enough:
+            snapshot.alone = -len(entries)  # nor will others lie near each other: it would read much that nobody asked for
+            return False
+        if not near.all():  # a few were replaced, and lie elsewhere
+            around, places = around[near], places[near]
+        right = verified(snapshot, around, places)[1]
+        if not right.all():
+            around = around[right]
+            snapshot.alone -= len(right) - len(around)  # what is damaged is not to make all others be looked at once more
+        remember(entries, around, changes, HEAD_SEEN)
+    return True

@@ -46,13 +46,14 @@ class Entries:
     `base`, the first `kept` entries are in use, of `tail` the first `used`. `seen` is a memoryview of a number for each
     position: which parts of the record there this process has verified; the reader gives the bits their meaning, here they are
     set back to 0 when another record comes to the position. It is allocated as zeros, which take no memory until they are
-    touched.
+    touched. `changes`, of one item, counts how often a record was replaced in place: who reads many entries can tell whether
+    they still are what they were.
     """
 
     def __init__(self, base: memoryview, kept: int, bits: int) -> None:
         self.base, self.kept, self.bits = base, kept, bits
         self.tail, self.used = memoryview(np.empty(0, np.uint64)), 0
-        self.seen = self._unseen(kept)
+        self.seen, self.changes = self._unseen(kept), [0]
 
     def _unseen(self, count: int) -> memoryview:
         return memoryview(np.zeros(count, np.min_scalar_type(2 ** min(self.bits, 64) - 1)))
@@ -76,9 +77,11 @@ class Entries:
 
     def _set(self, i: int, place: Place) -> None:
         part, at = (self.base, i) if i < self.kept else (self.tail, i - self.kept)
+        self.changes[0] += 1
         self.seen[i] = 0
         # In one call, under Python's lock: another thread finds the old entry or the new one, never half of each
         ENTRY.pack_into(part, 16 * at, place[0], min(place[1] >> 3, _LOW) | (place[2] ^ (i * MIX & _LOW)) << 32)
+        self.seen[i] = 0  # again: it may have noted in between what it had verified of the old one
 
     def append(self, place: Place) -> None:
         at, (offset, size, check) = self.used, place
@@ -135,6 +138,8 @@ class Entries:
         Raises:
             CorruptError: positions that the list does not have.
         """
+        if op:  # what comes with an edit is not to be seen without it
+            return copy.copy(self).apply(places, 0, ())._edited(op, np.asarray(positions, np.uint64))
         if len(places) > 16 and not isinstance(places, np.ndarray):
             places = np.array(places, np.uint64)
         if isinstance(places, np.ndarray):
@@ -142,19 +147,23 @@ class Entries:
         else:
             for place in places:
                 self.append(place)
+        return self
+
+    def _edited(self, op: int, positions: np.ndarray) -> Entries:
+        count = len(self)
         if op == TAKE_LAST:
-            count = len(self)
-            for p in positions:
+            left = count - 1 - np.arange(len(positions))
+            if (wrong := (left < 0) | (positions > np.maximum(left, 0).astype(np.uint64))).any():
+                raise CorruptError(f"an edit takes position {positions[wrong][0]} of {max(int(left[wrong][0]), -1) + 1}")
+            for p in positions.tolist():
                 count -= 1
-                if p > count:
-                    raise CorruptError(f"an edit takes position {p} of {count + 1}")
                 if p < count:
                     self._set(p, self.get(count))
             return self._first(count)
-        if op == DELETE and len(gone := np.asarray(positions, np.uint64)):
-            if int(gone[-1]) >= len(self) or (gone[1:] <= gone[:-1]).any():
-                raise CorruptError(f"an edit deletes positions that do not ascend within {len(self)}")
-            return self._without(gone.astype(np.int64))
+        if op == DELETE and len(positions):
+            if int(positions[-1]) >= count or (positions[1:] <= positions[:-1]).any():
+                raise CorruptError(f"an edit deletes positions that do not ascend within {count}")
+            return self._without(positions.astype(np.int64))
         return self
 
     def _first(self, count: int) -> Entries:

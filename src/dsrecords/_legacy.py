@@ -52,7 +52,7 @@ class Legacy:
         SchemaError: no deserializers were given.
     """
 
-    view = edits = 0
+    view = edits = editing = 0
 
     def __init__(
         self, path: str, index_path: str, verify: bool | str, *, index_must_exist: bool, deserializers: Any, given: bool

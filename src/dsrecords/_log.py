@@ -183,7 +183,9 @@ class Walk:
             Their kind, and uint64 (n, 3), n > 1: offset, size and check of each; None if the first two are not such frames.
         """
         dtype, head = self._frames.schema.dtype, self._frames.head
-        raw = self.read(at, min(_RUN * head, (self._stop - at) // head * head))
+        if len(two := self.read(at, 2 * head)) < 2 * head or two[4:16] != two[head + 4 : head + 16]:
+            return None
+        raw = self._buffer[at - self._base :][: _RUN * head]  # what is read already: a run goes on in the next one
         heads = np.frombuffer(raw, dtype, len(raw) // head)
         like = (heads["kind"] == heads["kind"][:1]) & (heads["size"] == head)
         count = len(heads) if like.all() else int(like.argmin())

@@ -15,30 +15,19 @@ import numpy as np
 
 from . import _files
 from ._frame import FRAME, PENDING, RECORD, crc32
-from ._heads import verified
+from ._heads import FEW, HEAD_SEEN, NEVER_SEEN, looks_around, seen_bit
 from ._index import ENTRY, MIX, Entries
 from ._log import Header
 from ._scalars import Scalar
 from ._schema import Field
 from ._selection import position
 from ._values import NONE, Load
-from .errors import CorruptError, SchemaError
+from .errors import CorruptError, SchemaError, StaleViewError
 
-HEAD_SEEN = 1
-_NEIGHBOURS = 4000  # records whose heads are verified together
-_AT_ONCE = 500  # up to here NumPy changes an array without giving Python's lock away
-_FEW = 7  # so many bits less than there are records: whoever reads more than that at random will read more
-_FAR = 16  # heads are not near each other where there are so many times their bytes between them
-NEVER_SEEN = 1 << 63  # beyond 62 payloads there is no bit left: those are verified at each reading
 _LOW = 2**32 - 1
 WRONG_SUM = "the checksum is wrong"
 # A field; what makes its value: of a payload, or of a number (None: the number is the value); and whether its type does.
 Item = tuple[Field, Callable[..., Any] | None, bool]
-
-
-def _seen_bit(field: Field) -> int:
-    """Which bit of `Entries.seen` says that this field has been verified."""
-    return HEAD_SEEN if field.payload < 0 else min(2 << field.payload, NEVER_SEEN)
 
 
 class Plan:
@@ -62,13 +51,13 @@ class Plan:
     """
 
     def __init__(self, header: Header, items: Sequence[tuple[Field, Load]], copy: bool, shape: type | None) -> None:
-        self.copy, self.fields, self.shape = copy, [field for field, _ in items], shape
+        self.header, self.copy, self.fields, self.shape = header, copy, [field for field, _ in items], shape
         self.need = HEAD_SEEN
         self.items: list[Item] = []
         self.steps: list[tuple[bool, int, int, Callable[..., Any] | None, Field, bool]] = []
         count = len(header.schema.payloads)
         for field, load in items:
-            self.need |= _seen_bit(field)
+            self.need |= seen_bit(field)
             builtin = getattr(load, "__self__", None) is field.type
             # The struct that unpacks a head has unpacked its numbers: few types, and functions of the user's, have more to do.
             make = _of_number(field.type, load, builtin, copy) if isinstance(field.type, Scalar) else load
@@ -154,6 +143,7 @@ class Snapshot:
         verify: True: each byte the first time; "always"; False: sizes and places, but no checksums.
 
     Attributes:
+        ends: `end`, one for all snapshots that may share entries: what an edit puts into those lies before it.
         data: the log, mapped as far as it was needed.
         shared: whether somebody else looks at these entries, so that edits must copy them first.
         mark: of which moment of the log the list is: its end, how many edits it had, the offset and the check of its last frame.
@@ -165,7 +155,8 @@ class Snapshot:
         self, file: str, descriptor: _files.Descriptor, header: Header, entries: Entries, end: int, verify: bool | str
     ) -> None:
         self.file, self.descriptor, self.header, self.entries = file, descriptor, header, entries
-        self.end, self.verify, self.shared = end, verify, False
+        self.verify, self.shared = verify, False
+        self.ends = [end]
         self.mark = (end, 0, 0, 0)
         self.alone = 0
         self.columns: Callable[[Any, Plan, Any], list[Any]] | None = None
@@ -173,8 +164,17 @@ class Snapshot:
 
     def with_entries(self, entries: Entries) -> Snapshot:
         twin = Snapshot(self.file, self.descriptor, self.header, entries, self.end, self.verify)
-        twin.data, twin.mark = self.data, self.mark
+        twin.data, twin.mark, twin.ends = self.data, self.mark, self.ends
         return twin
+
+    @property
+    def end(self) -> int:
+        """Up to where the log is known to be whole."""
+        return self.ends[0]
+
+    @end.setter
+    def end(self, end: int) -> None:
+        self.ends[0] = end
 
     def mapped(self) -> memoryview:
         """The log, mapped as far as it is now known: all that entries read before point to.
@@ -193,12 +193,13 @@ class Snapshot:
 
     def values(self, i: int, plan: Plan) -> Sequence[Any]:
         """The values of the fields of one record, in the plan's order. Raises CorruptError."""
+        self.check_plan(plan)
         entries = self.entries
         offset = entries.base[i + i] if i < entries.kept else entries.tail[(i - entries.kept) * 2]
         if entries.seen[i] & plan.need != plan.need:
             offset = self.look(entries, i, plan)
         data, copy, values = self.data, plan.copy, []
-        if len(data) < self.end:
+        if len(data) < self.ends[0]:
             data = self.mapped()
         unpacked, start = self.header.schema.unpack(data, offset), offset + self.header.schema.head
         starts = [start]
@@ -258,12 +259,24 @@ class Snapshot:
         except CorruptError as error:
             raise CorruptError(error.message, file=self.file, record=i, field=field.key) from None
 
-    def look(self, entries: Entries, i: int, plan: Plan) -> int:
-        """Verify what a plan needs of one record, and remember it. Returns the offset of its frame. Raises CorruptError."""
-        seen = entries.seen[i]
+    def look(self, entries: Entries, i: int, plan: Plan, verify: bool | str = False) -> int:
+        """Verify what a plan needs of one record, and remember it. Returns the offset of its frame.
+
+        Args:
+            entries: the list.
+            i: the record's position.
+            plan: what is to be read.
+            verify: True where the checksums matter whatever the reader has asked for.
+
+        Raises:
+            CorruptError: it is not what was written.
+            StaleViewError: another thread has opened files of another schema.
+        """
+        self.check_plan(plan)
+        seen, verify = entries.seen[i], verify or self.verify
         if not seen & HEAD_SEEN:
             self.alone += 1
-            if self.alone > len(entries) >> _FEW and self._looks_around(entries, np.array([i])):
+            if self.alone > len(entries) >> FEW and looks_around(self, entries, np.array([i])):
                 seen = entries.seen[i]
         part, at = (entries.base, i) if i < entries.kept else (entries.tail, i - entries.kept)
         place: tuple[int, int] = ENTRY.unpack_from(part, 16 * at)
@@ -279,15 +292,15 @@ class Snapshot:
         if not seen & HEAD_SEEN:
             stored, kind, stated = FRAME.unpack_from(data, offset)
             extent = self.header.frames.extent(sizes)
-            computed = crc32(data[offset + 4 : start], self.header.frames.seed) ^ (offset >> 3 & _LOW) if self.verify else stored
+            computed = crc32(data[offset + 4 : start], self.header.frames.seed) ^ (offset >> 3 & _LOW) if verify else stored
             if (
                 computed != stored or stored != word >> 32 ^ (i * MIX & _LOW) or kind not in (RECORD, PENDING)
                 or stated != extent or word & _LOW not in (extent >> 3, _LOW) or offset + extent > len(data)
             ):  # fmt: skip
                 if part[2 * at] != offset or part[2 * at + 1] != word:  # another thread has just put another record here
-                    return self.look(entries, i, plan)
+                    return self.look(entries, i, plan, verify)
                 raise self._wrong_head(i, offset, computed == stored, kind, stated, stored == word >> 32 ^ (i * MIX & _LOW))
-        if self.verify and plan.payloads:
+        if verify and plan.payloads:
             checksums = schema.checksums(data, offset)
             for number, length in enumerate(sizes[: plan.payloads]):
                 if length == NONE:
@@ -298,6 +311,8 @@ class Snapshot:
                 start += (length + 7) & -8
         if self.verify != "always" and ENTRY.unpack_from(part, 16 * at) == place:
             entries.seen[i] |= plan.need & ~NEVER_SEEN
+            if ENTRY.unpack_from(part, 16 * at) != place:  # another thread has put another record here just now
+                entries.seen[i] = 0
         return offset
 
     def _wrong_head(self, i: int, offset: int, whole: bool, kind: int, stated: int, known: bool) -> CorruptError:
@@ -311,59 +326,10 @@ class Snapshot:
             return self.wrong("the frame reaches beyond the log", i, offset)
         return self.wrong(f"no record has a frame of kind {kind} and {stated} bytes with such payloads", i, offset)
 
-    def heads_seen(self, entries: Entries, positions: np.ndarray) -> bool:
-        """Whether the heads of many records have been verified."""
-        seen = np.asarray(entries.seen)
-        if np.bitwise_and.reduce(seen.take(positions)) & HEAD_SEEN:
-            return True
-        unseen = positions[seen.take(positions) & HEAD_SEEN == 0]
-        self.alone += len(unseen)
-        if self.alone <= len(entries) >> _FEW or not self._looks_around(entries, unseen):
-            return False
-        return bool(np.bitwise_and.reduce(seen.take(unseen)) & HEAD_SEEN)
-
-    def unverified(self, entries: Entries, positions: np.ndarray, field: Field) -> list[bool] | None:
-        """Of many records, whether a payload's checksum must still be compared; None if of none."""
-        if not self.verify:
-            return None
-        if self.verify == "always" or _seen_bit(field) == NEVER_SEEN:
-            return [True] * len(positions)
-        seen = np.asarray(entries.seen)
-        unseen = seen.take(positions) & seen.dtype.type(_seen_bit(field)) == 0
-        return unseen.tolist() if unseen.any() else None
-
-    def remember(self, entries: Entries, positions: np.ndarray, places: np.ndarray, bits: int) -> None:
-        """Note what has been verified of many records, unless another thread has put others there since.
-
-        Args:
-            entries: the list.
-            positions: int64, (n,).
-            places: their entries when they were looked at: uint64, (n, 2).
-            bits: as in `Entries.seen`.
-        """
-        now = entries.gather(positions)
-        positions = positions[(now[:, 0] == places[:, 0]) & (now[:, 1] == places[:, 1])]
-        seen = np.asarray(entries.seen)
-        for first in range(0, len(positions), _AT_ONCE):
-            seen[positions[first : first + _AT_ONCE]] |= seen.dtype.type(bits)
-
-    def _looks_around(self, entries: Entries, positions: np.ndarray) -> bool:
-        """Verify the heads around some, if they lie near each other. Those that are wrong are left to whoever asks for them."""
-        if self.verify is not True:
-            return False
-        for start in np.unique(positions // _NEIGHBOURS * _NEIGHBOURS).tolist():
-            around = np.arange(start, min(start + _NEIGHBOURS, len(entries)))
-            places = entries.gather(around)
-            low, high = int(places[:, 0].min()), int(places[:, 0].max())
-            if high - low > _FAR * self.header.schema.head * len(places):
-                self.alone = -len(entries)  # nor will others lie near each other: it would read much that nobody asked for
-                return False
-            right = verified(self, around, places)[1]
-            if right.all():  # as nearly always
-                self.remember(entries, around, places, HEAD_SEEN)
-            else:
-                self.remember(entries, around[right], places[right], HEAD_SEEN)
-        return True
+    def check_plan(self, plan: Plan) -> None:
+        """Raises StaleViewError where a plan is for files that another thread has just replaced by files of another schema."""
+        if plan.header is not self.header and plan.header.schema.to_json() != self.header.schema.to_json():
+            raise StaleViewError("its schema was changed while this was read: read again", file=self.file)
 
     def wrong(self, text: str, i: int, offset: int, field: Field | None = None) -> CorruptError:
         """The error of a record that is not what was written."""
@@ -372,7 +338,7 @@ class Snapshot:
     def encoded(self, i: int, plan: Plan) -> tuple[list[Any], list[bytes | None]]:
         """The numbers and payloads of a record as they are stored, verified whatever was verified before. `plan`: all fields."""
         self.entries.seen[i] = 0
-        offset, schema = self.look(self.entries, i, plan), self.header.schema
+        offset, schema = self.look(self.entries, i, plan, True), self.header.schema
         data, start, payloads = self.mapped(), offset + schema.head, []
         unpacked = schema.unpack(data, offset)
         for length in unpacked[: len(schema.payloads)]:

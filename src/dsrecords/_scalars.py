@@ -316,6 +316,8 @@ def cast(value: Any, dtype: np.dtype[Any], name: str) -> np.ndarray:
     if array.dtype.kind not in allowed:
         raise SchemaError(f"{name} expected, not {describe(array)}")
     with np.errstate(over="ignore", invalid="ignore"):
+        if dtype.kind == "f" and array.dtype.kind in "iu":
+            array = array.astype(np.float64)  # as `struct` does: rounded twice, or the two would differ beyond 2 to the 53
         result: np.ndarray = array.astype(dtype)
     overflow = np.isinf(result) & np.isfinite(array)
     lost = overflow if dtype.kind == "f" else (result != array) | ((result < 0) != (array < 0))

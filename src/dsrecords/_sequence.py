@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -163,20 +164,26 @@ class Records(Sequence[Any]):
         """Where in the whole list the record at an index of this one is."""
         if self._selection is None:
             return position(key, len(snapshot.entries))
-        return int(self._selection[position(key, len(self._selection))])
+        return self._chosen[position(key, len(self._chosen))]
 
     def _positions(self, key: Any, snapshot: Snapshot) -> Any:
         """The same for many: a range or an array of int64."""
         return positions(key, range(len(snapshot.entries)) if self._selection is None else self._selection)
 
     def _view(self, key: Any) -> Any:
-        view = object.__new__(type(self))
+        view, state = object.__new__(type(self)), self._state
         view.__dict__.update(self.__dict__)
-        snapshot = view._frozen = self._snapshot()
-        selection = self._positions(key, snapshot)
-        view._select(selection.copy() if selection is key else selection)  # the caller may go on to change theirs
-        view._version, view._writer = self._list_version(), None
-        snapshot.shared = True
+        while True:  # until no other thread edits the list meanwhile
+            editing = 0 if self._frozen else state.editing
+            snapshot = view._frozen = self._snapshot()
+            snapshot.shared = True
+            selection, view._version = self._positions(key, snapshot), self._list_version()
+            if self._frozen or (editing % 2 == 0 and editing == state.editing):
+                break
+            time.sleep(0)
+        copied = isinstance(selection, np.ndarray) and not isinstance(key, slice)  # the caller may go on to change theirs
+        view._select(selection.copy() if copied else selection)
+        view._writer = None
         return view
 
     def _select(self, selection: Any) -> None:
@@ -204,20 +211,22 @@ class Records(Sequence[Any]):
             found = rows(snapshot, np.asarray(self._positions(indices, snapshot), np.int64), plan)
         except CorruptError:  # one by one, to pass over what is wrong, or say so when the loop comes to it
             return self._readable(indices)
-        samples = found if plan.shape is tuple else map(plan.give, found)
-        return iter(samples) if self.transform is None else map(self.transform, samples)
+        samples, transform = found if plan.shape is tuple else map(plan.give, found), self.transform
+        return iter(samples) if transform is None else (transform(sample) for sample in samples)
 
     def _readable(self, indices: Iterable[int]) -> Iterator[Any]:
         """The samples, without those that `on_error` passes over."""
+        transform = self.transform
         for i in indices:
+            snapshot = self._snapshot()
             try:
-                sample = self[i]
+                sample = self._plan.read(snapshot, self._position(i, snapshot))
             except CorruptError as error:
                 if self.on_error == "raise":
                     raise
                 (self.skipped.append if self.on_error == "skip" else self.on_error)(error)
             else:
-                yield sample
+                yield sample if transform is None else transform(sample)
 
     def _prefetch(self, indices: Any) -> None:
         snapshot = self._snapshot()

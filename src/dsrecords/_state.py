@@ -47,10 +47,12 @@ class State:
         view: of a view file (see `_views`) what tells it from others, else 0.
         fault: what is wrong where the log stops being whole before the end of the file; None if it does not.
         beyond: offset of a frame behind the fault that verifies: then it is damage, or a lost write, and not a torn tail.
+        editing: how often an edit of the list was begun or ended: odd while one is under way.
         refuses: why nobody may write to these files any more by way of this object; empty if that is not so.
     """
 
     refuses = ""
+    editing = 0
 
     def __init__(
         self, path: str, index_path: str, verify: bool | str, *, index_must_exist: bool = False, torn: bool = False
@@ -194,16 +196,25 @@ class State:
         self.snapshot.end = end  # first: another thread may read the record as soon as it is in the list
         self.snapshot.entries.append(place)
         self.last, self.check = place[0], place[2]
+        self.snapshot.mark = end, self.edits, place[0], place[2]
 
     def apply(self, places: Any, op: int, positions: Sequence[int], end: int, last: int, check: int) -> None:
         """Take a whole batch into the list."""
-        if op and self.snapshot.shared:  # views go on showing what they showed
-            self.snapshot = self.snapshot.with_entries(self.snapshot.entries.copy())
-        self.snapshot.end = end  # first: another thread may read the records as soon as they are in the list
-        self.snapshot.entries = self.snapshot.entries.apply(places, op, positions)
-        self.edits += op != 0
-        self.last, self.check = last, check
-        self.snapshot.mark = end, self.edits, last, check
+        self.editing += op != 0  # odd, so that a view that is made meanwhile is made again
+        try:
+            entries, snapshot = self.snapshot.entries, self.snapshot
+            if op and snapshot.shared:  # views go on showing what they showed
+                entries = entries.copy()
+            snapshot.end = end  # first: another thread may read the records as soon as they are in the list
+            if op:  # another one for another list: who has looked at the length of the old one reads that one
+                snapshot = snapshot.with_entries(entries)
+            snapshot.entries = entries.apply(places, op, positions)
+            self.edits += op != 0
+            self.last, self.check = last, check
+            snapshot.mark = end, self.edits, last, check
+            self.snapshot = snapshot
+        finally:
+            self.editing += op != 0
 
     def need_log(self) -> None:
         """Nothing: it is a log, so that it can be changed, compacted and viewed (see `_legacy` for what cannot)."""

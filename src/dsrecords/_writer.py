@@ -253,11 +253,9 @@ class Writer:
             _index.publish_whole(state.index_path, state.header, slot, entries)
         index = _files.Descriptor(_files.open_read(state.index_path))
         mapped = _index.map_entries(index.number, slot, entries.bits)
-        if state.snapshot.shared:  # what a view has verified lies in its own mapping
-            state.snapshot = state.snapshot.with_entries(mapped)
-        else:
-            mapped.seen = entries.seen
-            state.snapshot.entries = mapped
+        if not state.snapshot.shared:  # what a view has verified lies in its own mapping
+            mapped.seen = memoryview(np.array(entries.seen[: len(entries)]))
+        state.snapshot = state.snapshot.with_entries(mapped)
         state.slot, state.slot_file, self._edited = slot, _files.identity(index.number), False
 
     def clear(self, parts: Iterable[tuple[int, int]]) -> None:
