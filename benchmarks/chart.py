@@ -72,7 +72,8 @@ def _bars(found: dict[str, float]) -> list[str]:
 def _panel(results: dict[str, Any], title: str, found: dict[str, float], x: float, y: float, width: float) -> list[str]:
     lines = [_text(x, y + 14, title, 13, INK, weight="600")]
     if LIMIT in found:
-        lines.append(_text(x, y + 30, f"physical limit: {number(found[LIMIT])}", 11, PALE))
+        limit = "32 threads of pread" if title.startswith("Cold") else "physical limit"
+        lines.append(_text(x, y + 30, f"{limit}: {number(found[LIMIT])}", 11, PALE))
     names = _bars(found)
     longest = found[names[0]]
     room = width - LABEL - VALUE
