@@ -664,3 +664,21 @@ def test_whatever_the_tail_holds_opening_raises_only_errors_of_ours(made):
         struct.pack_into("<I", raw, last.offset + 4, kind)
         Path(made).write_bytes(raw)
         assert there(made) == rows(10)
+
+
+@pytest.mark.parametrize("written", [1, 50, 91])
+def test_a_slot_that_a_killed_writer_left_half_written_is_written_anew_by_the_next_checkpoint(written, tmp_path):
+    path, index = str(tmp_path / "half.rec"), tmp_path / "half.idx"
+    with dsrecords.IndexedRecordDataset(path, schema={"n": "int64"}) as ds:
+        ds.append({"n": 1})
+    slots = bytearray(index.read_bytes())
+    older = 4096 * (int(slots[32] > slots[4096 + 32]))
+    slots[older : older + 80] = (b"\x89DSX\r\n\x1a\n" + bytes(range(72)))[:written].ljust(80, b"\0")
+    index.write_bytes(slots)
+    ds = dsrecords.open(path)
+    assert [problem.message for problem in ds.check()] == ["a slot is damaged"]
+    ds.extend([])
+    ds.flush()
+    assert ds.check() == []
+    ds.close()
+    assert list(dsrecords.open(path)) == [{"n": 1}]

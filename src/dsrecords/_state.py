@@ -47,12 +47,14 @@ class State:
         view: of a view file (see `_views`) what tells it from others, else 0.
         fault: what is wrong where the log stops being whole before the end of the file; None if it does not.
         beyond: offset of a frame behind the fault that verifies: then it is damage, or a lost write, and not a torn tail.
+        half_slot: for a writer, whether one of the index's two slots is half written.
         editing: how often an edit of the list was begun or ended: odd while one is under way.
         refuses: why nobody may write to these files any more by way of this object; empty if that is not so.
     """
 
     refuses = ""
     editing = 0
+    half_slot = False
 
     def __init__(
         self, path: str, index_path: str, verify: bool | str, *, index_must_exist: bool = False, torn: bool = False
@@ -108,6 +110,8 @@ class State:
             try:
                 slots = _index.read_slots(index)
                 mine = [slot for slot in slots if slot.id == self.header.id]
+                # A writer that was killed while it wrote a slot left it half written: the next checkpoint writes it anew.
+                self.half_slot = torn and len(slots) == 1 and any(_files.pread(index, PAGE, PAGE * (1 - slots[0].seq % 2)))
                 covered = max((slot.covered for slot in mine), default=0)
                 if slots and not mine and not last:
                     return False

@@ -83,7 +83,7 @@ class Writer:
                 state.refuses = f"cutting off an unfinished write failed ({error}): close this dataset and open it again"
                 raise
         self._edited = state.slot is not None and state.edits != state.slot.edits
-        self._frames = int(state.slot is None or state.slot.covered != end)
+        self._frames = int(state.slot is None or state.slot.covered != end or state.half_slot)
         self._interrupted = False
 
     def _save_tail(self, end: int, size: int) -> None:
