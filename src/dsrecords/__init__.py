@@ -3,14 +3,22 @@
 `make_dataset` writes one, `open` reads one, `IndexedRecordDataset` is the list that both give. `docs/index.md` begins there.
 """
 
-from . import io
-from ._infer import infer_schema
-from ._repair import Repair, repair
-from ._types import register_type
-from ._upgrade import upgrade
-from .dataset import IndexedRecordDataset, open
-from .errors import CorruptError, DSRecordsError, LockedError, ReadOnlyError, SchemaError, StaleViewError, UnsupportedVersionError
-from .making import make_dataset
+from dsrecords import io
+from dsrecords._schema.infer import infer_schema
+from dsrecords._tools.repair import Repair, repair
+from dsrecords._types.parse import register_type
+from dsrecords._v04.upgrade import upgrade
+from dsrecords._write.create import make_dataset
+from dsrecords.dataset import IndexedRecordDataset, open
+from dsrecords.errors import (
+    CorruptError,
+    DSRecordsError,
+    LockedError,
+    ReadOnlyError,
+    SchemaError,
+    StaleViewError,
+    UnsupportedVersionError,
+)
 
 __version__ = "1.0.0"
 __all__ = [

@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from . import _files
-from ._check import check
-from ._columns import Columns, Rows
-from ._evolve import Evolving
-from ._frame import DELETE, RECORD, TAKE_LAST
-from ._legacy import Legacy, begins_as_one
-from ._reader import Snapshot
-from ._schema import make_schema
-from ._selection import several
-from ._sequence import Closed, Functions
-from ._state import State, default_index
-from ._views import save as save_view
-from ._writer import Writer, writer_of
-from .errors import CorruptError, ReadOnlyError, SchemaError, StaleViewError
-from .making import compact
-from .making import create as create_files
+from dsrecords._dataset.evolving import Evolving
+from dsrecords._dataset.reading import Closed, Functions
+from dsrecords._format.frame import DELETE, RECORD, TAKE_LAST
+from dsrecords._read.open import State, default_index
+from dsrecords._read.selection import several
+from dsrecords._read.snapshot import Snapshot
+from dsrecords._read.views import save as save_view
+from dsrecords._schema.schema import make_schema
+from dsrecords._storage import files
+from dsrecords._tools.check import check
+from dsrecords._v04.reader import Legacy, begins_as_one
+from dsrecords._write.columns import Columns, Rows
+from dsrecords._write.create import compact
+from dsrecords._write.create import create as create_files
+from dsrecords._write.writer import Writer, writer_of
+from dsrecords.errors import CorruptError, ReadOnlyError, SchemaError, StaleViewError
 
 Path = str | os.PathLike[str]
 
@@ -119,7 +119,7 @@ class IndexedRecordDataset(Evolving):
         self._frozen: Snapshot | None = None  # of a view: the list as it was
         self._selection: Any = None  # of a view: positions in that list, a range or int64 (n,)
         self._version: tuple[bytes, int, int] | None = None  # of a view: of which list, see `_list_version`
-        if create or (create is None and self._given is not None and not _files.exists(self.path)):
+        if create or (create is None and self._given is not None and not files.exists(self.path)):
             self._create(must=bool(create))
         absolute = os.path.abspath(self.path), os.path.abspath(self.index_path)
         try:
@@ -142,7 +142,7 @@ class IndexedRecordDataset(Evolving):
         try:
             create_files(self.path, self.index_path, self._given)
         except FileExistsError:
-            if must or not _files.exists(self.path):
+            if must or not files.exists(self.path):
                 raise  # else another process was faster, and it is opened
 
     if TYPE_CHECKING:  # what an index gives, for editors and type checkers; the samples' types are known to the file alone

@@ -15,14 +15,14 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ._arrays import AnyArray
-from ._images import Image
-from ._nested import List
-from ._scalars import SCALARS
-from ._schema import has, says
-from ._types import parse
-from ._values import Bytes, describe
-from .errors import CorruptError, DSRecordsError, SchemaError, optional
+from dsrecords._schema.schema import has, says
+from dsrecords._types.arrays import AnyArray
+from dsrecords._types.base import Bytes, describe
+from dsrecords._types.images import Image
+from dsrecords._types.nested import List
+from dsrecords._types.parse import parse
+from dsrecords._types.scalars import SCALARS
+from dsrecords.errors import CorruptError, DSRecordsError, SchemaError, optional
 
 __all__ = [
     "dump_bool", "dump_cv2", "dump_float", "dump_int", "dump_list", "dump_np", "dump_pil", "dump_raw_file", "dump_str",

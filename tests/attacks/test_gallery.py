@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 from gallery import ATTACKS
 
-from dsrecords import _arrays, _frame
+from dsrecords._format import frame as _frame
+from dsrecords._types import arrays as _arrays
 
 SECONDS = 2
 MEMORY = 2**30  # bytes on top of what the process has

@@ -37,8 +37,8 @@ from simulation import Machine  # noqa: E402
 from workloads import INDEX, PATH  # noqa: E402
 
 from dsrecords import DSRecordsError  # noqa: E402
-from dsrecords._schema import make_schema  # noqa: E402
-from dsrecords._types import parse  # noqa: E402
+from dsrecords._schema.schema import make_schema  # noqa: E402
+from dsrecords._types.parse import parse  # noqa: E402
 
 TYPES = (
     "str",

@@ -1,4 +1,4 @@
-"""A machine that can lose its power: the `os`, `mmap` and `fcntl` that `dsrecords._files` sees, in memory.
+"""A machine that can lose its power: the `os`, `mmap` and `fcntl` that `dsrecords._storage.files` sees, in memory.
 
 `Machine` keeps files as a real system does. What was written is there for every process, and each change is also noted in
 `events`. `crashes` goes along these notes and yields what a disk could hold if the process was killed, or the power was lost, at
@@ -18,7 +18,8 @@ import stat
 import weakref
 from typing import NamedTuple
 
-from dsrecords import _files, _state
+from dsrecords._read import open as _state
+from dsrecords._storage import files
 
 FIRST_FD = 10**6  # far from real descriptors: one that leaks out of the simulation is a bad descriptor
 
@@ -49,7 +50,7 @@ class Fault(NamedTuple):
 
 
 class Machine:
-    """Files in memory, behind the calls that `_files` makes. Stands in the place of the modules `os`, `mmap` and `fcntl`.
+    """Files in memory, behind the calls that `files` makes. Stands in the place of the modules `os`, `mmap` and `fcntl`.
 
     Args:
         files: path → content; all of it on the disk, safely.
@@ -82,15 +83,15 @@ class Machine:
 
     @contextlib.contextmanager
     def running(self):
-        """Within, `_files` works on this machine. What a broken state would be looked at again for is looked at once."""
+        """Within, `files` works on this machine. What a broken state would be looked at again for is looked at once."""
         patches = (
-            (_files, "os", self),
-            (_files, "mmap", self),
-            (_files, "fcntl", self),
+            (files, "os", self),
+            (files, "mmap", self),
+            (files, "fcntl", self),
             (_state, "_TRIES", 1),
             (_state, "_PATIENCE", 1),
             (_state, "read_header", _remembered_header),
-            (_files, "exists", self.exists),
+            (files, "exists", self.exists),
         )
         before = [getattr(target, attribute) for target, attribute, _ in patches]
         for target, attribute, new in patches:  # without unittest.mock, which would take as long as opening a dataset does
@@ -232,7 +233,7 @@ class Machine:
         return bytes(data[:length]) if access == self.ACCESS_READ else data[:length]
 
 
-def _close(descriptor, close=_files.Descriptor.close):
+def _close(descriptor, close=files.Descriptor.close):
     """In the place of `Descriptor.close`: a descriptor of a machine is closed there, whenever that is."""
     if descriptor.number < FIRST_FD:
         close(descriptor)
@@ -258,7 +259,7 @@ def _remembered_header(fd, path, read_header=_state.read_header):
 _headers = {}
 _fds = itertools.count(FIRST_FD)  # no two machines have the same
 _machines = weakref.WeakValueDictionary()  # by descriptor
-_files.Descriptor.close = _files.Descriptor.__del__ = _close
+files.Descriptor.close = files.Descriptor.__del__ = _close
 
 
 def put(data, offset, new):
@@ -416,12 +417,12 @@ def crashes(machine, seed, draws):
             disk.take(event)
         if kind in ("begin", "open"):
             continue
-        for power, files in _left(disk, event, rng, draws):
-            low, disk_hash = durable if power else done, fingerprint(files)
+        for power, left in _left(disk, event, rng, draws):
+            low, disk_hash = durable if power else done, fingerprint(left)
             key = low, high, power, disk_hash
             if key not in seen:
                 seen.add(key)
-                yield Crash(files, low, high, power, at, disk_hash)
+                yield Crash(left, low, high, power, at, disk_hash)
 
 
 def _left(disk, event, rng, draws):

@@ -10,8 +10,9 @@ from conftest import row, rows
 from power_loss import LostError
 
 import dsrecords
-from dsrecords import _files, _writer
-from dsrecords._frame import RECORD
+from dsrecords._format.frame import RECORD
+from dsrecords._storage import files
+from dsrecords._write import writer as _writer
 
 
 def test_readers_in_threads_forks_and_spawned_processes_see_whole_changes():
@@ -77,7 +78,7 @@ def test_workers_of_a_loader_are_given_a_dataset_that_was_read_already(made, met
 
 
 DEFECTS = {
-    "the lock is not asked for": [(_files, "lock", lambda fd: True)],
+    "the lock is not asked for": [(files, "lock", lambda fd: True)],
     "records of a batch count without their commit": [(_writer, "PENDING", RECORD)],
 }
 

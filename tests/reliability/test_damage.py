@@ -9,7 +9,12 @@ from damage import Damaged, cuts, disasters, every_bit, everywhere, flips, made,
 from power_loss import LostError, Tally
 from workloads import INDEX, PATH
 
-from dsrecords import _frame, _heads, _index, _log, _reader, _writer
+from dsrecords._format import frame as _frame
+from dsrecords._format import index as _index
+from dsrecords._format import log as _log
+from dsrecords._read import snapshot as _reader
+from dsrecords._read import verification as _heads
+from dsrecords._write import writer as _writer
 
 pytestmark = pytest.mark.exhaustive
 SEED = 20_261_122
@@ -103,9 +108,9 @@ class Equal:
 
 def any_slot(fd):
     slots = [
-        _index.Slot(*_index._SLOT.unpack(_index._files.pread(fd, 92, at)[12:80]))
+        _index.Slot(*_index._SLOT.unpack(_index.files.pread(fd, 92, at)[12:80]))
         for at in (0, 4096)
-        if _index._files.pread(fd, 8, at) == _index.MAGIC
+        if _index.files.pread(fd, 8, at) == _index.MAGIC
     ]
     return sorted(slots, key=lambda slot: -slot.seq)
 

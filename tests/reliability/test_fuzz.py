@@ -5,10 +5,10 @@ import random
 import fuzz
 import pytest
 
-from dsrecords._frame import TAKE_LAST
-from dsrecords._index import Entries
-from dsrecords._state import State
-from dsrecords._values import Type
+from dsrecords._format.frame import TAKE_LAST
+from dsrecords._format.index import Entries
+from dsrecords._read.open import State
+from dsrecords._types.base import Type
 
 FOUND = sorted(fuzz.FINDINGS.glob("*-*"))
 

@@ -8,9 +8,10 @@ from conftest import rows
 from power_loss import LostError
 
 import dsrecords
-from dsrecords import _files, _writer
-from dsrecords._frame import RECORD
-from dsrecords._writer import Writer
+from dsrecords._format.frame import RECORD
+from dsrecords._storage import files
+from dsrecords._write import writer as _writer
+from dsrecords._write.writer import Writer
 
 
 def test_writers_are_killed_while_readers_look():
@@ -23,8 +24,8 @@ def test_writers_are_killed_while_readers_look():
 def test_a_tail_that_a_writer_cuts_off_while_a_reader_looks_at_it(made, monkeypatch, left):
     with open(made, "ab") as file:
         file.write(b"\1" * left)
-    size = _files.size
-    monkeypatch.setattr(_files, "size", lambda fd: size(fd) + 100)  # as it was before the writer came
+    size = files.size
+    monkeypatch.setattr(files, "size", lambda fd: size(fd) + 100)  # as it was before the writer came
     assert list(dsrecords.open(made)) == rows(10)
 
 

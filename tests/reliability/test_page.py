@@ -1,10 +1,8 @@
 """docs/reliability.md lists each planted defect and what catches it."""
 
 import re
-import sys
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).parents[1] / "attacks"))
 import test_concurrency
 import test_damage
 import test_fuzz

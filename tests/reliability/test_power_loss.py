@@ -9,8 +9,11 @@ import pytest
 from power_loss import LostError, Tally
 from workloads import all_short
 
-from dsrecords import _files, _index, _log, _writer
-from dsrecords._frame import RECORD
+from dsrecords._format import index as _index
+from dsrecords._format import log as _log
+from dsrecords._format.frame import RECORD
+from dsrecords._storage import files
+from dsrecords._write import writer as _writer
 
 pytestmark = pytest.mark.exhaustive
 SEED = 20_261_122
@@ -43,40 +46,40 @@ def nothing(*arguments, **options):
 
 def index_first(writer, publish=_writer.Writer._publish):
     publish(writer)
-    _files.sync(writer._file.number)
+    files.sync(writer._file.number)
 
 
 def any_slot(fd):
     slots = [
-        _index.Slot(*_index._SLOT.unpack(_files.pread(fd, _index._SLOT_SIZE, at)[12:]))
+        _index.Slot(*_index._SLOT.unpack(files.pread(fd, _index._SLOT_SIZE, at)[12:]))
         for at in (0, 4096)
-        if _files.pread(fd, 8, at) == _index.MAGIC
+        if files.pread(fd, 8, at) == _index.MAGIC
     ]
     return sorted(slots, key=lambda slot: -slot.seq)
 
 
-def one_slot(fd, slot, write=_index._write_slot, pwrite=_files.pwrite):
-    with mock.patch.object(_files, "pwrite", lambda fd, data, offset: pwrite(fd, data, 0)):
+def one_slot(fd, slot, write=_index._write_slot, pwrite=files.pwrite):
+    with mock.patch.object(files, "pwrite", lambda fd, data, offset: pwrite(fd, data, 0)):
         write(fd, slot)
 
 
 def no_metadata(fd, *, metadata=False):
     if not metadata:
-        _files.sync(fd)
+        files.sync(fd)
 
 
-ONLY_NAMES = Without(_files, sync=nothing)
+ONLY_NAMES = Without(files, sync=nothing)
 DEFECTS = {
-    "the log is not synced before the index": [(_writer, "_files", ONLY_NAMES)],
+    "the log is not synced before the index": [(_writer, "files", ONLY_NAMES)],
     "the index is written before the log is synced": [
-        (_writer, "_files", Without(_files, sync=nothing)),
+        (_writer, "files", Without(files, sync=nothing)),
         (_writer.Writer, "_publish", index_first),
     ],
-    "the index is not synced before its slot, or before it is renamed": [(_index, "_files", ONLY_NAMES)],
+    "the index is not synced before its slot, or before it is renamed": [(_index, "files", ONLY_NAMES)],
     "a new log is renamed before it is synced": [(_writer.Writer, "sync", nothing)],
-    "the directory is not synced": [(_files, "sync_directory", nothing)],
-    "the cut of a torn tail is not synced": [(_writer, "_files", Without(_files, sync=no_metadata))],
-    "a torn tail is not cut": [(_files, "truncate", nothing)],
+    "the directory is not synced": [(files, "sync_directory", nothing)],
+    "the cut of a torn tail is not synced": [(_writer, "files", Without(files, sync=no_metadata))],
+    "a torn tail is not cut": [(files, "truncate", nothing)],
     "records of a batch count without their commit": [(_writer, "PENDING", RECORD)],
     "the checksums of payloads are not compared": [(_log.Walk, "_bad_payload", lambda walk, at, size: ("", None, at))],
     "the checks of frames are not compared": [(_log.Walk, "_verifies", lambda walk, at, covered: True)],

@@ -5,11 +5,11 @@ import pytest
 import salvage
 from power_loss import LostError, Tally
 
-from dsrecords import _repair
-from dsrecords._log import Walk
-from dsrecords._repair import _mend
-from dsrecords._state import State
-from dsrecords._writer import Writer
+from dsrecords._format.log import Walk
+from dsrecords._read.open import State
+from dsrecords._tools import repair as _repair
+from dsrecords._tools.repair import _mend
+from dsrecords._write.writer import Writer
 
 SEED = 20_261_122
 

@@ -13,7 +13,10 @@ from simulation import Machine
 from workloads import World, beginning, small_writers
 
 import dsrecords
-from dsrecords import IndexedRecordDataset, ReadOnlyError, _files, _state, _writer, make_dataset
+from dsrecords import IndexedRecordDataset, ReadOnlyError, make_dataset
+from dsrecords._read import open as _state
+from dsrecords._storage import files
+from dsrecords._write import writer as _writer
 
 RUNS = [(start, names) for start in ("a dataset", "nothing") for names in system_errors.WORKLOADS] + [
     ("a torn dataset", system_errors.WORKLOADS[i]) for i in (0, 2, 4)
@@ -41,14 +44,14 @@ def all_workloads(start):
 
 def planted(monkeypatch):
     """Defects, and how each is put in."""
-    sync, pwrite, be_ready = _files.sync, _files.pwrite, _writer.Writer.be_ready
+    sync, pwrite, be_ready = files.sync, files.pwrite, _writer.Writer.be_ready
 
     def quiet_sync(fd, *, metadata=False):
         with contextlib.suppress(OSError):
             sync(fd, metadata=metadata)
 
     def one_write(fd, data, offset):
-        _files.os.pwrite(fd, data, offset)
+        files.os.pwrite(fd, data, offset)
 
     def quiet_write(fd, data, offset):
         with contextlib.suppress(OSError):
@@ -64,9 +67,9 @@ def planted(monkeypatch):
     forgetful = property(lambda state: "", lambda state, why: None)
 
     return {
-        "a failed sync is passed over": lambda: monkeypatch.setattr(_files, "sync", quiet_sync),
-        "a short write is not gone on with": lambda: monkeypatch.setattr(_files, "pwrite", one_write),
-        "a failed write is passed over": lambda: monkeypatch.setattr(_files, "pwrite", quiet_write),
+        "a failed sync is passed over": lambda: monkeypatch.setattr(files, "sync", quiet_sync),
+        "a short write is not gone on with": lambda: monkeypatch.setattr(files, "pwrite", one_write),
+        "a failed write is passed over": lambda: monkeypatch.setattr(files, "pwrite", quiet_write),
         "after a failed sync the writer goes on": lambda: monkeypatch.setattr(_writer.Writer, "be_ready", forgets),
         "after half a compaction the old file is written": lambda: monkeypatch.setattr(_writer.Writer, "in_place", keeps_going),
         "after a cut that could not be synced the writer goes on": lambda: monkeypatch.setattr(

@@ -10,7 +10,8 @@ from unittest import mock
 from simulation import Machine
 
 import dsrecords
-from dsrecords import IndexedRecordDataset, _writer, make_dataset
+from dsrecords import IndexedRecordDataset, make_dataset
+from dsrecords._write import writer as _writer
 
 PATH, INDEX = "/sim/d.rec", "/sim/d.idx"
 SCHEMA = {"n": "int64", "b": "bytes"}

@@ -1,0 +1,1 @@
+"""The parts that `IndexedRecordDataset` is made of."""

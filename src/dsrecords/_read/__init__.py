@@ -1,0 +1,1 @@
+"""Verified reading: from a position to values."""

@@ -1,0 +1,1 @@
+"""Which fields a sample has: stated, inferred, or read from a header."""

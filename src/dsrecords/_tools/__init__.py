@@ -1,0 +1,1 @@
+"""What is done with a whole dataset: checking and repairing."""

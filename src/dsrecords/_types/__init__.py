@@ -1,0 +1,1 @@
+"""What a field can hold: values into bytes and back."""

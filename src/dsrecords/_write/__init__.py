@@ -1,0 +1,1 @@
+"""Durable writing: from samples to files."""

@@ -1,0 +1,404 @@
+"""The files of tests/golden/: made again byte for byte, read by the library, and by a short program that knows nothing of it."""
+
+import ast
+import re
+import runpy
+import struct
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import bytes_by_hand as by_hand
+import make_golden
+import ml_dtypes
+import numpy as np
+import pytest
+from conftest import frames
+from sameness import same
+
+import dsrecords
+from dsrecords import IndexedRecordDataset, io
+
+READER = Path(__file__).parents[2] / "examples" / "read_dsrecords.py"
+GOLDEN = sorted(make_golden.GOLDEN.glob("*.rec"))
+NAMES = [path.stem for path in GOLDEN]
+NAN, INF = float("nan"), float("inf")
+
+
+def notes(*pairs):
+    return [{"text": text, "label": label} for text, label in pairs]
+
+
+ZEROS = {"bool": False, "int8": 0, "int16": 0, "int32": 0, "int64": 0, "uint8": 0, "uint16": 0, "uint32": 0, "uint64": 0}
+NOTHING = {
+    "bool": None, "int8": None, "int16": None, "int32": None, "int64": None, "uint8": None, "uint16": None, "uint32": None,
+    "uint64": None, "float16": None, "float32": None, "float64": None, "str": None, "bytes": None, "json": None,
+    "float32[2]": None, "int8[*]": None, "array": None, "png": None, "list[int8]": None, "list[str]": None,
+}  # fmt: skip
+SOMETHING = {
+    "bool": False, "int8": 0, "int16": -1, "int32": 2, "int64": 3, "uint8": 4, "uint16": 5, "uint32": 6, "uint64": 7,
+    "float16": 0.5, "float32": 1.5, "float64": -0.0, "str": "", "bytes": b"x", "json": [1],
+    "float32[2]": np.array([1, 2], "<f4"), "int8[*]": np.array([1], "i1"), "array": np.array([1], "u1"),
+    "png": make_golden.picture("red.png"), "list[int8]": [1], "list[str]": ["a"],
+}  # fmt: skip
+EXPECTED = {
+    "append": notes(("note 0", 0), ("note 1", 1), ("note 2", 2)),
+    "extend": notes(("note 0", 0), ("note 1", 1), ("note 2", 2)),
+    "extend_columns": notes(("note 0", 0), ("note 1", 1), ("note 2", 2)),
+    "replace": notes(("hello", -1)),
+    "update": notes(("new 0", 10), ("note 1", 1), ("new 2", 20), ("note 3", 3)),
+    "delete": notes(("note 0", 0), ("note 2", 2), ("note 3", 3)),
+    "delete_several": notes(("note 1", 1), ("note 3", 3), ("note 5", 5)),
+    "quick_remove_at": notes(("note 0", 0), ("note 3", 3)),
+    "compacted": notes(("note 1", 1), ("note 2", 2), ("new 3", 30)),
+    "empty": [],
+    "metadata": [{"n": 1}],
+    "unnamed": [(1, "abc", ["de", "f"]), (2, "", [])],
+    "scalars": [
+        {**ZEROS, "float16": 0.0, "float32": 0.0, "float64": 0.0},
+        {
+            "bool": True, "int8": -128, "int16": -32768, "int32": -2147483648, "int64": -9223372036854775808,
+            "uint8": 0, "uint16": 0, "uint32": 0, "uint64": 0, "float16": -0.0, "float32": -0.0, "float64": -0.0,
+        },
+        {
+            "bool": True, "int8": 127, "int16": 32767, "int32": 2147483647, "int64": 9223372036854775807,
+            "uint8": 255, "uint16": 65535, "uint32": 4294967295, "uint64": 18446744073709551615,
+            "float16": NAN, "float32": NAN, "float64": NAN,
+        },
+        {**ZEROS, "float16": INF, "float32": INF, "float64": INF},
+        {**ZEROS, "float16": -INF, "float32": -INF, "float64": -INF},
+        {**ZEROS, "float16": 65504.0, "float32": 3.4028234663852886e38, "float64": 1.7976931348623157e308},
+        {**ZEROS, "float16": 5.960464477539063e-08, "float32": 1.401298464324817e-45, "float64": 5e-324},
+    ],
+    "texts": [
+        {"str": "", "bytes": b"", "json": None},
+        {
+            "str": "\u00e9t\u00e9 \u6f22\u5b57 \U0001f600\0\n", "bytes": bytes(range(256)),
+            "json": {"a": [1, 2.5, "\u00e9"], "b": {"c": None, "d": True}},
+        },
+        {"str": "eight by", "bytes": b"12345678", "json": "only a text"},
+    ],
+    "shaped_arrays": [
+        {
+            "fixed": np.array([[0.0, 0.5, 1.0], [1.5, 2.0, 2.5]], "<f4"), "row": np.array([1, -2, 300], "<i2"),
+            "boxes": np.array([[0.5, 1.0, 2.0, 3.0], [4.0, 5.0, 6.0, 7.0]], "<f8"),
+            "ends": np.array([[[0, 1], [2, 3]], [[4, 5], [6, 7]], [[8, 9], [10, 11]]], "u1"),
+            "mask": np.array([True, False, True]), "nothing": np.zeros(0, "<f2"),
+        },
+        {
+            "fixed": np.array([[NAN, NAN, NAN], [NAN, NAN, NAN]], "<f4"), "row": np.zeros(0, "<i2"),
+            "boxes": np.zeros((0, 4), "<f8"), "ends": np.zeros((2, 2, 0), "u1"), "mask": np.zeros(3, "?"),
+            "nothing": np.zeros(0, "<f2"),
+        },
+    ],
+    "any_arrays": [
+        {"array": array}
+        for array in (
+            np.array([1.5, -2.5], "<f4"), np.array([[1, 2], [3, 4]], ">i2"), np.array(7, "<i8"), np.zeros((0, 3), "<f8"),
+            np.array(["a", "\u00e9p\u00e9e"], "<U4"), np.array([b"ab", b"c"], "S2"), np.array(["2026-11-22", "NaT"], "<M8[D]"),
+            np.array([90], "<m8[s]"), np.array([True, False]), np.array([1 + 2j], "<c8"),
+            np.array(
+                [("Ada", 36, (1, 2)), ("Bob", 41, (3, 4))], [("name", "<U4"), ("age", "u1"), ("position", "<f4", (2,))]
+            ),
+        )
+    ],
+    "images": [
+        {name: make_golden.picture(file) for name, file in row.items()}
+        for row in (
+            {"jpeg": "red.jpg", "png": "red.png", "webp": "red.webp", "image": "red.gif"},
+            {"jpeg": "grey.jpg", "png": "alpha.png", "webp": "red.webp", "image": "red.bmp"},
+        )
+    ],
+    "lists": [
+        {
+            "list[int32]": [1, -2, 2147483647], "list[float16]": [0.5, INF], "list[bool?]": [True, None, False],
+            "list[int64?]": [None, 4611686018427387904], "list[str]": ["", "\u00e9", "eight by"], "list[str?]": [None, "", "b"],
+            "list[bytes]": [b"", b"abc"], "list[json]": [[None], {"a": 1}],
+            "list[float32[2]]": [np.array([1, 2], "<f4"), np.array([3, 4], "<f4")],
+            "list[list[uint8]]": [[1, 2, 3], [], [4]], "list[list[str?]?]": [["a", None], None, []],
+            "list[array]": [np.array([1, 2], "<i2")],
+        },
+        {
+            "list[int32]": [], "list[float16]": [], "list[bool?]": [], "list[int64?]": [], "list[str]": [], "list[str?]": [],
+            "list[bytes]": [], "list[json]": [], "list[float32[2]]": [], "list[list[uint8]]": [], "list[list[str?]?]": [],
+            "list[array]": [],
+        },
+    ],
+    "numbers": [
+        {
+            "category": "traffic light", "category?": None, "time": np.datetime64("2026-11-22T01:02:03.000004"), "span": None,
+            "bfloat16": -1.5, "bfloats": np.array([0.10009765625, INF], ml_dtypes.bfloat16), "times": [np.datetime64(1, "s")],
+            "categories": ["y", None, "x"],
+        },
+        {
+            "category": "cat", "category?": "a", "time": np.datetime64("NaT", "us"), "span": np.timedelta64(-3, "D"),
+            "bfloat16": 0.10009765625, "bfloats": np.array([0.0, -0.0], ml_dtypes.bfloat16), "times": [], "categories": [],
+        },
+    ],
+    "structs": [
+        {
+            "point": {"x": 1.0, "y": None, "name": "here"},
+            "objects": [
+                {"box": np.array([0, 1, 2, 3], "<f4"), "label": 7, "score": None, "name": "cat"},
+                {"box": np.array([0, 1, 2, 3], "<f4"), "label": 8, "score": 0.5, "name": None},
+            ],
+            "lines": [
+                {
+                    "words": [{"text": "hi", "at": np.array([0, 2], "<i4")}, {"text": "there", "at": np.array([3, 8], "<i4")}],
+                    "first": {"text": "hi", "at": np.array([0, 2], "<i4")},
+                },
+                {"words": [], "first": {"text": "there", "at": np.array([3, 8], "<i4")}},
+            ],
+            "some": [{"a": 1}, None],
+        },
+        {"point": {"x": 0.0, "y": 2.0, "name": None}, "objects": [], "lines": [], "some": None},
+    ],
+    "formats": [
+        {"msgpack": {"a": [1, b"b", None]}, "message": b"\x08\x05\x10\x07", "audio": (np.array([0.5], "f4"), 8000), "own": "abc"},
+        {"msgpack": None, "message": b"", "audio": (np.array([0.5], "f4"), 8000), "own": None},
+    ],
+    "compressed": [
+        {"text": text, "alone": [text, 9 * turn + i]}
+        for turn in range(30)
+        for i, text in enumerate(
+            f"{name} wrote to {other} that it will rain" for name in ("Ada", "Bob", "Cy") for other in ("Di", "Ed", "Flo")
+        )
+    ],
+    "optional": [
+        SOMETHING, NOTHING, {**NOTHING, "int8": 1, "str": "b"}, {**SOMETHING, "int8": None, "str": None},
+    ],
+}  # fmt: skip
+
+
+def back(data):
+    """A deserializer of one's own."""
+    return data.decode()[::-1]
+
+
+def opened(name):
+    path = make_golden.GOLDEN / f"{name}.rec"
+    if name == "unnamed":
+        return IndexedRecordDataset(path, [None, back, io.load_list(load_fn=back)])
+    dsrecords.register_type("golden.own", make_golden.reverse, make_golden.back)
+    ds = dsrecords.open(path)
+    images = {field: "bytes" for field, kind in ds.schema.items() if kind.rstrip("?") in ("jpeg", "png", "webp", "image")}
+    return dsrecords.open(path, decode=images)
+
+
+def printed_by_the_reader(path):
+    command = [sys.executable, "-I", "-X", "utf8", READER, path]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def run_reader(path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", [str(READER), str(path)])
+    runpy.run_path(str(READER))
+
+
+def test_every_golden_file_has_its_expectation():
+    assert (
+        NAMES
+        == sorted(EXPECTED)
+        == sorted([*make_golden.SAMPLES, *make_golden.KEPT, *(edit.__name__ for edit in make_golden.EDITS)])
+    )
+
+
+def test_golden_files_come_out_the_same_when_made_again(tmp_path):
+    for path in make_golden.make(tmp_path):
+        assert path.read_bytes() == (make_golden.GOLDEN / path.name).read_bytes(), path.name
+    made = {path.name for path in tmp_path.iterdir()} | {f"{name}.rec" for name in make_golden.KEPT}
+    assert made == {path.name for path in make_golden.GOLDEN.iterdir() if path.is_file()}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_library_reads_the_golden_file(name):
+    ds = opened(name)
+    wanted = EXPECTED[name]
+    assert len(ds) == len(wanted)
+    for got, expected in zip(ds, wanted, strict=True):
+        if name == "lists":
+            got.pop("list[png]")
+        assert same(got, expected), (got, expected)
+    assert ds.check() == []
+
+
+def test_metadata_of_the_golden_file():
+    ds = opened("metadata")
+    assert ds.metadata == {"about": "\u00e9" * 3000, "classes": ["cat", "dog"]}
+    assert int.from_bytes(Path(ds.path).read_bytes()[16:20], "little") == 8192
+
+
+def test_pictures_of_the_golden_file_decode():
+    ds = dsrecords.open(make_golden.GOLDEN / "images.rec")
+    first, second = ds
+    assert [first[name].format for name in first] == ["JPEG", "PNG", "WEBP", "GIF"]
+    assert [second[name].format for name in second] == ["JPEG", "PNG", "WEBP", "BMP"]
+    assert {image.size for image in first.values()} == {(3, 2)}
+    assert first["png"].getpixel((2, 1)) == (200, 10, 20)
+    assert second["png"].getpixel((1, 1)) == (1, 2, 3, 128)
+    pictures = dsrecords.open(make_golden.GOLDEN / "lists.rec")[0, "list[png]"]
+    assert [picture.getpixel((0, 0)) for picture in pictures] == [(200, 10, 20)]
+
+
+def test_custom_fields_of_the_golden_file_need_their_functions():
+    ds = dsrecords.open(make_golden.GOLDEN / "unnamed.rec")
+    assert ds.schema == ["int32", "custom(reverse)", "custom(save_list)"]
+    with pytest.raises(dsrecords.SchemaError, match=r"record 0, field 1.*written by the serializer reverse.*deserializers="):
+        ds[0]
+    assert ds[1, 0] == 2
+
+
+def test_golden_view_shows_records_of_its_dataset():
+    ds = dsrecords.open(make_golden.GOLDEN / "update.rec", index_path=make_golden.GOLDEN / "view.idx")
+    assert [ds[i] for i in range(len(ds))] == [EXPECTED["update"][i] for i in (3, 0, 3)]
+    assert ds.check() == []
+
+
+def test_golden_view_comes_out_the_same_when_made_again(tmp_path):
+    make_golden.make(tmp_path)
+    assert (tmp_path / "view.idx").read_bytes() == (make_golden.GOLDEN / "view.idx").read_bytes()
+
+
+def test_golden_index_is_what_the_page_says():
+    log = (make_golden.GOLDEN / "update.rec").read_bytes()
+    index = (make_golden.GOLDEN / "update.idx").read_bytes()
+    found, at = [], 4096
+    while at < len(log):
+        check, size = int.from_bytes(log[at : at + 4], "little"), int.from_bytes(log[at + 8 : at + 16], "little")
+        found.append((at, size, check))
+        at += size
+    _, b, _, d, _, new_2, new_0, last = found  # four records and their commit, two more and theirs
+    slots = [index[:80], index[4096:4176]]
+    newest = max((slot for slot in slots if any(slot)), key=lambda slot: slot[32:40])
+    seq = int.from_bytes(newest[32:40], "little")
+    assert slots[seq % 2] == newest
+    edited = {"edits": 1, "last": last[0], "check": last[2]}
+    assert newest == by_hand.slot(make_golden.ID, seq=seq, count=4, covered=len(log), **edited)
+    assert index[8192:12288] == log[:4096]
+    assert index[12288:] == b"".join(by_hand.entry(i, place) for i, place in enumerate((new_0, b, new_2, d)))
+
+
+def test_reader_is_short_and_imports_only_the_standard_library():
+    source = READER.read_text(encoding="utf-8")
+    assert len(source.splitlines()) <= 60
+    imported = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            imported |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            imported.add(node.module)
+    assert imported <= sys.stdlib_module_names
+
+
+@pytest.mark.parametrize("name", sorted({*NAMES} - {*make_golden.KEPT}))
+def test_reader_prints_the_golden_file(name):
+    path = make_golden.GOLDEN / f"{name}.rec"
+    types = dsrecords.open(path).schema
+    types = types if isinstance(types, dict) else dict(enumerate(types))
+    as_they_are = {field for field, kind in types.items() if re.fullmatch(r"(bool|u?int\d+|float\d+|str)\??", kind)}
+    ds = IndexedRecordDataset(path, {field: io.identity for field in types if field not in as_they_are})
+
+    def shown(field, value):
+        if field in as_they_are or value is None:
+            return value
+        if re.fullmatch(r"(category\[.*\]|(datetime|timedelta)64\[\w+\]|bfloat16)\??", types[field]):  # not what they mean
+            return int.from_bytes(value, "little", signed="64" in types[field])
+        return value.decode() if types[field].startswith("json") else f"{len(value)} bytes, crc32 {zlib.crc32(value):08x}"
+
+    rows = [row if isinstance(row, dict) else dict(enumerate(row)) for row in ds]
+    wanted = [repr((i, {field: shown(field, row[field]) for field in types})) for i, row in enumerate(rows)]
+    assert printed_by_the_reader(path) == (wanted or [""])
+
+
+def test_reader_prints_what_is_compressed_by_its_length_and_checksum():
+    path = make_golden.GOLDEN / "compressed.rec"
+    data, wanted = path.read_bytes(), []
+    for frame in frames(path):
+        if frame.kind != by_hand.COMMIT:
+            sizes, sums = struct.unpack_from("<2Q", data, frame.offset + 16), struct.unpack_from("<2I", data, frame.offset + 32)
+            text, alone = (f"{size} bytes, crc32 {sum:08x}" for size, sum in zip(sizes, sums, strict=True))
+            wanted.append(repr((len(wanted), {"text": text, "alone": alone})))
+    assert len(wanted) == 270
+    assert printed_by_the_reader(path) == wanted
+
+
+def test_reader_prints_texts_numbers_and_json_as_they_are():
+    assert printed_by_the_reader(make_golden.GOLDEN / "replace.rec") == ["(0, {'text': 'hello', 'label': -1})"]
+    assert "'json': '\"only a text\"'" in printed_by_the_reader(make_golden.GOLDEN / "texts.rec")[2]
+
+
+PADDING = {*range(0x102A, 0x1030), *range(0x105D, 0x1060)}  # behind the payloads of replace.rec; no checksum covers it
+
+
+def test_reader_fails_with_a_sentence_on_every_damaged_byte(tmp_path, monkeypatch, capsys):
+    right = (make_golden.GOLDEN / "replace.rec").read_bytes()
+    path = tmp_path / "damaged.rec"
+    for at in [*range(0xB0), 0xB8, 0x800, *range(0xFFE, len(right))]:
+        path.write_bytes(right[:at] + bytes([right[at] ^ 0x10]) + right[at + 1 :])
+        if at in PADDING:
+            run_reader(path, monkeypatch)
+            continue
+        with pytest.raises(SystemExit, match=r"damaged\.rec, byte \d+: \w+ \w+"):
+            run_reader(path, monkeypatch)
+    assert capsys.readouterr().out == "(0, {'text': 'hello', 'label': -1})\n" * len(PADDING)
+
+
+def test_reader_fails_with_a_sentence_on_a_file_that_was_cut_within_a_frame(tmp_path, monkeypatch, capsys):
+    right = (make_golden.GOLDEN / "replace.rec").read_bytes()
+    path = tmp_path / "cut.rec"
+    for length in [0, 7, 39, 40, 4095, *range(4097, len(right))]:
+        path.write_bytes(right[:length])
+        if length in (0x1030, 0x1060):  # between two frames; the pending record is not there without its commit
+            run_reader(path, monkeypatch)
+            continue
+        with pytest.raises(SystemExit, match=r"cut\.rec, byte \d+: \w+ \w+"):
+            run_reader(path, monkeypatch)
+    assert capsys.readouterr().out == "(0, {'text': 'hi', 'label': 1})\n" * 2
+
+
+def test_reader_skips_kinds_that_it_does_not_know(tmp_path, monkeypatch, capsys):
+    log = by_hand.Log()
+    log.number(1)
+    log.frame(7, b"12345678")
+    log.number(2)
+    (tmp_path / "later.rec").write_bytes(log.data)
+    run_reader(tmp_path / "later.rec", monkeypatch)
+    assert capsys.readouterr().out == "(0, {'n': 1})\n(1, {'n': 2})\n"
+
+
+def batch_with(**wrong):
+    def add(log):
+        log.number(1, by_hand.PENDING)
+        log.commit(**wrong)
+
+    return add
+
+
+def pending_then_record(log):
+    log.number(1, by_hand.PENDING)
+    log.number(2)
+
+
+REFUSED = {
+    "wrong start": (batch_with(start=4104), "commit"),
+    "wrong count": (batch_with(count=2), "commit"),
+    "wrong checksum of checks": (batch_with(total=5), "commit"),
+    "unknown edit": (batch_with(op=3), "commit"),
+    "edit of a missing record": (batch_with(op=by_hand.TAKE_LAST, positions=[1]), "the edit is of a record"),
+    "pending records without a commit": (pending_then_record, "no commit"),
+    "kind 0": (lambda log: log.frame(0, b""), "no whole frame"),
+    "payloads that overlap the next frame": (lambda log: log.number(1, size=32), "no whole frame|payloads do not fill"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_reader_refuses(case, tmp_path, monkeypatch):
+    add, message = REFUSED[case]
+    log = by_hand.Log()
+    add(log)
+    (tmp_path / "wrong.rec").write_bytes(log.data)
+    with pytest.raises(SystemExit, match=message):
+        run_reader(tmp_path / "wrong.rec", monkeypatch)

@@ -1,0 +1,314 @@
+"""Every byte counts: whichever one is flipped, check() says where, and nothing that is read is silently wrong."""
+
+import io
+import json
+import pickle
+import shutil
+import struct
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import flip, frames
+from PIL import Image
+
+import dsrecords
+from dsrecords import CorruptError, DSRecordsError, IndexedRecordDataset, UnsupportedVersionError, make_dataset
+from dsrecords._storage import files
+
+TYPES = {
+    "flag": "bool", "small": "int8?", "half": "float16", "wide": "float64?", "long": "uint64",
+    "text": "str", "raw": "bytes?", "tree": "json", "fixed": "int16[2,2]", "free": "float32[*,2]",
+    "any": "array", "image": "png", "names": "list[str?]", "numbers": "list[int32?]?",
+}  # fmt: skip
+
+
+def png(i):
+    buffer = io.BytesIO()
+    Image.new("L", (2, 2), 40 * i).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def sample(i):
+    """A sample of every kind of field."""
+    return {
+        "flag": i % 2 == 0, "small": None if i == 1 else -i, "half": i / 4, "wide": None if i == 2 else i / 3,
+        "long": 2**64 - 1 - i, "text": f"text {i}", "raw": None if i == 1 else b"raw" * i, "tree": {"i": [i, None]},
+        "fixed": np.full((2, 2), i, np.int16), "free": np.full((i, 2), i, np.float32), "any": np.arange(i, dtype=np.int64),
+        "image": png(i), "names": ["a", None, "b" * i], "numbers": None if i == 0 else [i, None],
+    }  # fmt: skip
+
+
+def plain(value):
+    if isinstance(value, dict):
+        return {key: plain(one) for key, one in value.items()}
+    return (value.dtype.str, value.shape, value.tolist()) if isinstance(value, np.ndarray) else value
+
+
+COUNT = 4
+WANTED = [plain(sample(i)) for i in range(COUNT)]
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory):
+    """A dataset with frames of every kind and an edit, of `WANTED`; its index has been published twice in place."""
+    path = str(tmp_path_factory.mktemp("check") / "data.rec")
+    make_dataset([sample(0), sample(3)], path, TYPES)
+    with dsrecords.open(path) as ds:
+        ds[1] = sample(1)  # pending record and commit
+        ds.flush()
+        ds.append(sample(2))
+        ds.flush()
+        ds.append(sample(3))
+        ds.flush()
+    assert {frame.kind for frame in frames(path)} == {1, 2, 3}
+    return path
+
+
+@pytest.fixture
+def copy(original, path):
+    shutil.copy(original, path)
+    shutil.copy(Path(original).with_suffix(".idx"), Path(path).with_suffix(".idx"))
+    return path
+
+
+def read(path):
+    """All that can be read, sample by sample and column by column: each right, or an error of ours. The errors of the samples.
+
+    Raises what opening raises.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        one, all_ = (dsrecords.open(path, decode={"image": "bytes"}) for _ in range(2))
+    errors = []
+    assert len(one) == COUNT
+    for i in range(COUNT):
+        try:
+            assert plain(one[i]) == WANTED[i]
+        except DSRecordsError as error:
+            errors.append(error)
+    for name in TYPES:
+        try:
+            column = all_.column(name)
+        except DSRecordsError as error:
+            assert errors, f"only the column says: {error}"
+        else:
+            column = column.tolist() if isinstance(column, np.ma.MaskedArray) else column
+            wanted = [value[name] for value in WANTED]
+            if isinstance(column, np.ndarray):
+                assert [plain(v) if v.ndim else v.item() for v in column] == wanted
+            else:
+                assert [plain(value) for value in column] == wanted
+    return errors
+
+
+def checked(path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return dsrecords.open(path).check()
+
+
+def base_of(path):
+    """Where the entries of the index begin."""
+    return 8192 + struct.unpack_from("<I", Path(path).read_bytes(), 16)[0]
+
+
+def layout(path):
+    """Which bytes of the log are what: (first, last + 1, record or None, field or None, offset that an error names)."""
+    data, index, parts = Path(path).read_bytes(), Path(path).with_suffix(".idx").read_bytes(), []
+    header = json.loads(data[40 : 40 + struct.unpack_from("<I", data, 20)[0]])
+    payloads = [field["name"] for field in header["fields"] if "payload" in field]
+    records = {struct.unpack_from("<Q", index, base_of(path) + 16 * i)[0]: i for i in range(COUNT)}
+    for frame in frames(path):
+        if frame.kind == 3:
+            parts.append((frame.offset, frame.offset + frame.size, None, None, frame.offset))
+            continue
+        record, at = records.get(frame.offset), frame.offset + header["head"]
+        parts.append((frame.offset, at, record, None, frame.offset))
+        for name, size in zip(payloads, struct.unpack_from(f"<{len(payloads)}Q", data, frame.offset + 16), strict=True):
+            if size != 2**64 - 1:
+                parts.append((at, at + size, record, name, at))
+                at += (size + 7) & -8
+    return parts
+
+
+def test_of_an_undamaged_dataset_check_finds_nothing(copy):
+    assert checked(copy) == []
+    assert read(copy) == []
+    assert [plain(value) for value in IndexedRecordDataset(copy, decode={"image": "bytes"})] == WANTED
+
+
+def test_check_names_record_field_and_offset_of_every_byte_of_the_log(copy):
+    whole = bytearray(Path(copy).read_bytes())
+    parts = layout(copy)
+    assert {part[3] for part in parts} >= {"text", "raw", "tree", "fixed", "free", "any", "image", "names", "numbers"}
+    for first, end, record, field, offset in parts:
+        for at in range(first, end):
+            whole[at] ^= 1 << at % 8
+            Path(copy).write_bytes(whole)
+            try:
+                problems = checked(copy)
+            except (CorruptError, UnsupportedVersionError) as error:  # the last frame: the index vouches for it
+                problems = [error]
+                assert error.offset is not None
+            else:
+                assert (record, field, offset) in [(p.record, p.field, p.offset) for p in problems], (at, problems)
+            assert problems, at
+            whole[at] ^= 1 << at % 8
+    Path(copy).write_bytes(whole)
+    assert checked(copy) == []
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("mask", [0x01, 0x80, 0xFF])
+def test_whichever_byte_of_the_log_is_flipped_nothing_read_is_wrong(copy, mask):
+    whole = bytearray(Path(copy).read_bytes())
+    start, found = frames(copy)[0].offset, 0
+    for at in range(start, len(whole), 5 if mask == 0xFF else 11):
+        whole[at] ^= mask
+        Path(copy).write_bytes(whole)
+        try:
+            found += len(read(copy))
+        except (CorruptError, UnsupportedVersionError):
+            found += 1
+        whole[at] ^= mask
+    assert found > 30
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("mask", [0x01, 0xFF])
+def test_whichever_byte_of_the_index_is_flipped_nothing_read_is_wrong(copy, mask):
+    index_path = Path(copy).with_suffix(".idx")
+    whole = bytearray(index_path.read_bytes())
+    base = base_of(copy)
+    slots = [*range(80), *range(4096, 4096 + 80)]
+    for at in [*slots, *range(80, 4096, 500), *range(8192, base, 97), *range(base, len(whole))]:
+        whole[at] ^= mask
+        index_path.write_bytes(whole)
+        try:
+            errors = read(copy)
+        except UnsupportedVersionError:
+            errors = []
+            assert at in slots
+        record = (at - base) // 16 if at >= base else None
+        assert {error.record for error in errors} == ({record} if at >= base else set()), at
+        whole[at] ^= mask
+
+
+def test_check_names_the_record_of_a_damaged_entry_and_the_copy_of_the_header(copy):
+    index_path = Path(copy).with_suffix(".idx")
+    whole = bytearray(index_path.read_bytes())
+    base = base_of(copy)
+    for at in [*range(8192, base, 61), *range(base, len(whole))]:
+        whole[at] ^= 0x10
+        index_path.write_bytes(whole)
+        problems = checked(copy)
+        if at < base:
+            assert [(p.file, p.offset, "header" in p.message) for p in problems] == [(str(index_path), 8192, True)], at
+        else:
+            assert [p.record for p in problems] == [(at - base) // 16], at
+            assert "index" in str(problems[0])
+        whole[at] ^= 0x10
+    index_path.write_bytes(whole)
+    assert checked(copy) == []
+
+
+def test_check_finds_all_records_that_are_damaged_not_only_the_first(copy):
+    whole = bytearray(Path(copy).read_bytes())
+    parts = [part for part in layout(copy) if part[2] is not None and part[3] == "image"]
+    for first, *_ in parts:
+        whole[first + 1] ^= 4
+    Path(copy).write_bytes(whole)
+    found = [(p.record, p.field, p.offset) for p in checked(copy)]
+    assert sorted(found) == sorted((record, field, offset) for _, _, record, field, offset in parts)
+    assert len(found) == COUNT
+
+
+def test_check_reads_the_file_anew_whatever_has_been_verified_before(copy):
+    ds = dsrecords.open(copy, decode={"image": "bytes"})
+    assert [plain(value) for value in ds] == WANTED
+    first, _, record, field, offset = next(part for part in layout(copy) if part[3] == "text" and part[2] is not None)
+    with open(copy, "r+b") as file:
+        file.seek(first)
+        file.write(b"T")
+    assert [(p.record, p.field, p.offset) for p in ds.check()] == [(record, field, offset)]
+
+
+@pytest.mark.parametrize("flushed", [False, True])
+def test_a_record_that_comes_to_a_verified_position_is_verified_itself(path, flushed):
+    make_dataset([{"text": text} for text in ("first", "second", "third")], path, {"text": "str"})
+    with dsrecords.open(path) as ds:
+        ds.extend([])
+        assert [ds[0, "text"], ds[1, "text"]] == ["first", "second"]  # no view, which an edit would leave with marks of its own
+        flip(path, Path(path).read_bytes().index(b"third"), mask=1)  # it is a text still
+        ds.quick_remove_at(0)
+        if flushed:
+            ds.flush()
+        for access in (lambda: ds[0], lambda: ds.column("text")):
+            with pytest.raises(CorruptError, match="record 0, field 'text'"):
+                access()
+        assert ds[1] == {"text": "second"}
+
+
+def test_what_was_verified_once_is_not_looked_at_again_unless_always(copy):
+    once, always, never = (dsrecords.open(copy, verify=verify) for verify in (True, "always", False))
+    for ds in (once, always, never):
+        assert ds[0, "text"] == "text 0"
+        assert ds.batch([0], ["text"])["text"] == ["text 0"]
+    first = next(part[0] for part in layout(copy) if part[2:4] == (0, "text"))
+    with open(copy, "r+b") as file:
+        file.seek(first)
+        file.write(b"T")
+    assert once[0, "text"] == never[0, "text"] == "Text 0"
+    assert dsrecords.open(copy, verify=False).batch([0], ["text"])["text"] == ["Text 0"]
+    for ds in (always, dsrecords.open(copy)):
+        with pytest.raises(CorruptError, match="record 0, field 'text'"):
+            ds[0, "text"]
+        with pytest.raises(CorruptError, match="record 0, field 'text'"):
+            ds.batch([0], ["text"])
+
+
+@pytest.mark.parametrize("verify", [True, "always", False])
+def test_without_verification_sizes_and_places_are_still_checked(copy, verify):
+    whole = bytearray(Path(copy).read_bytes())
+    frame = next(frame for frame in frames(copy) if frame.kind == 1)
+    record = next(part[2] for part in layout(copy) if part[0] == frame.offset)
+    struct.pack_into("<Q", whole, frame.offset + 16, 2**40)
+    Path(copy).write_bytes(whole)
+    ds = dsrecords.open(copy, verify=verify)
+    for access in (lambda: ds[record], lambda: ds[record, "text"], lambda: ds.batch([record])):
+        with pytest.raises(CorruptError, match=f"record {record}"):
+            access()
+
+
+def test_check_works_beside_a_writer_and_on_what_is_not_flushed(copy):
+    with dsrecords.open(copy) as ds:
+        ds.append(sample(1))
+        del ds[0]
+        assert ds.check() == []
+        assert dsrecords.open(copy).check() == []
+        ds.compact()
+        assert ds.check() == []
+
+
+def test_the_problems_are_returned_and_not_raised_and_can_be_sent_elsewhere(copy):
+    first = next(part[0] for part in layout(copy) if part[2:4] == (0, "text"))
+    with open(copy, "r+b") as file:
+        file.seek(first)
+        file.write(b"T")
+    problems = checked(copy)
+    assert [type(problem) for problem in problems] == [CorruptError]
+    assert [str(problem) for problem in pickle.loads(pickle.dumps(problems))] == [str(problem) for problem in problems]
+
+
+def test_entries_that_all_point_past_the_end_are_told_of_where_the_system_does_not_say_what_is_in_memory(made, monkeypatch):
+    index = Path(made).with_suffix(".idx")
+    data = bytearray(index.read_bytes())
+    for i in range(10):
+        data[12288 + 16 * i : 12296 + 16 * i] = (2**40 + 8 * i).to_bytes(8, "little")
+    index.write_bytes(data)
+    monkeypatch.setattr(files, "in_memory", lambda fd, offset: False)
+    with pytest.raises(CorruptError, match=r"record 0.*outside of the log"):
+        dsrecords.open(made).batch(slice(None))
+    assert list(dsrecords.open(made, on_error="skip")) == []
