@@ -20,7 +20,7 @@ PLANTED = {
     "test_damage.py": (*test_damage.DEFECTS, *test_damage.MORE_DEFECTS),
     "test_kills.py": test_kills.DEFECTS,
     "test_concurrency.py": test_concurrency.DEFECTS,
-    "../test_state_machine.py": test_state_machine.DEFECTS,
+    "../dataset/test_state_machine.py": test_state_machine.DEFECTS,
     "../attacks/test_gallery.py": test_gallery.DEFECTS,
     "test_fuzz.py": test_fuzz.DEFECTS,
     "test_salvage.py": test_salvage.DEFECTS,

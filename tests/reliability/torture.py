@@ -20,7 +20,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT / "tests" / folder) for folder in ("", "attacks", "write")]
+sys.path[:0] = [str(ROOT / "tests" / folder) for folder in ("", "attacks", "dataset", "write")]
 
 import concurrency  # noqa: E402
 import damage  # noqa: E402
