@@ -45,7 +45,14 @@ def open(
         CorruptError: the file is not a dataset, or damaged.
     """
     return IndexedRecordDataset(
-        path, index_path=index_path, create=False, decode=decode, copy=copy, transform=transform, verify=verify, on_error=on_error
+        path,
+        index_path=index_path,
+        create=False,
+        decode=decode,
+        copy=copy,
+        transform=transform,
+        verify=verify,
+        on_error=on_error,
     )
 
 
@@ -104,9 +111,13 @@ class IndexedRecordDataset(Evolving):
         if verify not in (True, False, "always"):
             raise ValueError(f"verify can be True, False or 'always', not {verify!r}")
         if transform is not None and not callable(transform):
-            raise TypeError(f"transform is a function that is called with each sample, not {transform!r}")
+            raise TypeError(
+                f"transform is a function that is called with each sample, not {transform!r}"
+            )
         self.path = os.fsdecode(path)
-        self.index_path = default_index(self.path) if index_path is None else os.fsdecode(index_path)
+        self.index_path = (
+            default_index(self.path) if index_path is None else os.fsdecode(index_path)
+        )
         given = next((one for one in (schema, serializers, dumpers) if one is not None), None)
         self._given = None if given is None else make_schema(given)
         self._deserializers = loaders if deserializers is None else deserializers
@@ -118,7 +129,9 @@ class IndexedRecordDataset(Evolving):
         self._writer: Writer | None = None
         self._frozen: Snapshot | None = None  # of a view: the list as it was
         self._selection: Any = None  # of a view: positions in that list, a range or int64 (n,)
-        self._version: tuple[bytes, int, int] | None = None  # of a view: of which list, see `_list_version`
+        self._version: tuple[bytes, int, int] | None = (
+            None  # of a view: of which list, see `_list_version`
+        )
         if create or (create is None and self._given is not None and not files.exists(self.path)):
             self._create(must=bool(create))
         absolute = os.path.abspath(self.path), os.path.abspath(self.index_path)
@@ -126,19 +139,32 @@ class IndexedRecordDataset(Evolving):
             options: dict[str, Any] = {"index_must_exist": self._index_must_exist}
             opener: Any = State
             if begins_as_one(absolute[0]):
-                opener, options = Legacy, {**options, "deserializers": self._deserializers, "given": self._given is not None}
+                opener, options = (
+                    Legacy,
+                    {
+                        **options,
+                        "deserializers": self._deserializers,
+                        "given": self._given is not None,
+                    },
+                )
             self._state: Any = opener(*absolute, verify, **options)
         except FileNotFoundError as error:
             if error.filename != absolute[0]:
                 raise
-            how = "make_dataset makes one" if create is False else "to create it, give serializers=[...] or schema={...}"
+            how = (
+                "make_dataset makes one"
+                if create is False
+                else "to create it, give serializers=[...] or schema={...}"
+            )
             hint = f"{self.path} does not exist; {how}"
             raise FileNotFoundError(error.errno, hint) from None
         self._bind()
 
     def _create(self, must: bool) -> None:
         if self._given is None:
-            raise SchemaError("to create a dataset, give serializers=[...] or schema={...}", file=self.path)
+            raise SchemaError(
+                "to create a dataset, give serializers=[...] or schema={...}", file=self.path
+            )
         try:
             create_files(self.path, self.index_path, self._given)
         except FileExistsError:
@@ -150,7 +176,9 @@ class IndexedRecordDataset(Evolving):
         @overload
         def __getitem__(self, key: int) -> Any: ...
         @overload
-        def __getitem__(self, key: slice | range | list[int] | list[bool] | np.ndarray) -> IndexedRecordDataset: ...
+        def __getitem__(
+            self, key: slice | range | list[int] | list[bool] | np.ndarray
+        ) -> IndexedRecordDataset: ...
         @overload
         def __getitem__(self, key: Any) -> Any: ...
         def __getitem__(self, key: Any) -> Any: ...
@@ -169,7 +197,10 @@ class IndexedRecordDataset(Evolving):
         writer = writer_of(self, self._state)
         self._bind()
         if positions and self._list_version() != known:
-            raise StaleViewError("another writer changed it since it was opened: look again, then repeat", file=self.path)
+            raise StaleViewError(
+                "another writer changed it since it was opened: look again, then repeat",
+                file=self.path,
+            )
         return writer
 
     def append(self, sample: Any) -> None:
@@ -194,7 +225,9 @@ class IndexedRecordDataset(Evolving):
         writer, start, schema = self._change(positions=False), len(self), self._schema
         try:
             if schema.payloads:
-                writer.extend(schema.encode(sample, start + number) for number, sample in enumerate(samples))
+                writer.extend(
+                    schema.encode(sample, start + number) for number, sample in enumerate(samples)
+                )
             else:
                 Rows(schema, samples, start).write(writer)
         except SchemaError as error:
@@ -220,30 +253,40 @@ class IndexedRecordDataset(Evolving):
     def __setitem__(self, index: Any, sample: Any) -> None:
         """Replace one sample, whole. Raises SchemaError, IndexError."""
         if several(index) or isinstance(index, tuple):
-            raise TypeError("one whole sample at a time: ds[7] = sample; for several ds.update({7: sample, 9: other})")
+            raise TypeError(
+                "one whole sample at a time: ds[7] = sample; for several ds.update({7: sample, 9: other})"
+            )
         self.update({index: sample})
 
     def update(self, samples: Mapping[int, Any]) -> None:
         """Replace samples, all at once or not at all. Raises SchemaError, IndexError."""
         if not isinstance(samples, Mapping):
-            raise TypeError("update takes a dict of positions and samples: ds.update({7: sample, 9: other})")
+            raise TypeError(
+                "update takes a dict of positions and samples: ds.update({7: sample, 9: other})"
+            )
         writer = self._change()
         with writer.mutex:
             positions = [self._position(index, self._snapshot()) for index in samples]
             if len(set(positions)) < len(positions):
                 raise IndexError("two of the indices are the same record")
-            encoded = [self._schema.encode(sample, i) for i, sample in zip(positions, samples.values())]
+            encoded = [
+                self._schema.encode(sample, i) for i, sample in zip(positions, samples.values())
+            ]
             if encoded:  # they are appended, then taken from the end, the last one first
                 writer.batch(encoded, TAKE_LAST, positions[::-1])
 
     def __delitem__(self, key: Any) -> None:
         """Delete one sample, or those of a slice, a list or a mask, at once; the others keep their order. Raises IndexError."""
         if isinstance(key, tuple):
-            raise TypeError("samples are deleted whole: del ds[7], del ds[[7, 9]]; a field of all of them: ds.drop_fields(name)")
+            raise TypeError(
+                "samples are deleted whole: del ds[7], del ds[[7, 9]]; a field of all of them: ds.drop_fields(name)"
+            )
         writer = self._change()
         with writer.mutex:
             snapshot = self._snapshot()
-            found = self._positions(key, snapshot) if several(key) else [self._position(key, snapshot)]
+            found = (
+                self._positions(key, snapshot) if several(key) else [self._position(key, snapshot)]
+            )
             positions = np.unique(np.asarray(found, np.int64))
             if len(positions):
                 writer.batch((), DELETE, positions.tolist())
@@ -265,7 +308,9 @@ class IndexedRecordDataset(Evolving):
     def refresh(self) -> None:
         """See what others have written since. A view stays what it is: raises ReadOnlyError."""
         if self._is_view():
-            raise ReadOnlyError("a view does not change: refresh the dataset that it was made from", file=self.path)
+            raise ReadOnlyError(
+                "a view does not change: refresh the dataset that it was made from", file=self.path
+            )
         if self._writer is None:
             self._state.refresh()
             self._bind()
@@ -290,12 +335,18 @@ class IndexedRecordDataset(Evolving):
             compact(os.fspath(output), index_path, snapshot, self._positions(slice(None), snapshot))
             return os.fspath(output), index_path
         state = self._state
-        self._rewrite(lambda now: compact(state.path, state.index_path, now, range(len(now.entries)), replace=True))
+        self._rewrite(
+            lambda now: compact(
+                state.path, state.index_path, now, range(len(now.entries)), replace=True
+            )
+        )
         return self.path, self.index_path
 
     defrag = compact
 
-    def _rewrite(self, write: Callable[[Snapshot], Any], adopt: Callable[[], None] = lambda: None) -> None:
+    def _rewrite(
+        self, write: Callable[[Snapshot], Any], adopt: Callable[[], None] = lambda: None
+    ) -> None:
         """Put other files in the place of these: `write` does it, and `adopt` fits this object to what they hold."""
         writer, state = self._change(), self._state
         with writer.mutex:
@@ -304,7 +355,9 @@ class IndexedRecordDataset(Evolving):
             try:
                 descriptor = write(state.snapshot)
             except BaseException:
-                if not writer.in_place():  # the new files are there, and the old writer must not go on with the old ones
+                if (
+                    not writer.in_place()
+                ):  # the new files are there, and the old writer must not go on with the old ones
                     self._writer = None
                     state.reopen()
                     adopt()
@@ -367,7 +420,12 @@ class IndexedRecordDataset(Evolving):
         }  # fmt: skip
         whole = len(self._snapshot().entries) if self._selection is None else None
         shown = self._selection if whole is None else range(whole)
-        return {"arguments": arguments, "version": self._list_version(), "selection": shown, "view": whole is None}
+        return {
+            "arguments": arguments,
+            "version": self._list_version(),
+            "selection": shown,
+            "view": whole is None,
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         arguments = state["arguments"]
@@ -376,10 +434,18 @@ class IndexedRecordDataset(Evolving):
         self.__init__(**arguments)  # type: ignore[misc]
         selection, count = state["selection"], len(self)
         highest = (
-            int(max(selection[0], selection[-1]) if isinstance(selection, range) else selection.max()) if len(selection) else -1
+            int(
+                max(selection[0], selection[-1])
+                if isinstance(selection, range)
+                else selection.max()
+            )
+            if len(selection)
+            else -1
         )
         if self._list_version() != state["version"] or highest >= count:
-            raise StaleViewError("the dataset was changed since this copy of it was made", file=self.path)
+            raise StaleViewError(
+                "the dataset was changed since this copy of it was made", file=self.path
+            )
         if state["view"] or len(selection) != count:
             view = self._view(slice(None))
             self.__dict__.update(view.__dict__)

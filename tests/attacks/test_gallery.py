@@ -103,7 +103,7 @@ DEFECTS = {
     "the size of a frame is not compared with its payloads": (
         _frame.Frames,
         "extent",
-        lambda frames, sizes: frames.head + sum(size + 7 & -8 for size in sizes) % 2**64,
+        lambda frames, sizes: frames.layout.size + sum(size + 7 & -8 for size in sizes) % 2**64,
         "payloads of 2 to the 64 bytes behind an index",
     ),
     "memory is taken before a shape is compared with its payload": (

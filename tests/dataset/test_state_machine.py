@@ -18,8 +18,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 
 import dsrecords
 from dsrecords import IndexedRecordDataset, StaleViewError
+from dsrecords._format.entries import Entries
 from dsrecords._format.frame import RECORD
-from dsrecords._format.index import Entries
 from dsrecords._storage import files
 from dsrecords._write import writer as _writer
 

@@ -15,6 +15,7 @@ import dsrecords
 from dsrecords import CorruptError, DSRecordsError, IndexedRecordDataset, make_dataset
 from dsrecords._format import log as _log
 from dsrecords._read import verification as _heads
+from dsrecords._schema.header import read_header
 from dsrecords._schema.schema import make_schema
 from dsrecords._storage import files
 
@@ -365,7 +366,7 @@ def walked(path, patience, monkeypatch):
     monkeypatch.setattr(_log, "_PATIENCE", patience)
     fd = os.open(path, os.O_RDONLY)
     try:
-        header = _log.read_header(fd, str(path))
+        header = read_header(fd, str(path))
         walk = _log.Walk(fd, header.frames, header.size, os.fstat(fd).st_size)
         if patience > 100:
             monkeypatch.setattr(walk, "_run", lambda at: None)

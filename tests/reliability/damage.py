@@ -138,13 +138,13 @@ class Damaged:
             together = [field.key for field in schema.fields if field.slot >= 0 or field.key == "int16[2,2]"]
             self.columns = ds.batch(slice(None), together)
             for i in range(len(rows)):
-                offset, start = snapshot.entries.get(i)[0], snapshot.entries.get(i)[0] + schema.head
+                offset, start = snapshot.entries.get(i)[0], snapshot.entries.get(i)[0] + schema.layout.size
                 fields = {}
-                for field, size in zip(schema.payloads, schema.unpack(snapshot.data, offset), strict=False):
+                for field, size in zip(schema.payloads, schema.layout.unpack(snapshot.data, offset), strict=False):
                     if size < 2**63:
                         fields[field.key] = start, start + size
                         start += (size + 7) & -8
-                self.places.append((offset, offset + schema.head, fields))
+                self.places.append((offset, offset + schema.layout.size, fields))
 
     def open(self):
         return dsrecords.open(PATH, decode=self.decode)

@@ -172,7 +172,7 @@ def payload(data):
 def scalars(data):
     """The numbers of heads, which are of every kind of scalar."""
     schema = make_schema(list(SCALARS))
-    size = schema.head - 16
+    size = schema.layout.size - 16
     one = Log({**schema.to_json(), "metadata": {}})
     for at in range(0, min(len(data), 8 * size), size):
         one.record(data[at : at + size].ljust(size, b"\0"))

@@ -3,7 +3,6 @@
 import random
 
 import damage
-import numpy as np
 import pytest
 from damage import Damaged, cuts, disasters, every_bit, everywhere, flips, made, one_bit, structure
 from power_loss import LostError, Tally
@@ -11,9 +10,9 @@ from workloads import INDEX, PATH
 
 from dsrecords._format import frame as _frame
 from dsrecords._format import index as _index
+from dsrecords._format import layout
 from dsrecords._format import log as _log
 from dsrecords._read import snapshot as _reader
-from dsrecords._read import verification as _heads
 from dsrecords._write import writer as _writer
 
 pytestmark = pytest.mark.exhaustive
@@ -147,9 +146,7 @@ MORE_DEFECTS = (  # which have tests of their own below
 
 
 def test_entries_that_are_not_mixed_with_their_positions_are_caught(monkeypatch):
-    monkeypatch.setattr(_index, "MIX", 0)
-    for module in (_index, _heads):
-        monkeypatch.setattr(module, "mix", lambda positions: np.zeros(len(positions), np.uint64))
+    monkeypatch.setattr(layout, "_POSITION_FACTOR", 0)
     with pytest.raises(LostError, match="record 0 is wrong"):
         test_swapped_entries_of_the_index_are_told_of(Damaged(*made()))
 

@@ -5,8 +5,8 @@ import random
 import fuzz
 import pytest
 
+from dsrecords._format.entries import Entries
 from dsrecords._format.frame import TAKE_LAST
-from dsrecords._format.index import Entries
 from dsrecords._read.open import State
 from dsrecords._types.base import Type
 

@@ -21,8 +21,12 @@ from dsrecords._write.create import build, shown
 from dsrecords._write.writer import Encoded
 from dsrecords.errors import DSRecordsError, SchemaError
 
-Value = Callable[[Snapshot, int, Encoded], Any]  # what a new field has, from a record and what is stored of it
-Change = tuple[Field, Field | Value]  # a field of the new schema, and the old one that it is copied from, or its values
+Value = Callable[
+    [Snapshot, int, Encoded], Any
+]  # what a new field has, from a record and what is stored of it
+Change = tuple[
+    Field, Field | Value
+]  # a field of the new schema, and the old one that it is copied from, or its values
 _STORED_AS_THEY_ARE = (Bytes, Custom, Image)
 
 
@@ -35,7 +39,9 @@ class Evolving(Records):
     _rewrite: Callable[..., None]
     _change: Callable[..., Any]
 
-    def add_field(self, name: Any, type: Any, values: Any = None, *, progress: bool = False) -> None:
+    def add_field(
+        self, name: Any, type: Any, values: Any = None, *, progress: bool = False
+    ) -> None:
         """Add a field behind the others.
 
         Args:
@@ -55,7 +61,9 @@ class Evolving(Records):
         if name in schema.by_key:
             raise SchemaError("there is such a field already", file=self.path, field=name)
         if isinstance(name, str) is not schema.named:
-            raise SchemaError("a name is a text, or None where fields have no names", file=self.path, field=name)
+            raise SchemaError(
+                "a name is a text, or None where fields have no names", file=self.path, field=name
+            )
         field = make_schema({name: type} if schema.named else [type]).fields[0]
         field.key = name
         self._evolve([*self._kept(), (field, _values(values, self._plan, field))], progress)
@@ -100,7 +108,9 @@ class Evolving(Records):
             cast.key = field.key
             load = self._loads[field.key] if isinstance(field.type, Custom) else field.type.load
             assert isinstance(old, Field)
-            changes.append((cast, _recast(old, cast, Plan(self._header, [(old, load)], True, None))))
+            changes.append(
+                (cast, _recast(old, cast, Plan(self._header, [(old, load)], True, None)))
+            )
         self._evolve(changes, progress)
 
     def compare_schema(self, other: Any) -> str:
@@ -111,13 +121,18 @@ class Evolving(Records):
 
     def _by_key(self, given: Mapping[Any, Any]) -> dict[Key, Any]:
         if not isinstance(given, Mapping):
-            raise TypeError(f"a dict by field is expected, such as {{{self._schema.keys[0]!r}: …}}, not {describe(given)}")
+            raise TypeError(
+                f"a dict by field is expected, such as {{{self._schema.keys[0]!r}: …}}, not {describe(given)}"
+            )
         return {self._schema.field(key).key: new for key, new in given.items()}
 
     def _kept(self) -> list[Change]:
         """All fields as they are, with the functions that write them."""
         stored = self._header.schema.fields
-        return [(Field(field.key, field.type, self._schema.by_key[field.key].dump), field) for field in stored]
+        return [
+            (Field(field.key, field.type, self._schema.by_key[field.key].dump), field)
+            for field in stored
+        ]
 
     def _evolve(self, changes: Sequence[Change], progress: bool) -> None:
         named = any(isinstance(field.key, str) for field, _ in changes)
@@ -131,41 +146,72 @@ class Evolving(Records):
 
         def write(snapshot: Snapshot) -> Any:
             count = len(snapshot.entries)
-            records = _records(snapshot, shown(range(count), count, path, progress), schema, changes)
-            return build(path, index_path, schema, snapshot.header.metadata, records, overwrite=True, held=True)
+            records = _records(
+                snapshot, shown(range(count), count, path, progress), schema, changes
+            )
+            return build(
+                path,
+                index_path,
+                schema,
+                snapshot.header.metadata,
+                records,
+                overwrite=True,
+                held=True,
+            )
 
         def adopt() -> None:
             self._given = None if self._given is None else schema
             given: Any = self._deserializers
             if given is not None and not isinstance(given, Mapping):
                 given = dict(zip(self._header.schema.keys, given))
-            self._deserializers = None if given is None else {moved[key]: given[key] for key in given if key in moved}
+            self._deserializers = (
+                None if given is None else {moved[key]: given[key] for key in given if key in moved}
+            )
             if self._decode is not None:
-                self._decode = {moved[key]: self._decode[key] for key in self._decode if key in moved}
+                self._decode = {
+                    moved[key]: self._decode[key] for key in self._decode if key in moved
+                }
 
         self._rewrite(write, adopt)
 
 
-def _records(snapshot: Snapshot, positions: Iterable[int], schema: Schema, changes: Sequence[Change]) -> Iterator[Encoded]:
+def _records(
+    snapshot: Snapshot, positions: Iterable[int], schema: Schema, changes: Sequence[Change]
+) -> Iterator[Encoded]:
     """The records as the new schema has them."""
-    everything = Plan(snapshot.header, [(field, field.type.load) for field in snapshot.header.schema.fields], True, tuple)
-    alone = {field.key: Schema([Field(field.key, field.type, field.dump)], schema.named) for field, _ in changes}
+    everything = Plan(
+        snapshot.header,
+        [(field, field.type.load) for field in snapshot.header.schema.fields],
+        True,
+        tuple,
+    )
+    alone = {
+        field.key: Schema([Field(field.key, field.type, field.dump)], schema.named)
+        for field, _ in changes
+    }
     end, iterated = snapshot.end, [source for _, source in changes if isinstance(source, _Iterated)]
     for given in iterated:
         given.expect(len(snapshot.entries))
     for i in positions:
         old = snapshot.encoded(i, everything)
-        new: Encoded = schema.zeros.copy(), [None] * len(schema.payloads)
+        new: Encoded = schema.layout.zeros.copy(), [None] * len(schema.payloads)
         for field, source in changes:
             if isinstance(source, Field):
                 _copy(source, old, field, new)
             else:
                 value = source(snapshot, i, old)
                 one = alone[field.key]
-                _copy(one.fields[0], one.encode({field.key: value} if schema.named else (value,), i), field, new)
+                _copy(
+                    one.fields[0],
+                    one.encode({field.key: value} if schema.named else (value,), i),
+                    field,
+                    new,
+                )
         yield new
     if snapshot.end != end:
-        raise DSRecordsError("it was changed while its schema was: nothing was done", file=snapshot.file)
+        raise DSRecordsError(
+            "it was changed while its schema was: nothing was done", file=snapshot.file
+        )
     for given in iterated:
         given.expect_no_more()
 
@@ -184,12 +230,19 @@ def _values(values: Any, plan: Plan, field: Field) -> Value:
     if values is None and field.type.nullable:
         return lambda snapshot, i, old: None
     if values is None:
-        raise SchemaError(f"values are needed, or a type that may be None: '{field.type.name}?'", field=field.key)
+        raise SchemaError(
+            f"values are needed, or a type that may be None: '{field.type.name}?'", field=field.key
+        )
     if callable(values):
         return lambda snapshot, i, old: values(plan.read(snapshot, i))
     if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
-        raise SchemaError(f"values are a function, or one for each record, not {describe(values)}", field=field.key)
-    return _Iterated(values.tolist() if isinstance(values, np.ma.MaskedArray) else values, field.key)
+        raise SchemaError(
+            f"values are a function, or one for each record, not {describe(values)}",
+            field=field.key,
+        )
+    return _Iterated(
+        values.tolist() if isinstance(values, np.ma.MaskedArray) else values, field.key
+    )
 
 
 class _Iterated:
@@ -216,8 +269,12 @@ class _Iterated:
 
 
 def _recast(old: Field, new: Field, plan: Plan) -> Value:
-    as_they_are = isinstance(old.type, _STORED_AS_THEY_ARE) and isinstance(new.type, _STORED_AS_THEY_ARE)
-    format = new.type.format if isinstance(new.type, Image) and isinstance(old.type, Image) else None
+    as_they_are = isinstance(old.type, _STORED_AS_THEY_ARE) and isinstance(
+        new.type, _STORED_AS_THEY_ARE
+    )
+    format = (
+        new.type.format if isinstance(new.type, Image) and isinstance(old.type, Image) else None
+    )
 
     def value(snapshot: Snapshot, i: int, stored: Encoded) -> Any:
         if not as_they_are:

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from dsrecords._format.log import Header
 from dsrecords._read.batch import columns, rows
 from dsrecords._read.prefetch import prefetch
 from dsrecords._read.selection import position, positions, several
 from dsrecords._read.snapshot import Plan, Snapshot
+from dsrecords._schema.header import Header
 from dsrecords._schema.schema import Key, Schema, bind
 from dsrecords._types.base import Load
 from dsrecords.errors import CorruptError, SchemaError
@@ -50,25 +50,35 @@ class Records(Sequence[Any]):
         """Fit what was given to the schema of the file."""
         header = self._state.header
         schema = header.schema
-        if self._given is not None and (difference := self._given.difference(schema, "this", os.path.basename(self.path))):
-            raise SchemaError(f"the schema given is not that of the file: {difference}", file=self.path)
+        if self._given is not None and (
+            difference := self._given.difference(schema, "this", os.path.basename(self.path))
+        ):
+            raise SchemaError(
+                f"the schema given is not that of the file: {difference}", file=self.path
+            )
         if self._given is not None:
             self._given.use_dictionaries(schema)
         self._schema: Schema = self._given or schema
         given = self._state.deserializers(self._deserializers)
         if given is not None and not isinstance(given, Mapping):
             if len(given) != len(schema.fields):
-                raise SchemaError(f"{len(given)} deserializers for {len(schema.fields)} fields", file=self.path)
+                raise SchemaError(
+                    f"{len(given)} deserializers for {len(schema.fields)} fields", file=self.path
+                )
             given = dict(zip(schema.keys, given))
         if self._decode is not None and not isinstance(self._decode, Mapping):
-            raise TypeError(f"decode is a dict, such as {{{schema.keys[0]!r}: 'array'}}, not {self._decode!r}")
+            raise TypeError(
+                f"decode is a dict, such as {{{schema.keys[0]!r}: 'array'}}, not {self._decode!r}"
+            )
         functions, decodings = given or {}, self._decode or {}
         self._loads: dict[Key, Load] = {}
         try:
             for key in (*functions, *decodings):
                 schema.field(key)
             for field in schema.fields:
-                self._loads[field.key] = bind(field, functions.get(field.key), decodings.get(field.key))
+                self._loads[field.key] = bind(
+                    field, functions.get(field.key), decodings.get(field.key)
+                )
         except SchemaError as error:
             error.file = self.path
             raise
@@ -84,7 +94,12 @@ class Records(Sequence[Any]):
             schema = self._header.schema
             chosen = [schema.field(key) for key in keys]
             shape = (dict if schema.named else tuple) if several else None
-            plan = Plan(self._header, [(field, self._loads[field.key]) for field in chosen], self._copy, shape)
+            plan = Plan(
+                self._header,
+                [(field, self._loads[field.key]) for field in chosen],
+                self._copy,
+                shape,
+            )
             self._plans[several, keys] = plan
         return plan
 
@@ -118,14 +133,24 @@ class Records(Sequence[Any]):
         return snapshot
 
     def __len__(self) -> int:
-        return len(self._state.snapshot.entries) if self._selection is None else len(self._selection)
+        return (
+            len(self._state.snapshot.entries) if self._selection is None else len(self._selection)
+        )
 
     def __repr__(self) -> str:
         schema, closed = self._schema.types(), isinstance(self._state, Closed)
-        shown = ", ".join(f"{k}: {t}" for k, t in schema.items()) if isinstance(schema, dict) else ", ".join(schema)
+        shown = (
+            ", ".join(f"{k}: {t}" for k, t in schema.items())
+            if isinstance(schema, dict)
+            else ", ".join(schema)
+        )
         shown = shown if len(shown) < _LONGEST else f"{shown[:_LONGEST]}…"
         brackets = "{}" if isinstance(schema, dict) else "[]"
-        count = "closed" if closed else f"{len(self):,} records" + (" (view)" if self._is_view() else "")
+        count = (
+            "closed"
+            if closed
+            else f"{len(self):,} records" + (" (view)" if self._is_view() else "")
+        )
         return f"<IndexedRecordDataset {self.path!r}: {count}, {brackets[0]}{shown}{brackets[1]}>"
 
     def __getitem__(self, key: Any) -> Any:
@@ -168,7 +193,9 @@ class Records(Sequence[Any]):
 
     def _positions(self, key: Any, snapshot: Snapshot) -> Any:
         """The same for many: a range or an array of int64."""
-        return positions(key, range(len(snapshot.entries)) if self._selection is None else self._selection)
+        return positions(
+            key, range(len(snapshot.entries)) if self._selection is None else self._selection
+        )
 
     def _view(self, key: Any) -> Any:
         view, state = object.__new__(type(self)), self._state
@@ -181,13 +208,18 @@ class Records(Sequence[Any]):
             if self._frozen or (editing % 2 == 0 and editing == state.editing):
                 break
             time.sleep(0)
-        copied = isinstance(selection, np.ndarray) and not isinstance(key, slice)  # the caller may go on to change theirs
+        copied = isinstance(selection, np.ndarray) and not isinstance(
+            key, slice
+        )  # the caller may go on to change theirs
         view._select(selection.copy() if copied else selection)
         view._writer = None
         return view
 
     def _select(self, selection: Any) -> None:
-        self._selection, self._chosen = selection, selection if isinstance(selection, range) else memoryview(selection)
+        self._selection, self._chosen = (
+            selection,
+            selection if isinstance(selection, range) else memoryview(selection),
+        )
 
     def __iter__(self) -> Iterator[Any]:
         """Over the list as it is now, whatever is changed meanwhile."""
@@ -199,7 +231,10 @@ class Records(Sequence[Any]):
         count, start, size = len(self), 0, _WINDOW
         self._prefetch(slice(0, size))
         while start < count:
-            window, size = range(start, min(start + size, count)), min(4 * size, _LARGEST_WINDOW if self._plan.plain else _WINDOW)
+            window, size = (
+                range(start, min(start + size, count)),
+                min(4 * size, _LARGEST_WINDOW if self._plan.plain else _WINDOW),
+            )
             start = window.stop
             self._prefetch(slice(start, start + size))
             yield from self._together(window) if self._plan.plain else self._readable(window)
@@ -209,7 +244,9 @@ class Records(Sequence[Any]):
         snapshot, plan = self._snapshot(), self._plan
         try:
             found = rows(snapshot, np.asarray(self._positions(indices, snapshot), np.int64), plan)
-        except CorruptError:  # one by one, to pass over what is wrong, or say so when the loop comes to it
+        except (
+            CorruptError
+        ):  # one by one, to pass over what is wrong, or say so when the loop comes to it
             return self._readable(indices)
         samples, transform = found if plan.shape is tuple else map(plan.give, found), self.transform
         return iter(samples) if transform is None else (transform(sample) for sample in samples)
@@ -241,7 +278,9 @@ class Records(Sequence[Any]):
         self._prefetch(indices)
         return list(self._readable(indices))
 
-    def batch(self, indices: Any, fields: Any = None, *, out: Mapping[Any, np.ndarray] | None = None) -> Any:
+    def batch(
+        self, indices: Any, fields: Any = None, *, out: Mapping[Any, np.ndarray] | None = None
+    ) -> Any:
         """Many samples, field by field.
 
         Args:
@@ -270,7 +309,9 @@ class Records(Sequence[Any]):
             CorruptError: a record is not what was written.
         """
         if isinstance(field, (list, tuple)):
-            raise TypeError("a column is of one field; for several call ds.batch(slice(None), fields=[...])")
+            raise TypeError(
+                "a column is of one field; for several call ds.batch(slice(None), fields=[...])"
+            )
         return self._columns(self._plan_for(field), slice(None), {})[0]
 
     def _columns(self, plan: Plan, indices: Any, out: Mapping[Any, np.ndarray]) -> list[Any]:
@@ -300,4 +341,8 @@ class Closed:
 def _join(parts: tuple[Any, ...]) -> Any:
     if isinstance(parts[0], np.ma.MaskedArray):
         return np.ma.concatenate(parts)  # type: ignore[no-untyped-call]
-    return np.concatenate(parts) if isinstance(parts[0], np.ndarray) else [value for part in parts for value in part]
+    return (
+        np.concatenate(parts)
+        if isinstance(parts[0], np.ndarray)
+        else [value for part in parts for value in part]
+    )

@@ -15,14 +15,19 @@ from typing import Any
 
 from dsrecords._format import index as _index
 from dsrecords._format.frame import FRAME
+from dsrecords._format.header import VERSION
 from dsrecords._format.index import Slot
-from dsrecords._format.log import PAGE, VERSION, Found, Place, Walk, find_frame, read_header
+from dsrecords._format.layout import PAGE
+from dsrecords._format.log import Found, Place, Walk, find_frame
 from dsrecords._read import views as _views
 from dsrecords._read.snapshot import Snapshot
+from dsrecords._schema.header import read_header
 from dsrecords._storage import files
 from dsrecords.errors import CorruptError, UnsupportedVersionError
 
-_TRIES = 4  # a reader that opens while a writer recovers may see what looks like damage: it looks again
+_TRIES = (
+    4  # a reader that opens while a writer recovers may see what looks like damage: it looks again
+)
 _PATIENCE = 7  # tries, while the files are being replaced and the pair does not fit
 _PAUSE = 0.005  # seconds before the second try, doubled for each further one
 
@@ -59,12 +64,20 @@ class State:
     half_slot = False
 
     def __init__(
-        self, path: str, index_path: str, verify: bool | str, *, index_must_exist: bool = False, torn: bool = False
+        self,
+        path: str,
+        index_path: str,
+        verify: bool | str,
+        *,
+        index_must_exist: bool = False,
+        torn: bool = False,
     ) -> None:
         self.path, self.index_path = path, index_path
         self._verify, self._index_must_exist = verify, index_must_exist
         # What somebody names may be a view: only where a dataset's own index belongs does the log stand in for what is damaged.
-        self._may_be_remade = not index_must_exist or index_path == os.path.splitext(path)[0] + ".idx"
+        self._may_be_remade = (
+            not index_must_exist or index_path == os.path.splitext(path)[0] + ".idx"
+        )
         self.reopen(torn)
 
     def reopen(self, torn: bool = False) -> None:
@@ -87,7 +100,9 @@ class State:
                     self.__dict__.update(fresh.__dict__)
                     return
             except CorruptError:
-                if attempt >= _TRIES - 1 or "header" not in fresh.__dict__:  # which never changes in place
+                if (
+                    attempt >= _TRIES - 1 or "header" not in fresh.__dict__
+                ):  # which never changes in place
                     raise
             time.sleep(_PAUSE * 2**attempt)
 
@@ -113,23 +128,47 @@ class State:
                 slots = _index.read_slots(index)
                 mine = [slot for slot in slots if slot.id == self.header.id]
                 # A writer that was killed while it wrote a slot left it half written: the next checkpoint writes it anew.
-                self.half_slot = torn and len(slots) == 1 and any(files.pread(index, PAGE, PAGE * (1 - slots[0].seq % 2)))
+                self.half_slot = (
+                    torn
+                    and len(slots) == 1
+                    and any(files.pread(index, PAGE, PAGE * (1 - slots[0].seq % 2)))
+                )
                 covered = max((slot.covered for slot in mine), default=0)
                 if slots and not mine and not last:
                     return False
-                self.slot = next((slot for slot in mine if not slot.flags & _index.VIEW and self._usable(slot, index)), None)
+                self.slot = next(
+                    (
+                        slot
+                        for slot in mine
+                        if not slot.flags & _index.VIEW and self._usable(slot, index)
+                    ),
+                    None,
+                )
                 self.slot_file = files.identity(index)
                 if view := next((slot for slot in slots if slot.flags & _index.VIEW), None):
-                    _views.admit(view, self._usable(view, index), self.header, self.fd, self.path, self.index_path)
+                    _views.admit(
+                        view,
+                        self._usable(view, index),
+                        self.header,
+                        self.fd,
+                        self.path,
+                        self.index_path,
+                    )
                     self.slot, self.view = view, view.seq + 1
                 elif self.slot is None and not self._may_be_remade:
-                    what = "the index of another dataset" if slots and not mine else "damaged, or no index of ours"
+                    what = (
+                        "the index of another dataset"
+                        if slots and not mine
+                        else "damaged, or no index of ours"
+                    )
                     text = f"{what}: as it may have been a view, nothing is shown; without index_path the list is made again"
                     raise CorruptError(text, file=self.index_path)
                 entries = _index.map_entries(index, self.slot, bits)
             finally:
                 files.close(index)
-        self.edits, self.last, self.check = (self.slot.edits, self.slot.last, self.slot.check) if self.slot else (0, 0, 0)
+        self.edits, self.last, self.check = (
+            (self.slot.edits, self.slot.last, self.slot.check) if self.slot else (0, 0, 0)
+        )
         start = self.slot.covered if self.slot else self.header.size
         self.snapshot = Snapshot(self.path, self.file, self.header, entries, start, self._verify)
         self.snapshot.mark = start, self.edits, self.last, self.check
@@ -145,17 +184,26 @@ class State:
             )
         if self.slot is None and self.slot_file is not None:
             what = "of another dataset" if slots and not mine else "damaged, or no index of ours"
-            warnings.warn(f"{self.index_path} is {what}: the list is made again from {self.path}", stacklevel=5)
+            warnings.warn(
+                f"{self.index_path} is {what}: the list is made again from {self.path}",
+                stacklevel=5,
+            )
         return True
 
     def _usable(self, slot: Slot, index: int) -> bool:
         if slot.version != VERSION or slot.flags & ~_index.VIEW:
             raise UnsupportedVersionError(
-                f"index version {slot.version}, flags {slot.flags}: this library reads version {VERSION}", file=self.index_path
+                f"index version {slot.version}, flags {slot.flags}: this library reads version {VERSION}",
+                file=self.index_path,
             )
-        if slot.base != 2 * PAGE + self.header.size or files.size(index) < slot.base + 16 * slot.count:
+        if (
+            slot.base != 2 * PAGE + self.header.size
+            or files.size(index) < slot.base + 16 * slot.count
+        ):
             return False
-        if max(slot.seq, slot.edits) >= 2**63:  # no writer counts that far: the next number must fit, too
+        if (
+            max(slot.seq, slot.edits) >= 2**63
+        ):  # no writer counts that far: the next number must fit, too
             return False
         if slot.covered == self.header.size:
             return slot.count == slot.last == 0
@@ -171,7 +219,9 @@ class State:
         """
         snapshot, stop = self.snapshot, files.size(self.fd)
         if stop < snapshot.end:
-            raise CorruptError(f"the file was cut short: it had {snapshot.end} bytes", file=self.path, offset=stop)
+            raise CorruptError(
+                f"the file was cut short: it had {snapshot.end} bytes", file=self.path, offset=stop
+            )
         walk = Walk(self.fd, self.header.frames, snapshot.end, stop)
         try:
             for places, op, positions in walk:
@@ -194,24 +244,36 @@ class State:
                 text = f"{fault.wrong}, and whole frames follow (at {self.beyond}): damage, or writes that a crash lost"
                 text += "; dsrecords.repair can help"
                 record = len(snapshot.entries)
-                raise CorruptError(text, file=self.path, record=record, field=fault.field, offset=fault.where)
+                raise CorruptError(
+                    text,
+                    file=self.path,
+                    record=record,
+                    field=self.header.schema.payload_key(fault.payload),
+                    offset=fault.where,
+                )
 
     def append(self, place: Place) -> None:
         """Take one record into the list."""
         end = place[0] + place[1]
-        self.snapshot.end = end  # first: another thread may read the record as soon as it is in the list
+        self.snapshot.end = (
+            end  # first: another thread may read the record as soon as it is in the list
+        )
         self.snapshot.entries.append(place)
         self.last, self.check = place[0], place[2]
         self.snapshot.mark = end, self.edits, place[0], place[2]
 
-    def apply(self, places: Any, op: int, positions: Sequence[int], end: int, last: int, check: int) -> None:
+    def apply(
+        self, places: Any, op: int, positions: Sequence[int], end: int, last: int, check: int
+    ) -> None:
         """Take a whole batch into the list."""
         self.editing += op != 0  # odd, so that a view that is made meanwhile is made again
         try:
             entries, snapshot = self.snapshot.entries, self.snapshot
             if op and snapshot.shared:  # views go on showing what they showed
                 entries = entries.copy()
-            snapshot.end = end  # first: another thread may read the records as soon as they are in the list
+            snapshot.end = (
+                end  # first: another thread may read the records as soon as they are in the list
+            )
             if op:  # another one for another list: who has looked at the length of the old one reads that one
                 snapshot = snapshot.with_entries(entries)
             snapshot.entries = entries.apply(places, op, positions)

@@ -24,16 +24,25 @@ def prefetch(snapshot: Snapshot, rows: np.ndarray, heads_only: bool) -> None:
         heads_only: whether only the heads will be read.
     """
     count = len(rows)
-    if count < 2 or all(files.in_memory(snapshot.descriptor.number, int(rows[i, 0])) for i in (count // 3, count - 1)):
+    if count < 2 or all(
+        files.in_memory(snapshot.descriptor.number, int(rows[i, 0]))
+        for i in (count // 3, count - 1)
+    ):
         return
     offsets, eighths = rows[:, 0], rows[:, 1] & _LOW
-    sizes = np.uint64(snapshot.header.schema.head) if heads_only else np.minimum(eighths * np.uint64(8), _LARGEST)
+    sizes = (
+        np.uint64(snapshot.header.schema.layout.size)
+        if heads_only
+        else np.minimum(eighths * np.uint64(8), _LARGEST)
+    )
     data = snapshot.mapped()
     inside = offsets < np.uint64(len(data))  # an entry that is damaged is found out later
     if not inside.any():
         return
     first = (offsets // _PAGE)[inside]
-    last = (np.minimum(offsets + sizes, np.uint64(len(data)))[inside] + _PAGE - np.uint64(1)) // _PAGE
+    last = (
+        np.minimum(offsets + sizes, np.uint64(len(data)))[inside] + _PAGE - np.uint64(1)
+    ) // _PAGE
     order = np.argsort(first, kind="stable")
     first, last = first[order], np.maximum.accumulate(last[order])
     gaps = np.flatnonzero(first[1:] > last[:-1])  # between them, extents that touch are one

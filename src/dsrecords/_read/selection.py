@@ -30,7 +30,11 @@ def positions(key: Any, base: Any) -> Any:
     """The items of `base` (a range or int64, (n,)) at many indices: a range or int64. Raises IndexError, TypeError."""
     if isinstance(key, slice):
         return base[key]
-    if isinstance(key, str) or not (several(key) or isinstance(key, Sequence)) or hasattr(key, "column"):
+    if (
+        isinstance(key, str)
+        or not (several(key) or isinstance(key, Sequence))
+        or hasattr(key, "column")
+    ):
         raise TypeError(_hint(key))
     array, count = np.asarray(key), len(base)
     if array.ndim == 1 and not array.size:
@@ -40,10 +44,16 @@ def positions(key: Any, base: Any) -> Any:
             raise IndexError(f"a mask of {len(array)} for {count} records")
         array = np.flatnonzero(array)
     if array.ndim != 1 or array.dtype.kind not in "iu":
-        names = "; fields come second: ds.batch([0, 1], ['label'])" if array.dtype.kind == "U" else ""
-        raise TypeError(f"indices are integers or a mask, one-dimensional, not {array.dtype} with shape {array.shape}{names}")
+        names = (
+            "; fields come second: ds.batch([0, 1], ['label'])" if array.dtype.kind == "U" else ""
+        )
+        raise TypeError(
+            f"indices are integers or a mask, one-dimensional, not {array.dtype} with shape {array.shape}{names}"
+        )
     whole = isinstance(base, range) and base == range(count)
-    if whole and len(array) and array.dtype == np.int64 and array.view(np.uint64).max() < count:  # the usual: none is negative
+    if (
+        whole and len(array) and array.dtype == np.int64 and array.view(np.uint64).max() < count
+    ):  # the usual: none is negative
         return array
     wrong = (array < -count) | (array >= count)
     if wrong.any():
@@ -58,4 +68,6 @@ def _hint(key: Any) -> str:
         return f"an index is an integer: for a field of all samples call ds.column({key!r}), for one ds[0, {key!r}]"
     if isinstance(key, (int, np.integer)):
         return f"a batch takes several indices, such as ds.batch([{key}]); for one sample ds[{key}]"
-    return f"an index is an integer, a slice, a list of integers or a mask, not {type(key).__name__}"
+    return (
+        f"an index is an integer, a slice, a list of integers or a mask, not {type(key).__name__}"
+    )

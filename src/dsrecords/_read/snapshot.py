@@ -13,14 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from dsrecords._format.frame import FRAME, PENDING, RECORD, crc32
-from dsrecords._format.index import ENTRY, MIX, Entries
-from dsrecords._format.log import Header
+from dsrecords._format.checksums import crc32
+from dsrecords._format.entries import ENTRY, Entries
+from dsrecords._format.frame import FRAME, PENDING, RECORD
+from dsrecords._format.layout import NONE, offset_mix, position_mix
 from dsrecords._read.selection import position
 from dsrecords._read.verification import FEW, HEAD_SEEN, NEVER_SEEN, looks_around, seen_bit
+from dsrecords._schema.header import Header
 from dsrecords._schema.schema import Field
 from dsrecords._storage import files
-from dsrecords._types.base import NONE, Load
+from dsrecords._types.base import Load
 from dsrecords._types.scalars import Scalar
 from dsrecords.errors import CorruptError, SchemaError, StaleViewError
 
@@ -50,8 +52,15 @@ class Plan:
         plain: of fields that are all numbers of the head, and themselves the values, where they are among those numbers.
     """
 
-    def __init__(self, header: Header, items: Sequence[tuple[Field, Load]], copy: bool, shape: type | None) -> None:
-        self.header, self.copy, self.fields, self.shape = header, copy, [field for field, _ in items], shape
+    def __init__(
+        self, header: Header, items: Sequence[tuple[Field, Load]], copy: bool, shape: type | None
+    ) -> None:
+        self.header, self.copy, self.fields, self.shape = (
+            header,
+            copy,
+            [field for field, _ in items],
+            shape,
+        )
         self.need = HEAD_SEEN
         self.items: list[Item] = []
         self.steps: list[tuple[bool, int, int, Callable[..., Any] | None, Field, bool]] = []
@@ -60,9 +69,16 @@ class Plan:
             self.need |= seen_bit(field)
             builtin = getattr(load, "__self__", None) is field.type
             # The struct that unpacks a head has unpacked its numbers: few types, and functions of the user's, have more to do.
-            make = _of_number(field.type, load, builtin, copy) if isinstance(field.type, Scalar) else load
+            make = (
+                _of_number(field.type, load, builtin, copy)
+                if isinstance(field.type, Scalar)
+                else load
+            )
             self.items.append((field, make, builtin))
-            number, presence = field.slot >= 0, count + field.presence if field.presence >= 0 else -1
+            number, presence = (
+                field.slot >= 0,
+                count + field.presence if field.presence >= 0 else -1,
+            )
             place = count + field.slot if number else field.payload
             self.steps.append((number, place, presence, make, field, builtin))
         self.wanted = {field.payload for field in self.fields}
@@ -70,7 +86,9 @@ class Plan:
         self.give = _giver(shape, tuple(field.key for field in self.fields))
         plain = all(load is None and field.presence < 0 for field, load, _ in self.items)
         self.plain = [step[1] for step in self.steps] if items and plain else None
-        self.read: Callable[[Snapshot, int], Any] = _numbers_reader(self, header) if self.plain else self._read
+        self.read: Callable[[Snapshot, int], Any] = (
+            _numbers_reader(self, header) if self.plain else self._read
+        )
 
     def _read(self, snapshot: Snapshot, index: int) -> Any:
         if not 0 <= index < snapshot.entries.kept:
@@ -108,23 +126,27 @@ def _of_number(kind: Scalar, load: Load, builtin: bool, copy: bool) -> Callable[
 def _numbers_reader(plan: Plan, header: Header) -> Callable[[Snapshot, int], Any]:
     """`Plan.read` where all fields are numbers of the head that cannot be None: with as few steps as can be."""
     schema, give, places = header.schema, plan.give, plan.plain or []
-    unpack = schema.unpack
+    unpack = schema.layout.unpack
 
     def numbers(snapshot: Snapshot, index: int) -> tuple[Any, ...]:
         entries = snapshot.entries
         if 0 <= index < entries.kept and entries.seen[index] & HEAD_SEEN:
             try:
                 return unpack(snapshot.data, entries.base[index + index])
-            except struct.error:  # another thread, which mapped less of the log, was the last to say so
+            except (
+                struct.error
+            ):  # another thread, which mapped less of the log, was the last to say so
                 return unpack(snapshot.mapped(), entries.base[index + index])
         offset = snapshot.look(entries, position(index, len(entries)), plan)
         return unpack(snapshot.mapped(), offset)
 
-    if places != list(range(len(schema.payloads) + len(schema.zeros))):
+    if places != list(range(len(schema.payloads) + len(schema.layout.zeros))):
         if plan.shape is None:
             give = operator.itemgetter(*places)
         else:
-            pick = operator.itemgetter(*places, *places[-1:])  # one more: of a single place it would give no tuple
+            pick = operator.itemgetter(
+                *places, *places[-1:]
+            )  # one more: of a single place it would give no tuple
             give = lambda all_numbers: plan.give(pick(all_numbers)[:-1])  # noqa: E731
     elif plan.shape is tuple:
         return numbers
@@ -152,7 +174,13 @@ class Snapshot:
     """
 
     def __init__(
-        self, file: str, descriptor: files.Descriptor, header: Header, entries: Entries, end: int, verify: bool | str
+        self,
+        file: str,
+        descriptor: files.Descriptor,
+        header: Header,
+        entries: Entries,
+        end: int,
+        verify: bool | str,
     ) -> None:
         self.file, self.descriptor, self.header, self.entries = file, descriptor, header, entries
         self.verify, self.shared = verify, False
@@ -185,7 +213,9 @@ class Snapshot:
         if len(data) >= end:
             return data
         if (size := files.size(self.descriptor.number)) < end:
-            raise CorruptError(f"the file was cut short: it had {end} bytes", file=self.file, offset=size)
+            raise CorruptError(
+                f"the file was cut short: it had {end} bytes", file=self.file, offset=size
+            )
         data = memoryview(files.map_read(self.descriptor.number, end))
         if len(data) > len(self.data):
             self.data = data
@@ -201,7 +231,10 @@ class Snapshot:
         data, copy, values = self.data, plan.copy, []
         if len(data) < self.ends[0]:
             data = self.mapped()
-        unpacked, start = self.header.schema.unpack(data, offset), offset + self.header.schema.head
+        unpacked, start = (
+            self.header.schema.layout.unpack(data, offset),
+            offset + self.header.schema.layout.size,
+        )
         starts = [start]
         for length in unpacked[: plan.payloads - 1] if plan.payloads > 1 else ():
             start += (length + 7) & -8 if length != NONE else 0
@@ -240,7 +273,9 @@ class Snapshot:
         if builtin and field.slot < 0 and isinstance(error, field.type.unreadable):
             raise CorruptError(f"not {field.type.name}: {error}", **where) from error
 
-    def load(self, data: memoryview, i: int, item: Item, start: int, length: int, copy: bool) -> Any:
+    def load(
+        self, data: memoryview, i: int, item: Item, start: int, length: int, copy: bool
+    ) -> Any:
         """The value of one payload. Raises CorruptError, or what a function of the user's raises."""
         field, make, builtin = item
         if length == NONE:
@@ -284,24 +319,37 @@ class Snapshot:
         if seen & plan.need == plan.need:
             return offset
         schema, data = self.header.schema, self.mapped()
-        start = offset + schema.head
+        start = offset + schema.layout.size
         if offset & 7 or offset < self.header.size or start > len(data):
             text = "the index's entry points outside of the log; an index (no view) that is removed is made again"
             raise self.wrong(text, i, offset)
-        sizes = schema.unpack(data, offset)[: len(schema.payloads)]
+        sizes = schema.layout.unpack(data, offset)[: len(schema.payloads)]
         if not seen & HEAD_SEEN:
             stored, kind, stated = FRAME.unpack_from(data, offset)
             extent = self.header.frames.extent(sizes)
-            computed = crc32(data[offset + 4 : start], self.header.frames.seed) ^ (offset >> 3 & _LOW) if verify else stored
+            computed = (
+                crc32(data[offset + 4 : start], self.header.frames.seed) ^ offset_mix(offset)
+                if verify
+                else stored
+            )
             if (
-                computed != stored or stored != word >> 32 ^ (i * MIX & _LOW) or kind not in (RECORD, PENDING)
+                computed != stored or stored != word >> 32 ^ position_mix(i) or kind not in (RECORD, PENDING)
                 or stated != extent or word & _LOW not in (extent >> 3, _LOW) or offset + extent > len(data)
             ):  # fmt: skip
-                if part[2 * at] != offset or part[2 * at + 1] != word:  # another thread has just put another record here
+                if (
+                    part[2 * at] != offset or part[2 * at + 1] != word
+                ):  # another thread has just put another record here
                     return self.look(entries, i, plan, verify)
-                raise self._wrong_head(i, offset, computed == stored, kind, stated, stored == word >> 32 ^ (i * MIX & _LOW))
+                raise self._wrong_head(
+                    i,
+                    offset,
+                    computed == stored,
+                    kind,
+                    stated,
+                    stored == word >> 32 ^ position_mix(i),
+                )
         if verify and plan.payloads:
-            checksums = schema.checksums(data, offset)
+            checksums = schema.layout.unpack_checksums(data, offset)
             for number, length in enumerate(sizes[: plan.payloads]):
                 if length == NONE:
                     continue
@@ -311,36 +359,57 @@ class Snapshot:
                 start += (length + 7) & -8
         if self.verify != "always" and ENTRY.unpack_from(part, 16 * at) == place:
             entries.seen[i] |= plan.need & ~NEVER_SEEN
-            if ENTRY.unpack_from(part, 16 * at) != place:  # another thread has put another record here just now
+            if (
+                ENTRY.unpack_from(part, 16 * at) != place
+            ):  # another thread has put another record here just now
                 entries.seen[i] = 0
         return offset
 
-    def _wrong_head(self, i: int, offset: int, whole: bool, kind: int, stated: int, known: bool) -> CorruptError:
+    def _wrong_head(
+        self, i: int, offset: int, whole: bool, kind: int, stated: int, known: bool
+    ) -> CorruptError:
         if not whole:
-            return self.wrong("the frame's check is wrong: its head, or the index's entry, is damaged", i, offset)
+            return self.wrong(
+                "the frame's check is wrong: its head, or the index's entry, is damaged", i, offset
+            )
         if not known:
             return self.wrong(
-                "the index's entry is of another record; an index (no view) that is removed is made again", i, offset
+                "the index's entry is of another record; an index (no view) that is removed is made again",
+                i,
+                offset,
             )
         if kind in (RECORD, PENDING) and offset + stated > len(self.data):
             return self.wrong("the frame reaches beyond the log", i, offset)
-        return self.wrong(f"no record has a frame of kind {kind} and {stated} bytes with such payloads", i, offset)
+        return self.wrong(
+            f"no record has a frame of kind {kind} and {stated} bytes with such payloads", i, offset
+        )
 
     def check_plan(self, plan: Plan) -> None:
         """Raises StaleViewError where a plan is for files that another thread has just replaced by files of another schema."""
-        if plan.header is not self.header and plan.header.schema.to_json() != self.header.schema.to_json():
-            raise StaleViewError("its schema was changed while this was read: read again", file=self.file)
+        if (
+            plan.header is not self.header
+            and plan.header.schema.to_json() != self.header.schema.to_json()
+        ):
+            raise StaleViewError(
+                "its schema was changed while this was read: read again", file=self.file
+            )
 
     def wrong(self, text: str, i: int, offset: int, field: Field | None = None) -> CorruptError:
         """The error of a record that is not what was written."""
-        return CorruptError(text, file=self.file, record=i, field=None if field is None else field.key, offset=offset)
+        return CorruptError(
+            text,
+            file=self.file,
+            record=i,
+            field=None if field is None else field.key,
+            offset=offset,
+        )
 
     def encoded(self, i: int, plan: Plan) -> tuple[list[Any], list[bytes | None]]:
         """The numbers and payloads of a record as they are stored, verified whatever was verified before. `plan`: all fields."""
         self.entries.seen[i] = 0
         offset, schema = self.look(self.entries, i, plan, True), self.header.schema
-        data, start, payloads = self.mapped(), offset + schema.head, []
-        unpacked = schema.unpack(data, offset)
+        data, start, payloads = self.mapped(), offset + schema.layout.size, []
+        unpacked = schema.layout.unpack(data, offset)
         for length in unpacked[: len(schema.payloads)]:
             payloads.append(None if length == NONE else bytes(data[start : start + length]))
             start += (length + 7) & -8 if length != NONE else 0

@@ -14,10 +14,14 @@ from typing import Any
 import numpy as np
 
 from dsrecords._format import index as _index
-from dsrecords._format.frame import crc32
+from dsrecords._format.checksums import crc32
+from dsrecords._format.entries import Entries
+from dsrecords._format.header import VERSION
 from dsrecords._format.index import Slot
-from dsrecords._format.log import PAGE, VERSION, Header, Walk
+from dsrecords._format.layout import PAGE, position_mixes
+from dsrecords._format.log import Walk
 from dsrecords._read.snapshot import Snapshot
+from dsrecords._schema.header import Header
 from dsrecords._storage import files
 from dsrecords.errors import CorruptError, StaleViewError, UnsupportedVersionError
 
@@ -35,18 +39,38 @@ def save(snapshot: Snapshot, positions: Any, path: str, own: list[str], overwrit
     for index in own:
         same = os.path.realpath(path) == os.path.realpath(index)
         if same or (files.identity(path) or "") == files.identity(index):
-            raise ValueError(f"{path} is the index of the dataset itself: give the view another path")
+            raise ValueError(
+                f"{path} is the index of the dataset itself: give the view another path"
+            )
     if (kind := _index.kind_of(path)) and not (overwrite and kind == "view"):
-        hint = "overwrite=True would replace it" if kind == "view" else "and is not a view: remove it, or give another path"
-        raise FileExistsError(f"{path} exists; {hint}" if kind == "view" else f"{path} exists {hint}")
+        hint = (
+            "overwrite=True would replace it"
+            if kind == "view"
+            else "and is not a view: remove it, or give another path"
+        )
+        raise FileExistsError(
+            f"{path} exists; {hint}" if kind == "view" else f"{path} exists {hint}"
+        )
     if files.identity(snapshot.file) != files.identity(snapshot.descriptor.number):
-        raise StaleViewError("the dataset was compacted or replaced since: make the view of what it is now", file=snapshot.file)
+        raise StaleViewError(
+            "the dataset was compacted or replaced since: make the view of what it is now",
+            file=snapshot.file,
+        )
     end, edits, last, check = snapshot.mark
-    parts = [_rows(snapshot.entries, positions, start) for start in range(0, len(positions), _CHUNK)]
-    base, seq = 2 * PAGE + snapshot.header.size, functools.reduce(lambda seed, part: crc32(part, seed), parts, 0)
-    slot = Slot(VERSION, _index.VIEW, snapshot.header.id, seq, len(positions), end, edits, last, check, base)
-    files.sync(snapshot.descriptor.number)  # an index never vouches for bytes that are not on the disk
-    temporary = _index.write_whole(path, snapshot.header, slot, parts)
+    parts = [
+        _rows(snapshot.entries, positions, start) for start in range(0, len(positions), _CHUNK)
+    ]
+    base, seq = (
+        2 * PAGE + snapshot.header.size,
+        functools.reduce(lambda seed, part: crc32(part, seed), parts, 0),
+    )
+    slot = Slot(
+        VERSION, _index.VIEW, snapshot.header.id, seq, len(positions), end, edits, last, check, base
+    )
+    files.sync(
+        snapshot.descriptor.number
+    )  # an index never vouches for bytes that are not on the disk
+    temporary = _index.write_whole(path, snapshot.header.raw, slot, parts)
     try:
         (files.rename if overwrite else files.link)(temporary, path)
     except BaseException:
@@ -55,11 +79,13 @@ def save(snapshot: Snapshot, positions: Any, path: str, own: list[str], overwrit
     files.sync_directory(path)
 
 
-def _rows(entries: _index.Entries, positions: Any, start: int) -> memoryview:
+def _rows(entries: Entries, positions: Any, start: int) -> memoryview:
     """The bytes of the entries at some of the positions, as they are at start, start + 1, …."""
     old = np.asarray(positions[start : start + _CHUNK], np.int64)
     rows = entries.gather(old)
-    rows[:, 1] ^= (_index.mix(old) ^ _index.mix(np.arange(start, start + len(rows)))) << np.uint64(32)
+    rows[:, 1] ^= (
+        position_mixes(old) ^ position_mixes(np.arange(start, start + len(rows)))
+    ) << np.uint64(32)
     return memoryview(rows).cast("B")
 
 
@@ -76,7 +102,9 @@ def admit(slot: Slot, usable: bool, header: Header, fd: int, path: str, index_pa
         text = f"a view of another dataset, or of {path} before it was compacted or replaced: make it anew"
         raise StaleViewError(text, file=index_path)
     if not usable:
-        raise CorruptError(f"the view is damaged, or {path} is not the log that it was saved from", file=index_path)
+        raise CorruptError(
+            f"the view is damaged, or {path} is not the log that it was saved from", file=index_path
+        )
     edits = _edits_now(slot, header, fd, path, index_path) - slot.edits
     if edits > 0:
         times = "once" if edits == 1 else f"{edits} times"

@@ -16,11 +16,12 @@ from typing import Any
 
 import numpy as np
 
+from dsrecords._format.layout import HeadLayout
 from dsrecords._schema.infer import annotated_schema, is_annotated, named
 from dsrecords._types.base import Bytes, Custom, Load, Type, describe
 from dsrecords._types.compressed import Zstd
 from dsrecords._types.parse import parse, type_text
-from dsrecords._types.scalars import Scalar, lay_out
+from dsrecords._types.scalars import Scalar
 from dsrecords.errors import SchemaError
 
 Key = Any  # a field's name; its position where fields have no names
@@ -34,7 +35,9 @@ class Field:
     """One field: its type, its place in the frame, and the functions that write it."""
 
     at = -1  # of a scalar: the byte of the frame where its value lies
-    present = -1  # of a scalar that may be None: the byte of the frame that says whether it is there
+    present = (
+        -1
+    )  # of a scalar that may be None: the byte of the frame that says whether it is there
     payload = -1  # of any other: which payload it is
     slot = presence = -1  # positions among the numbers that the head is packed from
 
@@ -48,7 +51,12 @@ class Field:
         name = {"name": self.key} if named else {}
         dictionary = self.type.dictionary if isinstance(self.type, Zstd) else None
         kept = {} if dictionary is None else {"dict": base64.b64encode(dictionary).decode()}
-        return {**name, "type": self.type.name, **{place: n for place, n in places.items() if n >= 0}, **kept}
+        return {
+            **name,
+            "type": self.type.name,
+            **{place: n for place, n in places.items() if n >= 0},
+            **kept,
+        }
 
 
 class Schema:
@@ -57,11 +65,8 @@ class Schema:
     Attributes:
         named: whether samples are dicts (else tuples).
         keys: the fields' names, or their positions.
-        head: size of a record's head in bytes.
         payloads: the fields that are payloads; P of them.
-        pack: packs a head from byte 4 on: kind, size, P sizes, P checksums, the numbers.
-        dtype: of a head, structured: check, kind, size, sizes, checksums, and the numbers by their places ("at 32").
-        unpack: unpacks from the start of a frame: P sizes, then the numbers.
+        layout: of the head of a record.
     """
 
     def __init__(self, fields: Sequence[Field], named: bool) -> None:
@@ -76,34 +81,36 @@ class Schema:
         if not 0 < len(fields) <= _MOST_FIELDS:
             raise SchemaError(f"a schema has 1 to {_MOST_FIELDS} fields, not {len(fields)}")
         if len(self.by_key) < len(fields):
-            raise SchemaError("two fields have this name", field=next(key for key in self.keys if self.keys.count(key) > 1))
+            raise SchemaError(
+                "two fields have this name",
+                field=next(key for key in self.keys if self.keys.count(key) > 1),
+            )
         self.payloads = [field for field in fields if not isinstance(field.type, Scalar)]
         for number, field in enumerate(self.payloads):
             field.payload = number
-        self._lay_out(len(self.payloads))
+        self._lay_out()
 
-    def _lay_out(self, count: int) -> None:
+    def _lay_out(self) -> None:
         scalars = [(field, field.type) for field in self.fields if isinstance(field.type, Scalar)]
-        codes, places, slots, presences, self.head = lay_out([scalar for _, scalar in scalars], 16 + 12 * count)
-        for (field, _), at, slot in zip(scalars, places, slots):
-            field.at, field.slot = at, slot
-        nullable = [field for field, scalar in scalars if scalar.nullable]
-        for number, (field, at) in enumerate(zip(nullable, presences)):
-            field.present, field.presence = at, len(scalars) + number
-        self.pack = struct.Struct(f"<IQ{count}Q{count}I{codes}").pack
-        self.unpack = struct.Struct(f"<16x{count}Q{4 * count}x{codes}").unpack_from
-        self.checksums = struct.Struct(f"<{16 + 8 * count}x{count}I").unpack_from
-        self.zeros = [0] * (len(scalars) + len(nullable))
-        plain = not count and not nullable and all(scalar.direct and scalar.direct != {bool} for _, scalar in scalars)
+        types = [scalar for _, scalar in scalars]
+        self.layout = HeadLayout(len(self.payloads), types, [scalar.dtype for scalar in types])
+        numbers = self.layout.numbers
+        presence_offsets = iter(numbers.presence_offsets)
+        for number, (field, scalar) in enumerate(scalars):
+            field.at = numbers.offsets[number]
+            field.slot = numbers.slots[number]
+            field.presence = self.layout.presence_slots[number]
+            if scalar.nullable:
+                field.present = next(presence_offsets)
+        plain = not self.payloads and not numbers.presence_offsets
+        plain = plain and all(scalar.direct and scalar.direct != {bool} for scalar in types)
         order = [field.key for field, _ in sorted(scalars, key=lambda item: item[0].slot)]
         self._pick = operator.itemgetter(*order) if plain and len(order) > 1 else None
         self._holder: Any = dict if self.named else tuple
-        parts = [("check", "<u4", 0), ("kind", "<u4", 4), ("size", "<u8", 8)]
-        parts += [("sizes", f"({count},)<u8", 16), ("checksums", f"({count},)<u4", 16 + 8 * count)]
-        parts += [(f"at {field.at}", scalar.dtype.str, field.at) for field, scalar in scalars]
-        parts += [(f"at {field.present}", "u1", field.present) for field, _ in scalars if field.present >= 0]
-        names, formats, offsets = zip(*parts)
-        self.dtype = np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": self.head})
+
+    def payload_key(self, payload: int | None) -> Key:
+        """The name (or position) of the field that is payload number `payload`; None for None."""
+        return None if payload is None else self.payloads[payload].key
 
     def types(self) -> dict[str, str] | list[str]:
         """As a user writes it: names to types, or a list of types."""
@@ -118,14 +125,20 @@ class Schema:
             return None
         try:
             numbers = pick(sample)
-            return self.pack(kind, self.head, *numbers) if _NUMBERS.issuperset(map(type, numbers)) else None
+            return (
+                self.layout.pack(kind, self.layout.size, *numbers)
+                if _NUMBERS.issuperset(map(type, numbers))
+                else None
+            )
         except (KeyError, struct.error, OverflowError):
             return None
 
     def columns(self, samples: Sequence[Any]) -> list[Sequence[Any]] | None:
         """The values of many samples, field by field, if all are dicts (or tuples) of as many fields; else None."""
         types = set(map(type, samples))
-        if not types <= ({dict} if self.named else {tuple, list}) or set(map(len, samples)) != {len(self.keys)}:
+        if not types <= ({dict} if self.named else {tuple, list}) or set(map(len, samples)) != {
+            len(self.keys)
+        }:
             return None
         if not self.named:
             return list(zip(*samples))
@@ -138,9 +151,11 @@ class Schema:
         """The numbers of the head and the payloads of a sample. Raises SchemaError that names record and field."""
         return self.encode_values(self.values(sample, record), record)
 
-    def encode_values(self, values: Sequence[Any], record: int | None) -> tuple[list[Any], list[bytes | None]]:
+    def encode_values(
+        self, values: Sequence[Any], record: int | None
+    ) -> tuple[list[Any], list[bytes | None]]:
         """The same, from the values of a sample's fields."""
-        numbers: list[Any] = self.zeros.copy()
+        numbers: list[Any] = self.layout.zeros.copy()
         payloads: list[bytes | None] = [None] * len(self.payloads)
         for field, value in zip(self.fields, values):
             if value is None and field.type.nullable:
@@ -153,11 +168,15 @@ class Schema:
                 else:
                     payloads[field.payload] = field.dump(value)
             except SchemaError as error:
-                raise SchemaError(error.message, record=record, field=field.key) from error.__cause__
+                raise SchemaError(
+                    error.message, record=record, field=field.key
+                ) from error.__cause__
             except field.type.unreadable as error:
                 if isinstance(error, OSError):  # a path that is not there is the caller's to see
                     raise
-                raise SchemaError(f"{field.type.name}: {error}", record=record, field=field.key) from error
+                raise SchemaError(
+                    f"{field.type.name}: {error}", record=record, field=field.key
+                ) from error
         return numbers, payloads
 
     def values(self, sample: Any, record: int | None) -> Sequence[Any]:
@@ -166,18 +185,33 @@ class Schema:
             if not isinstance(sample, Mapping):
                 sample = named(sample) or sample
             if not isinstance(sample, Mapping):
-                raise SchemaError(f"a sample is a dict with {self._names()}, not {describe(sample)}", record=record)
+                raise SchemaError(
+                    f"a sample is a dict with {self._names()}, not {describe(sample)}",
+                    record=record,
+                )
             if sample.keys() != self.by_key.keys():
                 for key in self.keys:
                     if key not in sample:
-                        raise SchemaError(f"missing: a sample has {self._names()}", record=record, field=key)
+                        raise SchemaError(
+                            f"missing: a sample has {self._names()}", record=record, field=key
+                        )
                 key = next(key for key in sample if key not in self.by_key)
-                raise SchemaError(f"unknown: a sample has {self._names()}", record=record, field=key)
+                raise SchemaError(
+                    f"unknown: a sample has {self._names()}", record=record, field=key
+                )
             return [sample[key] for key in self.keys]
-        if isinstance(sample, (str, bytes, Mapping, Set)) or not hasattr(sample, "__len__") or getattr(sample, "ndim", 1) == 0:
-            raise SchemaError(f"a sample is a tuple of {len(self.keys)}, not {describe(sample)}", record=record)
+        if (
+            isinstance(sample, (str, bytes, Mapping, Set))
+            or not hasattr(sample, "__len__")
+            or getattr(sample, "ndim", 1) == 0
+        ):
+            raise SchemaError(
+                f"a sample is a tuple of {len(self.keys)}, not {describe(sample)}", record=record
+            )
         if len(sample) != len(self.keys):
-            raise SchemaError(f"a sample has {len(self.keys)} fields, here are {len(sample)}", record=record)
+            raise SchemaError(
+                f"a sample has {len(self.keys)} fields, here are {len(sample)}", record=record
+            )
         return sample  # type: ignore[no-any-return]
 
     def _names(self) -> str:
@@ -198,7 +232,10 @@ class Schema:
     def difference(self, other: Schema, mine: str, its: str) -> str | None:
         """In words, how this schema and another one differ; None where they agree. `mine`, `its`: what the two are called."""
         if self.named != other.named:
-            kinds = [f"{who} has fields {'with' if one.named else 'without'} names" for who, one in ((its, other), (mine, self))]
+            kinds = [
+                f"{who} has fields {'with' if one.named else 'without'} names"
+                for who, one in ((its, other), (mine, self))
+            ]
             return ", ".join(kinds)
         found = []
         for key in dict.fromkeys((*other.keys, *self.keys)):
@@ -206,17 +243,29 @@ class Schema:
             label = key if self.named else f"field {key}"
             if here is None or there is None:
                 having, lacking, field = (its, mine, there) if here is None else (mine, its, here)
-                found.append(f"{having} has {label}: {field.type.name if field else ''}, {lacking} does not")
+                found.append(
+                    f"{having} has {label}: {field.type.name if field else ''}, {lacking} does not"
+                )
             elif here.type.name != there.type.name:
-                found.append(f"{its} has {label}: {there.type.name}, {mine} has {label}: {here.type.name}")
+                found.append(
+                    f"{its} has {label}: {there.type.name}, {mine} has {label}: {here.type.name}"
+                )
         if not found and self.keys != other.keys:
-            found = [f"{its} has its fields in the order {', '.join(other.keys)}, {mine} in the order {', '.join(self.keys)}"]
-        more = f"; and {len(found) - _MOST_DIFFERENCES} more" if len(found) > _MOST_DIFFERENCES else ""
+            found = [
+                f"{its} has its fields in the order {', '.join(other.keys)}, {mine} in the order {', '.join(self.keys)}"
+            ]
+        more = (
+            f"; and {len(found) - _MOST_DIFFERENCES} more" if len(found) > _MOST_DIFFERENCES else ""
+        )
         return "; ".join(found[:_MOST_DIFFERENCES]) + more if found else None
 
     def trainable(self) -> list[tuple[Field, Zstd]]:
         """The fields that can have a dictionary."""
-        return [(field, field.type) for field in self.payloads if isinstance(field.type, Zstd) and field.type.size]
+        return [
+            (field, field.type)
+            for field in self.payloads
+            if isinstance(field.type, Zstd) and field.type.size
+        ]
 
     def use_dictionaries(self, other: Schema) -> None:
         """Compress as another schema of the same types does."""
@@ -224,7 +273,10 @@ class Schema:
             mine.use(its.dictionary)
 
     def to_json(self) -> dict[str, Any]:
-        return {"fields": [field.spec(self.named) for field in self.fields], "head": self.head}
+        return {
+            "fields": [field.spec(self.named) for field in self.fields],
+            "head": self.layout.size,
+        }
 
     @classmethod
     def from_json(cls, data: Any) -> Schema:
@@ -235,12 +287,23 @@ class Schema:
         if len(fields) > _MOST_FIELDS:
             raise SchemaError(f"{len(fields)} fields, more than {_MOST_FIELDS}")
         named = any("name" in field for field in fields)
-        schema = cls([Field(f.get("name") if named else i, parse(f.get("type"))) for i, f in enumerate(fields)], named)
+        schema = cls(
+            [
+                Field(f.get("name") if named else i, parse(f.get("type")))
+                for i, f in enumerate(fields)
+            ],
+            named,
+        )
         for field, given in zip(schema.fields, fields):
             if isinstance(field.type, Zstd) and field.type.size and "dict" in given:
                 field.type.use(base64.b64decode(str(given["dict"]), validate=True))
-        stated = {"fields": [{k: v for k, v in f.items() if k in _SPEC} for f in fields], "head": data.get("head")}
-        if json.dumps(stated, sort_keys=True) != json.dumps(schema.to_json(), sort_keys=True):  # 16.0 is not 16 here
+        stated = {
+            "fields": [{k: v for k, v in f.items() if k in _SPEC} for f in fields],
+            "head": data.get("head"),
+        }
+        if json.dumps(stated, sort_keys=True) != json.dumps(
+            schema.to_json(), sort_keys=True
+        ):  # 16.0 is not 16 here
             raise SchemaError("the places that the header states do not follow from its types")
         return schema
 
@@ -294,14 +357,18 @@ def _resolve(entry: Any) -> tuple[Type, Callable[[Any], Any] | None]:
     name = says(entry, "dsrecords_type")
     if name is None:
         if has(entry, "dsrecords_reads"):
-            raise SchemaError(f"io.{_inner(entry).__name__} is a deserializer; writing takes a serializer, io.save_…")
+            raise SchemaError(
+                f"io.{_inner(entry).__name__} is a deserializer; writing takes a serializer, io.save_…"
+            )
         name = str(getattr(_inner(entry), "__name__", type(entry).__name__))
         return Custom(name[:_LONGEST_NAME]), _checked(Bytes().dump, entry)
     kind = parse(name)
     return kind, _checked(kind.accept, entry) if says(entry, "dsrecords_payload") else None
 
 
-def _checked(dump: Callable[[Any], bytes], function: Callable[[Any], Any]) -> Callable[[Any], bytes]:
+def _checked(
+    dump: Callable[[Any], bytes], function: Callable[[Any], Any]
+) -> Callable[[Any], bytes]:
     return lambda value: dump(function(value))
 
 
@@ -315,11 +382,15 @@ def bind(field: Field, deserializer: Callable[..., Any] | None, decode: str | No
     if has(deserializer, "dsrecords_reads"):
         how = says(deserializer, "dsrecords_reads", kind.name.rstrip("?"))
         if how is None and not isinstance(kind, Bytes):  # which may hold anything
-            raise SchemaError(f"io.{_inner(deserializer).__name__} does not read {field.type.name}", field=field.key)
+            raise SchemaError(
+                f"io.{_inner(deserializer).__name__} does not read {field.type.name}",
+                field=field.key,
+            )
         if how == "value":
             return field.type.load
     elif has(deserializer, "dsrecords_type"):
         raise SchemaError(
-            f"io.{_inner(deserializer).__name__} is a serializer; reading takes a deserializer, io.load_…", field=field.key
+            f"io.{_inner(deserializer).__name__} is a serializer; reading takes a deserializer, io.load_…",
+            field=field.key,
         )
     return lambda data, copy: deserializer(bytes(field.type.plain(data)))

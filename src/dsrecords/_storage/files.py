@@ -192,12 +192,19 @@ def in_memory(fd: int, offset: int) -> bool:
         return False
     try:
         return os.preadv(fd, _PROBE, offset, os.RWF_NOWAIT) >= 0
-    except (OSError, OverflowError):  # it would have to wait, this file system cannot tell, or there is no such offset
+    except (
+        OSError,
+        OverflowError,
+    ):  # it would have to wait, this file system cannot tell, or there is no such offset
         return False
 
 
 def will_need(mapping: memoryview, start: int, length: int) -> None:
     """Let the kernel begin to read a part of a mapping; `start` is a multiple of the page size."""
     mapped = mapping.obj
-    if hasattr(mmap, "MADV_WILLNEED") and isinstance(mapped, mmap.mmap) and start % mmap.PAGESIZE == 0:
+    if (
+        hasattr(mmap, "MADV_WILLNEED")
+        and isinstance(mapped, mmap.mmap)
+        and start % mmap.PAGESIZE == 0
+    ):
         mapped.madvise(mmap.MADV_WILLNEED, start, min(length, len(mapped) - start))

@@ -8,12 +8,14 @@ import struct
 from collections.abc import Sequence
 
 from dsrecords._format import index as _index
+from dsrecords._format.entries import Entries
 from dsrecords._format.frame import COMMIT, COMMIT_HEAD, FRAME, PENDING, RECORD
-from dsrecords._format.log import PAGE, Found, Header, Place, Walk, find_frame, read_header
+from dsrecords._format.layout import NONE, PAGE, padded_size
+from dsrecords._format.log import Found, Place, Walk, find_frame
 from dsrecords._read.open import State, default_index
+from dsrecords._schema.header import Header, read_header
 from dsrecords._storage import files
 from dsrecords._tools.check import check, padding
-from dsrecords._types.base import NONE
 from dsrecords._write.create import build
 from dsrecords._write.writer import Encoded, Writer, lock
 from dsrecords.errors import CorruptError, DSRecordsError, UnsupportedVersionError
@@ -39,7 +41,13 @@ class Repair:
     output: str | None = None
 
 
-def repair(path: Path, output: Path | None = None, *, index_path: Path | None = None, in_place: bool = False) -> Repair:
+def repair(
+    path: Path,
+    output: Path | None = None,
+    *,
+    index_path: Path | None = None,
+    in_place: bool = False,
+) -> Repair:
     """Say what is wrong with a dataset, and save what can be saved. By default nothing is written.
 
     Args:
@@ -89,7 +97,12 @@ def _problems(path: str, index_path: str) -> list[DSRecordsError]:
         text = f"{state.fault.wrong}: what a writer left that was killed; the next one cuts it off"
         found.append(CorruptError(text, file=path, offset=state.fault.at))
     if state.slot is None:
-        found.append(CorruptError("there is no index that can be used: the list is made again from the log", file=index_path))
+        found.append(
+            CorruptError(
+                "there is no index that can be used: the list is made again from the log",
+                file=index_path,
+            )
+        )
     return found
 
 
@@ -131,8 +144,15 @@ class _Salvage:
         if fault and index is not None:
             for slot in _index.read_slots(index.number):
                 room = files.size(index.number) - slot.base - 16 * slot.count
-                if not slot.flags and slot.id == self.header.id and slot.base == 2 * PAGE + self.header.size and room >= 0:
-                    entries, _ = self._follow(_index.map_entries(index.number, slot, bits), slot.covered)
+                if (
+                    not slot.flags
+                    and slot.id == self.header.id
+                    and slot.base == 2 * PAGE + self.header.size
+                    and room >= 0
+                ):
+                    entries, _ = self._follow(
+                        _index.map_entries(index.number, slot, bits), slot.covered
+                    )
                     break
         self.entries, self._path, self._file = entries, path, file
         self._walk = Walk(file.number, self.header.frames, self.header.size, size)
@@ -140,48 +160,76 @@ class _Salvage:
     def encoded(self, i: int) -> Encoded:
         """The numbers and payloads of a record, verified. Read with `pread`: a file that is cut meanwhile is an error here."""
         offset, size, check = self.entries.get(i)
-        schema, inside = self.header.schema, offset & 7 == 0 and self.header.size <= offset < self._size
+        schema, inside = (
+            self.header.schema,
+            offset & 7 == 0 and self.header.size <= offset < self._size,
+        )
         outside = "the index's entry points outside of the log"
-        found = self._walk.frame(offset) if inside else Found(offset, 0, 0, 0, outside, None, offset)
+        found = (
+            self._walk.frame(offset) if inside else Found(offset, 0, 0, 0, outside, None, offset)
+        )
         wrong = found.wrong
-        if not wrong and (found.kind not in (RECORD, PENDING) or found.check != check or size not in (0, found.size)):
+        if not wrong and (
+            found.kind not in (RECORD, PENDING)
+            or found.check != check
+            or size not in (0, found.size)
+        ):
             wrong = "the index's entry is of another record"
         frame = b"" if wrong else files.pread(self._fd, found.size, offset)
         if wrong or len(frame) < found.size:
             raise CorruptError(
-                wrong or "the file was cut short", file=self._path, record=i, field=found.field, offset=found.where
+                wrong or "the file was cut short",
+                file=self._path,
+                record=i,
+                field=schema.payload_key(found.payload),
+                offset=found.where,
             )
-        unpacked, start, payloads = schema.unpack(frame), schema.head, list[bytes | None]()
+        unpacked, start, payloads = (
+            schema.layout.unpack(frame),
+            schema.layout.size,
+            list[bytes | None](),
+        )
         for length in unpacked[: len(schema.payloads)]:
             payloads.append(None if length == NONE else frame[start : start + length])
-            start += (length + 7) & -8 if length != NONE else 0
+            start += padded_size(length) if length != NONE else 0
         return list(unpacked[len(schema.payloads) :]), payloads
 
     @staticmethod
     def _find_header(fd: int, path: str, index: files.Descriptor | None, index_path: str) -> Header:
         try:
             return read_header(fd, path)
-        except (CorruptError, UnsupportedVersionError) as error:  # a damaged version looks like a later one
+        except (
+            CorruptError,
+            UnsupportedVersionError,
+        ) as error:  # a damaged version looks like a later one
             if index is None:
                 raise
             try:
-                return read_header(index.number, index_path, 2 * PAGE)  # the copy that is there for this
+                return read_header(
+                    index.number, index_path, 2 * PAGE
+                )  # the copy that is there for this
             except (CorruptError, UnsupportedVersionError):
                 raise error from None
 
-    def _follow(self, entries: _index.Entries, at: int) -> tuple[_index.Entries, bool]:
+    def _follow(self, entries: Entries, at: int) -> tuple[Entries, bool]:
         """What the log does to a list from an offset on, and whether it is damaged.
 
         Behind damage, records are taken that verify, and of a batch those that are left if its commit verifies. An edit there
         speaks of positions that nobody knows any more: the list ends where it comes.
         """
-        walk, pending, damaged = Walk(self._fd, self.header.frames, at, self._size), list[Place](), False
+        walk, pending, damaged = (
+            Walk(self._fd, self.header.frames, at, self._size),
+            list[Place](),
+            False,
+        )
         while at < self._size:
             _, kind, size, check, wrong, *_ = walk.frame(at)
             places, op = [(at, size, check)], 0
             positions: Sequence[int] = ()
             if not wrong and kind == COMMIT:
-                start, _, _, op = struct.unpack_from("<QQII", files.pread(self._fd, COMMIT_HEAD, at), FRAME.size)
+                start, _, _, op = struct.unpack_from(
+                    "<QQII", files.pread(self._fd, COMMIT_HEAD, at), FRAME.size
+                )
                 places = [place for place in pending if place[0] >= start]
                 if not damaged:
                     wrong, op, positions = walk.commit(at, size, pending)
@@ -197,6 +245,12 @@ class _Salvage:
                 pending = []
             elif kind == PENDING:
                 pending += places
-            found = at + size if size else find_frame(self._fd, self.header.frames, at + 8, self._size, (RECORD, PENDING, COMMIT))
+            found = (
+                at + size
+                if size
+                else find_frame(
+                    self._fd, self.header.frames, at + 8, self._size, (RECORD, PENDING, COMMIT)
+                )
+            )
             at = self._size if found is None else found
         return entries, damaged

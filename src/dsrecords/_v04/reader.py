@@ -17,9 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from dsrecords._format.frame import crc32
-from dsrecords._format.log import PAGE, Header
+from dsrecords._format.checksums import crc32
+from dsrecords._format.header import RawHeader
+from dsrecords._format.layout import PAGE
 from dsrecords._read.snapshot import Plan, Snapshot
+from dsrecords._schema.header import Header
 from dsrecords._schema.schema import Field, Schema, has, says
 from dsrecords._storage import files
 from dsrecords._types.arrays import _dtype, view
@@ -55,10 +57,22 @@ class Legacy:
     view = edits = editing = 0
 
     def __init__(
-        self, path: str, index_path: str, verify: bool | str, *, index_must_exist: bool, deserializers: Any, given: bool
+        self,
+        path: str,
+        index_path: str,
+        verify: bool | str,
+        *,
+        index_must_exist: bool,
+        deserializers: Any,
+        given: bool,
     ) -> None:
         self.path, self.index_path = path, index_path
-        self._verify, self._index_must_exist, self._deserializers, self._given = verify, index_must_exist, deserializers, given
+        self._verify, self._index_must_exist, self._deserializers, self._given = (
+            verify,
+            index_must_exist,
+            deserializers,
+            given,
+        )
         self.refresh()
 
     def refresh(self) -> None:
@@ -68,26 +82,39 @@ class Legacy:
         data = memoryview(files.map_read(file.number, size))
         entries = _entries(self.path, self.index_path, self._index_must_exist)
         if _zeroed(data):
-            raise CorruptError("a DSRecords file whose header was zeroed: none of dsrecords 0.4", file=self.path)
+            raise CorruptError(
+                "a DSRecords file whose header was zeroed: none of dsrecords 0.4", file=self.path
+            )
         count, offsets = int(entries[0]), entries[1:]
         given = self._deserializers
         if self._given:
             text = f"a file of dsrecords 0.4: it is read with deserializers=[...] alone, and never written; {_ADVICE}"
             raise SchemaError(text, file=self.path)
         if given is None:
-            fitting = [n for n in range(1, _MOST_GUESSED + 1) if count and _fault(data, offsets, count, n) is None]
-            hint = f" (its records seem to have {' or '.join(map(str, fitting[:3]))} fields)" if fitting else ""
+            fitting = [
+                n
+                for n in range(1, _MOST_GUESSED + 1)
+                if count and _fault(data, offsets, count, n) is None
+            ]
+            hint = (
+                f" (its records seem to have {' or '.join(map(str, fitting[:3]))} fields)"
+                if fitting
+                else ""
+            )
             text = "a file of dsrecords 0.4, which does not say what is in it: give deserializers=[io.load_…, …]"
             text += f"{hint}; or {_ADVICE}"
             raise SchemaError(text, file=self.path)
         fault = _fault(data, offsets, count, len(given))
         if fault is not None:
-            text = f"not a DSRecords file, nor one of dsrecords 0.4 with {len(given)} fields: {fault}"
+            text = (
+                f"not a DSRecords file, nor one of dsrecords 0.4 with {len(given)} fields: {fault}"
+            )
             raise CorruptError(text, file=self.path)
         keys = list(given) if isinstance(given, Mapping) else range(len(given))
         schema = Schema([Field(key, Bytes()) for key in keys], isinstance(given, Mapping))
         raw = entries[: count + 1].tobytes()
-        self.header = Header(b"", struct.pack("<QII", size, crc32(raw), count & 2**32 - 1), schema, {})
+        id = struct.pack("<QII", size, crc32(raw), count & 2**32 - 1)
+        self.header = Header(RawHeader(b"", id, {}), schema, {})
         self.snapshot = _Records(self.path, file, self.header, offsets[:count], data, self._verify)
 
     def need_log(self) -> None:
@@ -122,7 +149,9 @@ class _Offsets:
 
     def gather(self, positions: np.ndarray) -> np.ndarray:
         """As in an index: offsets, and sizes / 8, which are not known: the kernel is asked for the first page of each."""
-        rows: np.ndarray = np.stack([self.offsets[positions], np.full(len(positions), PAGE // 8, np.uint64)], axis=1)
+        rows: np.ndarray = np.stack(
+            [self.offsets[positions], np.full(len(positions), PAGE // 8, np.uint64)], axis=1
+        )
         return rows
 
 
@@ -130,7 +159,13 @@ class _Records(Snapshot):
     """The records of a file of 0.4."""
 
     def __init__(
-        self, file: str, descriptor: files.Descriptor, header: Header, offsets: np.ndarray, data: memoryview, verify: bool | str
+        self,
+        file: str,
+        descriptor: files.Descriptor,
+        header: Header,
+        offsets: np.ndarray,
+        data: memoryview,
+        verify: bool | str,
     ) -> None:
         super().__init__(file, descriptor, header, _Offsets(offsets), len(data), verify)  # type: ignore[arg-type]
         self.data, self._offsets = data, offsets
@@ -144,11 +179,19 @@ class _Records(Snapshot):
         for size in sizes:
             starts.append(start)
             start += size
-        return [self.load(self.data, i, item, starts[item[0].payload], sizes[item[0].payload], plan.copy) for item in plan.items]
+        return [
+            self.load(
+                self.data, i, item, starts[item[0].payload], sizes[item[0].payload], plan.copy
+            )
+            for item in plan.items
+        ]
 
     def _columns(self, positions: np.ndarray, plan: Plan, out: Any) -> list[Any]:
         if out:
-            raise SchemaError("out is for columns that are arrays, which a file of dsrecords 0.4 does not give", file=self.file)
+            raise SchemaError(
+                "out is for columns that are arrays, which a file of dsrecords 0.4 does not give",
+                file=self.file,
+            )
         rows = [self.values(i, plan) for i in positions.tolist()]
         return [list(column) for column in zip(*rows)] if rows else [[] for _ in plan.items]
 
@@ -161,11 +204,15 @@ def _entries(path: str, index_path: str, must_exist: bool) -> np.ndarray:
     except FileNotFoundError:
         if must_exist:
             raise
-        raise CorruptError(f"{what}, which cannot be read without its index: there is no {index_path}", file=path) from None
+        raise CorruptError(
+            f"{what}, which cannot be read without its index: there is no {index_path}", file=path
+        ) from None
     size = files.size(index.number)
     count = int.from_bytes(files.pread(index.number, 8, 0), "little")
     if size < 8 or size % 8 or count > size // 8 - 1:
-        raise CorruptError(f"{what}, but {index_path} is no index of that: {seems(index.number)}", file=path)
+        raise CorruptError(
+            f"{what}, but {index_path} is no index of that: {seems(index.number)}", file=path
+        )
     return np.frombuffer(files.pread(index.number, size, 0), "<u8")
 
 
@@ -193,14 +240,18 @@ def _fault(data: memoryview, offsets: np.ndarray, count: int, n: int) -> str | N
     for first in range(0, len(live), _CHUNK):
         at = live[first : first + _CHUNK]
         # An append after a removal of the last record leaves an offset of 0: a record without a byte.
-        wrong = ((at < _RESERVED) & (at != 0)) | (at > len(data) - head if len(data) >= head else True)
+        wrong = ((at < _RESERVED) & (at != 0)) | (
+            at > len(data) - head if len(data) >= head else True
+        )
         if not wrong.any():
             sizes = array[at.astype(np.int64)[:, None] + np.arange(head)].view("<u8")
             wrong = (sizes > size).any(axis=1)
             ends = at + np.uint64(head) + sizes.sum(axis=1, dtype=np.uint64)
             wrong |= ~wrong & (ends > size)
             # With too few fields every record would seem to end before it does.
-            met = met or bool(np.isin(ends[at != 0], np.append(offsets, size)).any()) or not at.any()
+            met = (
+                met or bool(np.isin(ends[at != 0], np.append(offsets, size)).any()) or not at.any()
+            )
         if wrong.any():
             i = first + int(wrong.argmax())
             return f"record {i}, at byte {int(live[i])}, does not fit into {len(data)} bytes"
@@ -246,7 +297,11 @@ def reader_of(name: str) -> Function:
 
 def _sized(data: bytes, what: str, sizes: tuple[int, ...]) -> None:
     if len(data) not in sizes:
-        text = "; after a removal, an append of dsrecords 0.4 may leave a record without a byte" if not data else ""
+        text = (
+            "; after a removal, an append of dsrecords 0.4 may leave a record without a byte"
+            if not data
+            else ""
+        )
         raise CorruptError(f"{what} of {len(data)} bytes{text}")
 
 
@@ -285,14 +340,28 @@ def read_np(data: bytes) -> np.ndarray:
         length = int.from_bytes(data[8:start], "little")
         if length > _LONGEST_NPY_HEADER:
             raise ValueError(f"a header of {length} characters")
-        header = ast.literal_eval(data[start : start + length].decode("utf-8" if data[6] > 2 else "latin-1"))
+        header = ast.literal_eval(
+            data[start : start + length].decode("utf-8" if data[6] > 2 else "latin-1")
+        )
         dtype, shape = _dtype(header["descr"]), header["shape"]
         if not all(type(n) is int and n >= 0 for n in shape):
             raise ValueError(f"a shape of {shape}")
-    except (ValueError, SyntaxError, TypeError, KeyError, IndexError, MemoryError, RecursionError) as error:
+    except (
+        ValueError,
+        SyntaxError,
+        TypeError,
+        KeyError,
+        IndexError,
+        MemoryError,
+        RecursionError,
+    ) as error:
         raise CorruptError(f"no array of numpy.save: {error}") from None
     values = memoryview(data)[start + length :]
-    return view(values, dtype, shape[::-1], True).T if header.get("fortran_order") else view(values, dtype, shape, True)
+    return (
+        view(values, dtype, shape[::-1], True).T
+        if header.get("fortran_order")
+        else view(values, dtype, shape, True)
+    )
 
 
 def read_list(data: bytes, item: Function) -> list[Any]:
@@ -301,7 +370,9 @@ def read_list(data: bytes, item: Function) -> list[Any]:
     for number in range(int.from_bytes(data[:4], "little")):
         size = int.from_bytes(data[at : at + 4], "little")
         if at + 4 + size > len(data):
-            raise CorruptError(f"item {number} of a list ends at byte {at + 4 + size} of {len(data)}")
+            raise CorruptError(
+                f"item {number} of a list ends at byte {at + 4 + size} of {len(data)}"
+            )
         items.append(item(data[at + 4 : at + 4 + size]))
         at += 4 + size
     if len(data) < 4 or at != len(data):

@@ -55,7 +55,9 @@ def upgrade(
         ValueError: it is a dataset of version 1 already.
     """
     if not begins_as_one(os.fspath(old)):
-        IndexedRecordDataset(old, index_path=old_index_path, create=False)  # raises if it is none of ours either
+        IndexedRecordDataset(
+            old, index_path=old_index_path, create=False
+        )  # raises if it is none of ours either
         raise ValueError(f"{os.fspath(old)} is a dataset of version 1 already: it needs no upgrade")
     given = make_schema(schema)
     own = deserializers or {}
@@ -66,10 +68,24 @@ def upgrade(
         function = own.get(field.key)
         readers[field.key] = function or reader_of(field.type.name)
         # What is not read as a value is written as the type writes bytes, not by a function that takes a value.
-        dump = field.dump if function is not None else Bytes().dump if isinstance(field.type, Custom) else None
+        dump = (
+            field.dump
+            if function is not None
+            else Bytes().dump
+            if isinstance(field.type, Custom)
+            else None
+        )
         fields.append(Field(field.key, field.type, dump))
     functions = readers if given.named else list(readers.values())
-    source = IndexedRecordDataset(old, deserializers=functions, index_path=old_index_path, create=False)
+    source = IndexedRecordDataset(
+        old, deserializers=functions, index_path=old_index_path, create=False
+    )
     return make_dataset(
-        source, new, Schema(fields, given.named), index_path, metadata=metadata, progress=progress, num_workers=num_workers
+        source,
+        new,
+        Schema(fields, given.named),
+        index_path,
+        metadata=metadata,
+        progress=progress,
+        num_workers=num_workers,
     )

@@ -6,8 +6,9 @@ import os
 from typing import Any
 
 from dsrecords._format import index as _index
-from dsrecords._format.log import ID_AT, MAGIC, Header, make_header
+from dsrecords._format.header import ID_OFFSET, MAGIC
 from dsrecords._read.open import State
+from dsrecords._schema.header import Header, make_header
 from dsrecords._schema.schema import Schema
 from dsrecords._storage import files
 from dsrecords._write.writer import Writer, lock
@@ -51,16 +52,22 @@ class Builder:
             files.unlink(self._partial)
         try:
             if os.path.dirname(self.index_path) != os.path.dirname(self.path):
-                files.sync_directory(self.index_path)  # to learn now, not when all is written, that it is not there
+                files.sync_directory(
+                    self.index_path
+                )  # to learn now, not when all is written, that it is not there
             file = files.Descriptor(files.create(self._partial))
         except FileNotFoundError as error:
-            folder = os.path.dirname(self.path if error.filename == self._partial else self.index_path)
+            folder = os.path.dirname(
+                self.path if error.filename == self._partial else self.index_path
+            )
             raise FileNotFoundError(error.errno, "there is no such folder", folder) from None
         try:
             if not files.lock(file.number):
                 raise LockedError("another process is making it", file=self._partial)
-            files.pwrite(file.number, header.raw, 0)
-            return Writer(State(self._partial, f"{self._partial}.idx", True), file, checkpoints=False)
+            files.pwrite(file.number, header.raw.data, 0)
+            return Writer(
+                State(self._partial, f"{self._partial}.idx", True), file, checkpoints=False
+            )
         except BaseException:
             file.close()
             raise
@@ -72,9 +79,13 @@ class Builder:
     def _check_target(self, overwrite: bool, held: bool) -> files.Descriptor | None:
         for path in filter(files.exists, (self.path, self.index_path)):
             if not overwrite:
-                raise FileExistsError(f"{path} exists; make_dataset(..., overwrite=True) would replace a dataset")
+                raise FileExistsError(
+                    f"{path} exists; make_dataset(..., overwrite=True) would replace a dataset"
+                )
             if not (_index.may_be_replaced if path == self.index_path else _is_log)(path):
-                raise FileExistsError(f"{path} exists and is not ours: remove it, or give another path")
+                raise FileExistsError(
+                    f"{path} exists and is not ours: remove it, or give another path"
+                )
         return lock(self.path) if files.exists(self.path) and not held else None
 
     def finish(self, replace: bool) -> files.Descriptor:
@@ -87,15 +98,28 @@ class Builder:
         writer.sync()
         if self._replaced is not None:
             files.sync(self._replaced.number)
-        index = _index.publish_whole(self.index_path, state.header, writer.next_slot(), state.snapshot.entries, rename=False)
+        index = _index.publish_whole(
+            self.index_path,
+            state.header.raw,
+            writer.next_slot(),
+            state.snapshot.entries,
+            rename=False,
+        )
         try:
-            same_id = self._replaced is not None and files.pread(self._replaced.number, 16, ID_AT) == state.header.id
-            if same_id and files.exists(self.index_path):  # it would vouch for more of the new log than there is
+            same_id = (
+                self._replaced is not None
+                and files.pread(self._replaced.number, 16, ID_OFFSET) == state.header.id
+            )
+            if same_id and files.exists(
+                self.index_path
+            ):  # it would vouch for more of the new log than there is
                 files.unlink(self.index_path)
                 files.sync_directory(self.index_path)
             (files.rename if replace else files.link)(self._partial, self.path)
             if same_id:
-                files.sync_directory(self.path)  # or a crash could bring back the old log, with the index of the new one
+                files.sync_directory(
+                    self.path
+                )  # or a crash could bring back the old log, with the index of the new one
             files.rename(index, self.index_path)
         except BaseException:  # the first rename decides: once it is done, the index is to follow
             if files.exists(self._partial):

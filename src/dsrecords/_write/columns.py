@@ -8,14 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from dsrecords._format.frame import PENDING, Frames, crc32
+from dsrecords._format.checksums import crc32
+from dsrecords._format.frame import PENDING, Frames
+from dsrecords._format.layout import NONE, padded_sizes, padding
 from dsrecords._schema.schema import Field, Schema
-from dsrecords._types.base import NONE, PAD, describe
+from dsrecords._types.base import describe
 from dsrecords._types.scalars import Scalar
 from dsrecords.errors import SchemaError
 
 _CHUNK = 4096  # records packed together
-Packed = tuple[list[bytes], np.ndarray]  # buffers to write; uint64 (n, 3): offset, size and check of each frame
+Packed = tuple[
+    list[bytes], np.ndarray
+]  # buffers to write; uint64 (n, 3): offset, size and check of each frame
 
 
 class Columns:
@@ -28,37 +32,59 @@ class Columns:
     def __init__(self, schema: Schema, columns: Any, start: int) -> None:
         self._schema, self._start = schema, start
         if schema.named != isinstance(columns, Mapping):
-            raise SchemaError(f"columns are a {'dict' if schema.named else 'list'} here, not {describe(columns)}")
+            raise SchemaError(
+                f"columns are a {'dict' if schema.named else 'list'} here, not {describe(columns)}"
+            )
         given = dict(columns) if schema.named else dict(enumerate(columns))
         for key in (*schema.keys, *given):
             if key not in given or key not in schema.by_key:
-                raise SchemaError("this column is missing" if key not in given else "there is no such field", field=key)
+                raise SchemaError(
+                    "this column is missing" if key not in given else "there is no such field",
+                    field=key,
+                )
         lengths = {key: _length(key, column) for key, column in given.items()}
         self.count = lengths[schema.keys[0]]
         for key, length in lengths.items():
             if length != self.count:
-                raise SchemaError(f"{length} values, but {self.count} of {schema.keys[0]!r}", field=key)
-        self._numbers: list[tuple[int, Scalar, np.ndarray]] = []  # where in the head, its type, the values
+                raise SchemaError(
+                    f"{length} values, but {self.count} of {schema.keys[0]!r}", field=key
+                )
+        self._numbers: list[
+            tuple[int, Scalar, np.ndarray]
+        ] = []  # where in the head, its type, the values
         self._presence: list[tuple[int, np.ndarray]] = []
         self._payloads: list[list[bytes | None]] = []
         for field in schema.fields:
             column, absent = _absent(given[field.key], field)
             if isinstance(field.type, Scalar):
-                self._numbers.append((field.at, field.type, self._scalars(field, field.type, column)))
+                self._numbers.append(
+                    (field.at, field.type, self._scalars(field, field.type, column))
+                )
                 if field.present >= 0:
                     self._presence.append((field.present, ~absent))
             else:
                 self._payloads.append(
-                    [None if gone else self._dump(field, i, v) for i, (v, gone) in enumerate(zip(column, absent))]
+                    [
+                        None if gone else self._dump(field, i, v)
+                        for i, (v, gone) in enumerate(zip(column, absent))
+                    ]
                 )
 
     def _scalars(self, field: Field, kind: Scalar, column: Any) -> np.ndarray:
         try:
             array = kind.column(column)
-        except (SchemaError, ValueError, TypeError):  # value by value, to name the one that does not fit
-            array = np.array([self._dump(field, i, value) for i, value in enumerate(column)], kind.dtype)
+        except (
+            SchemaError,
+            ValueError,
+            TypeError,
+        ):  # value by value, to name the one that does not fit
+            array = np.array(
+                [self._dump(field, i, value) for i, value in enumerate(column)], kind.dtype
+            )
         if array.ndim != 1:
-            raise SchemaError(f"a column of {kind.name} has one dimension, not {array.ndim}", field=field.key)
+            raise SchemaError(
+                f"a column of {kind.name} has one dimension, not {array.ndim}", field=field.key
+            )
         return array
 
     def _dump(self, field: Field, number: int, value: Any) -> Any:
@@ -67,12 +93,16 @@ class Columns:
         except field.type.unreadable as error:
             if isinstance(error, OSError):
                 raise
-            text = error.message if isinstance(error, SchemaError) else f"{field.type.name}: {error}"
-            raise SchemaError(f"row {number} of those given: {text}", record=self._start + number, field=field.key) from error
+            text = (
+                error.message if isinstance(error, SchemaError) else f"{field.type.name}: {error}"
+            )
+            raise SchemaError(
+                f"row {number} of those given: {text}", record=self._start + number, field=field.key
+            ) from error
 
     def pack(self, frames: Frames, end: int) -> Iterator[Packed]:
         """Pending frames, chunk by chunk, for a log that ends at `end`."""
-        head, dtype = self._schema.head, self._schema.dtype
+        head, dtype = self._schema.layout.size, self._schema.layout.dtype
         for first in range(0, self.count, _CHUNK):
             rows = slice(first, min(first + _CHUNK, self.count))
             heads = np.zeros(rows.stop - first, dtype)
@@ -83,10 +113,14 @@ class Columns:
             for at, present in self._presence:
                 heads[f"at {at}"] = present[rows]
             for number, payloads in enumerate(self._payloads):
-                lengths = np.array([NONE if data is None else len(data) for data in payloads[rows]], np.uint64)
+                lengths = np.array(
+                    [NONE if data is None else len(data) for data in payloads[rows]], np.uint64
+                )
                 heads["sizes"][:, number] = lengths
-                heads["checksums"][:, number] = [0 if data is None else crc32(data) for data in payloads[rows]]
-                sizes += np.where(lengths == NONE, np.uint64(0), lengths + np.uint64(7) & ~np.uint64(7))
+                heads["checksums"][:, number] = [
+                    0 if data is None else crc32(data) for data in payloads[rows]
+                ]
+                sizes += padded_sizes(lengths)
             heads["size"] = sizes
             places = np.empty((len(heads), 3), np.uint64)
             places[:, 0], places[:, 1] = np.uint64(end) + sizes.cumsum() - sizes, sizes
@@ -98,12 +132,12 @@ class Columns:
         raw = heads.tobytes()
         if not self._payloads:
             return [raw]
-        buffers, size = [], self._schema.head
+        buffers, size = [], self._schema.layout.size
         for i, payloads in enumerate(zip(*(payloads[rows] for payloads in self._payloads))):
             buffers.append(raw[i * size : (i + 1) * size])
             for data in payloads:
                 if data is not None:
-                    buffers += (data, PAD[len(data) & 7])
+                    buffers += (data, padding(len(data)))
         return buffers
 
 
@@ -132,7 +166,9 @@ class Rows:
         rows: list[tuple[Any, ...]] = []
         try:
             for sample in samples:
-                rows.append(tuple(self._schema.values(sample, self._start + len(rows))))  # a generator may reuse the sample
+                rows.append(
+                    tuple(self._schema.values(sample, self._start + len(rows)))
+                )  # a generator may reuse the sample
                 if len(rows) == _CHUNK:
                     full, rows = rows, []
                     self._add(writer, list(zip(*full)))
@@ -146,9 +182,13 @@ class Rows:
             writer.append(schema.encode_values([column[0] for column in columns], start))
             return
         try:
-            packed = Columns(schema, dict(zip(schema.keys, columns)) if schema.named else columns, start)
+            packed = Columns(
+                schema, dict(zip(schema.keys, columns)) if schema.named else columns, start
+            )
         except Exception:  # noqa: BLE001 - values of any kind: one by one they are written, or it is said what is wrong
-            writer.extend(schema.encode_values(row, start + i) for i, row in enumerate(zip(*columns)))
+            writer.extend(
+                schema.encode_values(row, start + i) for i, row in enumerate(zip(*columns))
+            )
         else:
             writer.packed_batch(packed.pack)
         self._start += count
@@ -158,7 +198,9 @@ def _length(key: Any, column: Any) -> int:
     try:
         return len(column)
     except TypeError:
-        raise SchemaError(f"a column is an array or a list, not {describe(column)}", field=key) from None
+        raise SchemaError(
+            f"a column is an array or a list, not {describe(column)}", field=key
+        ) from None
 
 
 def _absent(column: Any, field: Field) -> tuple[Any, np.ndarray]:
@@ -170,7 +212,9 @@ def _absent(column: Any, field: Field) -> tuple[Any, np.ndarray]:
         absent = np.asarray(masks.all(axis=1)) & bool(masks.size)
         if (masks.any(axis=1) & ~absent).any():
             raise SchemaError("a row is masked in part", field=field.key)
-        return (column.filled(field.type.zero) if isinstance(field.type, Scalar) else column.data), absent
+        return (
+            column.filled(field.type.zero) if isinstance(field.type, Scalar) else column.data
+        ), absent
     if isinstance(column, np.ndarray) and column.dtype != object:
         return column, np.zeros(len(column), bool)
     absent = np.array([value is None for value in column], bool)

@@ -23,7 +23,10 @@ from dsrecords._write.writer import Encoded
 from dsrecords.errors import SchemaError
 
 _CHUNK = 64  # samples that one thread encodes at once
-_SAMPLE, _SAMPLE_BYTES = 2**17, 16 * 2**20  # records, and bytes of their payloads, of which dictionaries are made
+_SAMPLE, _SAMPLE_BYTES = (
+    2**17,
+    16 * 2**20,
+)  # records, and bytes of their payloads, of which dictionaries are made
 
 
 def make_dataset(
@@ -74,7 +77,9 @@ def make_dataset(
     fields, wrapped = make_schema(schema), shown(samples, total, data_path, progress)
     records: Any = Rows(fields, wrapped, 0)
     if fields.payloads or num_workers:
-        records = (_trained if fields.trainable() else _encoded)(fields, iter(enumerate(wrapped)), num_workers)
+        records = (_trained if fields.trainable() else _encoded)(
+            fields, iter(enumerate(wrapped)), num_workers
+        )
     build(data_path, index, fields, metadata or {}, records, overwrite, id)
     return data_path, index
 
@@ -113,18 +118,26 @@ def create(path: str, index_path: str, schema: Schema) -> None:
     build(path, index_path, schema, {}, (), temporary=f".{os.urandom(4).hex()}.tmp")
 
 
-def compact(path: str, index_path: str, snapshot: Snapshot, positions: Any, replace: bool = False) -> Descriptor:
+def compact(
+    path: str, index_path: str, snapshot: Snapshot, positions: Any, replace: bool = False
+) -> Descriptor:
     """The records at these positions as a new dataset; `replace`: in the place of their own, whose lock is held."""
     header = snapshot.header
-    everything = Plan(header, [(field, field.type.load) for field in header.schema.fields], True, tuple)
+    everything = Plan(
+        header, [(field, field.type.load) for field in header.schema.fields], True, tuple
+    )
     schema = header.schema
     records: Iterator[Encoded] = (snapshot.encoded(int(i), everything) for i in positions)
     if schema.trainable():
         schema, records = _retrained(snapshot, positions, everything)
-    return build(path, index_path, schema, header.metadata, records, overwrite=replace, held=replace)
+    return build(
+        path, index_path, schema, header.metadata, records, overwrite=replace, held=replace
+    )
 
 
-def _retrained(snapshot: Snapshot, positions: Any, everything: Plan) -> tuple[Schema, Iterator[Encoded]]:
+def _retrained(
+    snapshot: Snapshot, positions: Any, everything: Plan
+) -> tuple[Schema, Iterator[Encoded]]:
     """A schema with dictionaries for these records, and the records as it compresses them."""
     old = snapshot.header.schema
     new = Schema.from_json(old.to_json())
@@ -137,7 +150,9 @@ def _retrained(snapshot: Snapshot, positions: Any, everything: Plan) -> tuple[Sc
         return numbers, payloads
 
     count = min(len(positions), _SAMPLE)
-    spread = np.random.default_rng(0).permutation(np.linspace(0, len(positions) - 1, count).astype(np.int64))
+    spread = np.random.default_rng(0).permutation(
+        np.linspace(0, len(positions) - 1, count).astype(np.int64)
+    )
     sample, taken = [], 0
     for number in spread.tolist():
         record = plain(int(positions[number]))
@@ -149,28 +164,40 @@ def _retrained(snapshot: Snapshot, positions: Any, everything: Plan) -> tuple[Sc
     return new, (_compressed(new, plain(int(i))) for i in positions)
 
 
-def _trained(schema: Schema, numbered: Iterator[tuple[int, Any]], num_workers: int) -> Iterator[Encoded]:
+def _trained(
+    schema: Schema, numbered: Iterator[tuple[int, Any]], num_workers: int
+) -> Iterator[Encoded]:
     """As `_encoded`, once the schema has dictionaries for the first samples."""
     writes = {
-        field: field.type.inner.dump if isinstance(field.type, Zstd) and field.type.size else field.dump
+        field: field.type.inner.dump
+        if isinstance(field.type, Zstd) and field.type.size
+        else field.dump
         for field in schema.fields
     }
-    plain = Schema([Field(field.key, field.type, dump) for field, dump in writes.items()], schema.named)
+    plain = Schema(
+        [Field(field.key, field.type, dump) for field, dump in writes.items()], schema.named
+    )
     sample: list[Encoded] = []
     taken = 0
     while taken < _SAMPLE_BYTES and len(sample) < _SAMPLE:
         chunk = list(_encoded(plain, itertools.islice(numbered, _CHUNK), 0))
         if not chunk:
             break
-        taken += sum(len(payload) for _, payloads in chunk for payload in payloads if payload is not None)
+        taken += sum(
+            len(payload) for _, payloads in chunk for payload in payloads if payload is not None
+        )
         sample += chunk
     _train(schema, sample)
-    return itertools.chain((_compressed(schema, record) for record in sample), _encoded(schema, numbered, num_workers))
+    return itertools.chain(
+        (_compressed(schema, record) for record in sample), _encoded(schema, numbered, num_workers)
+    )
 
 
 def _train(schema: Schema, sample: list[Encoded]) -> None:
     for field, kind in schema.trainable():
-        kind.train([data for _, payloads in sample if (data := payloads[field.payload]) is not None])
+        kind.train(
+            [data for _, payloads in sample if (data := payloads[field.payload]) is not None]
+        )
 
 
 def _compressed(schema: Schema, record: Encoded) -> Encoded:
@@ -187,7 +214,9 @@ def _with_schema(samples: Iterable[Any], path: str) -> tuple[Iterable[Any], Any]
     schema = infer_schema(first)
     import logging  # here, as few need it
 
-    logging.getLogger("dsrecords").warning("%s: no schema was given; from the first samples: %r", path, schema)
+    logging.getLogger("dsrecords").warning(
+        "%s: no schema was given; from the first samples: %r", path, schema
+    )
     return itertools.chain(first, samples), schema
 
 
@@ -197,10 +226,14 @@ def shown(samples: Iterable[Any], total: int | None, path: str, progress: bool) 
         return samples
     from tqdm import tqdm
 
-    return tqdm(samples, total=total, desc=os.path.basename(path), unit=" samples", dynamic_ncols=True)
+    return tqdm(
+        samples, total=total, desc=os.path.basename(path), unit=" samples", dynamic_ncols=True
+    )
 
 
-def _encoded(schema: Schema, numbered: Iterator[tuple[int, Any]], num_workers: int) -> Iterator[Encoded]:
+def _encoded(
+    schema: Schema, numbered: Iterator[tuple[int, Any]], num_workers: int
+) -> Iterator[Encoded]:
     if num_workers <= 0:
         for number, sample in numbered:
             yield schema.encode(sample, number)
@@ -209,7 +242,9 @@ def _encoded(schema: Schema, numbered: Iterator[tuple[int, Any]], num_workers: i
         waiting: collections.deque[Any] = collections.deque()
         try:
             while True:
-                while len(waiting) < 2 * num_workers and (chunk := list(itertools.islice(numbered, _CHUNK))):
+                while len(waiting) < 2 * num_workers and (
+                    chunk := list(itertools.islice(numbered, _CHUNK))
+                ):
                     waiting.append(pool.submit(_encode, chunk))
                 if not waiting:
                     return
@@ -230,9 +265,13 @@ def _pool(schema: Schema, num_workers: int) -> Any:
     import platform
     from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
-    if platform.system() == "Linux":  # elsewhere forking is missing, or unsafe with the system's libraries
+    if (
+        platform.system() == "Linux"
+    ):  # elsewhere forking is missing, or unsafe with the system's libraries
         context = multiprocessing.get_context("fork")
-        return ProcessPoolExecutor(num_workers, context, initializer=_begin_process, initargs=(schema,))
+        return ProcessPoolExecutor(
+            num_workers, context, initializer=_begin_process, initargs=(schema,)
+        )
     return ThreadPoolExecutor(num_workers, initializer=_begin, initargs=(schema,))
 
 

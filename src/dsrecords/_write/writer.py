@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from dsrecords._format import index as _index
+from dsrecords._format.entries import Entries
 from dsrecords._format.frame import COMMIT_HEAD, PENDING, RECORD, Frames
 from dsrecords._format.index import Slot
 from dsrecords._format.log import LARGEST_COMMIT
@@ -27,8 +28,12 @@ from dsrecords.errors import DSRecordsError, LockedError, ReadOnlyError
 
 Encoded = tuple[list[Any], list[bytes | None]]  # the numbers and the payloads of a record
 
-_CHECKPOINT_FRAMES = 16_384  # a checkpoint after so many frames or bytes bounds what opening has to replay
-_CHECKPOINT_NUMBERS = 4  # times as many of records without payloads, of which opening replays thousands together
+_CHECKPOINT_FRAMES = (
+    16_384  # a checkpoint after so many frames or bytes bounds what opening has to replay
+)
+_CHECKPOINT_NUMBERS = (
+    4  # times as many of records without payloads, of which opening replays thousands together
+)
 _CHECKPOINT_BYTES = 64 * 2**20
 _BATCH_RECORDS = 4096  # of an `extend`: one commit for so many records or bytes
 _BATCH_BYTES = 4 * 2**20
@@ -51,16 +56,22 @@ class Writer:
         CorruptError: the log is damaged, other than by a write that did not end.
     """
 
-    def __init__(self, state: State, descriptor: files.Descriptor | None = None, checkpoints: bool = True) -> None:
+    def __init__(
+        self, state: State, descriptor: files.Descriptor | None = None, checkpoints: bool = True
+    ) -> None:
         if state.refuses:
             raise ReadOnlyError(state.refuses, file=state.path)
         self.state, self._checkpoints = state, checkpoints
         self._file: files.Descriptor | None = descriptor or lock(state.path)
         self.mutex = threading.RLock()
-        self._interrupted = False  # an exception came amid a change: the files are the truth, not what is in memory
+        self._interrupted = (
+            False  # an exception came amid a change: the files are the truth, not what is in memory
+        )
         self._refuses = ""  # why this writer does not go on
         self._frames = self._bytes = 0  # since the last checkpoint
-        self._most_frames = _CHECKPOINT_FRAMES * (1 if state.header.schema.payloads else _CHECKPOINT_NUMBERS)
+        self._most_frames = _CHECKPOINT_FRAMES * (
+            1 if state.header.schema.payloads else _CHECKPOINT_NUMBERS
+        )
         self._recover()
         _writers.add(self)
 
@@ -69,9 +80,13 @@ class Writer:
         state.reopen(torn=True)
         if state.view or (state.slot is None and not _index.may_be_replaced(state.index_path)):
             what = "a view" if state.view else "not an index of ours"
-            raise ReadOnlyError(f"this file is {what}, and is never written over", file=state.index_path)
+            raise ReadOnlyError(
+                f"this file is {what}, and is never written over", file=state.index_path
+            )
         assert self._file is not None
-        self._edited = False  # whether the published entries are no longer the beginning of the list
+        self._edited = (
+            False  # whether the published entries are no longer the beginning of the list
+        )
         end, size = state.snapshot.end, files.size(self._file.number)
         if size > end:
             # A head that verifies before a payload that does not: no killed writer leaves that, it may be damage.
@@ -79,7 +94,9 @@ class Writer:
                 self._save_tail(end, size)
             try:
                 files.truncate(self._file.number, end)
-                files.sync(self._file.number, metadata=True)  # or old frames could come back behind new ones
+                files.sync(
+                    self._file.number, metadata=True
+                )  # or old frames could come back behind new ones
             except OSError as error:  # the next look would find the file cut, and nothing to sync
                 state.refuses = f"cutting off an unfinished write failed ({error}): close this dataset and open it again"
                 raise
@@ -89,14 +106,22 @@ class Writer:
 
     def _save_tail(self, end: int, size: int) -> None:
         """Keep what is cut off, where some of it verifies: only a person can say what it is worth."""
-        names = (f"{self.state.path}.tail-{end}" + (f"-{number}" if number else "") for number in itertools.count())
+        names = (
+            f"{self.state.path}.tail-{end}" + (f"-{number}" if number else "")
+            for number in itertools.count()
+        )
         path = next(name for name in names if not files.exists(name))
         copy = files.Descriptor(files.create(path))
         for at in range(end, size, _BATCH_BYTES):
-            files.pwrite(copy.number, files.pread(self.state.fd, min(_BATCH_BYTES, size - at), at), at - end)
+            files.pwrite(
+                copy.number, files.pread(self.state.fd, min(_BATCH_BYTES, size - at), at), at - end
+            )
         files.sync(copy.number, metadata=True)
         files.sync_directory(path)
-        warnings.warn(f"{self.state.path}: the log is damaged from byte {end} on; what follows was moved to {path}", stacklevel=8)
+        warnings.warn(
+            f"{self.state.path}: the log is damaged from byte {end} on; what follows was moved to {path}",
+            stacklevel=8,
+        )
 
     def be_ready(self) -> None:
         """Recover from an interrupted change. Raises ReadOnlyError: forked, closed, or after a failed write."""
@@ -107,8 +132,12 @@ class Writer:
 
     def in_place(self) -> bool:
         """Whether the path still leads to the file that is being written. If not, nothing more is."""
-        if self._file is not None and files.identity(self.state.path) != files.identity(self._file.number):
-            self.let_go("the file was replaced or removed while it was open for writing: open it again")
+        if self._file is not None and files.identity(self.state.path) != files.identity(
+            self._file.number
+        ):
+            self.let_go(
+                "the file was replaced or removed while it was open for writing: open it again"
+            )
         return self._file is not None
 
     def append(self, encoded: Encoded) -> None:
@@ -141,7 +170,9 @@ class Writer:
         try:
             for record in records:
                 batch.append(record)
-                size += self.state.header.schema.head + sum(len(payload) for payload in record[1] if payload is not None)
+                size += self.state.header.schema.layout.size + sum(
+                    len(payload) for payload in record[1] if payload is not None
+                )
                 if len(batch) == _BATCH_RECORDS or size >= _BATCH_BYTES:
                     full, batch, size = batch, [], 0
                     self.batch(full)
@@ -177,14 +208,31 @@ class Writer:
                 end = int(places[-1, 0] + places[-1, 1])
             self._finish([], np.concatenate(parts), 0, (), start, end)
 
-    def _finish(self, buffers: list[bytes], places: np.ndarray, op: int, positions: Sequence[int], start: int, end: int) -> None:
+    def _finish(
+        self,
+        buffers: list[bytes],
+        places: np.ndarray,
+        op: int,
+        positions: Sequence[int],
+        start: int,
+        end: int,
+    ) -> None:
         if COMMIT_HEAD + 8 * len(positions) > LARGEST_COMMIT:
-            raise DSRecordsError(f"{len(positions)} positions in one edit; at most {(LARGEST_COMMIT - COMMIT_HEAD) // 8}")
+            raise DSRecordsError(
+                f"{len(positions)} positions in one edit; at most {(LARGEST_COMMIT - COMMIT_HEAD) // 8}"
+            )
         frame, check = self.state.header.frames.commit(start, places[:, 2], op, positions, end)
         self._commit([*buffers, frame], places, op, positions, end + len(frame), end, check)
 
     def _commit(
-        self, buffers: list[bytes], places: Any, op: int, positions: Sequence[int], end: int, last: int, check: int
+        self,
+        buffers: list[bytes],
+        places: Any,
+        op: int,
+        positions: Sequence[int],
+        end: int,
+        last: int,
+        check: int,
     ) -> None:
         """Write the last buffers of a batch, then let the list have it."""
         size = sum(map(len, buffers))
@@ -197,7 +245,9 @@ class Writer:
         self._interrupted = False
         self._frames += frames
         self._bytes += size
-        if self._checkpoints and (self._frames >= self._most_frames or self._bytes >= _CHECKPOINT_BYTES):
+        if self._checkpoints and (
+            self._frames >= self._most_frames or self._bytes >= _CHECKPOINT_BYTES
+        ):
             self.checkpoint()
 
     def _write(self, buffers: Sequence[bytes], offset: int, size: int) -> None:
@@ -205,7 +255,11 @@ class Writer:
         self._interrupted = True
         try:
             if size <= _JOINED:
-                files.pwrite(self._file.number, buffers[0] if len(buffers) == 1 else b"".join(buffers), offset)
+                files.pwrite(
+                    self._file.number,
+                    buffers[0] if len(buffers) == 1 else b"".join(buffers),
+                    offset,
+                )
             else:
                 files.pwritev(self._file.number, buffers, offset)
         except OSError as error:
@@ -229,8 +283,12 @@ class Writer:
                     self.sync()
                     files.sync_directory(self.state.path)
                     files.sync_directory(self.state.index_path)
-            except OSError as error:  # after a failed sync nobody knows what is on the disk: never try it again
-                self._refuses = f"a checkpoint failed ({error}): close this dataset and open it again"
+            except (
+                OSError
+            ) as error:  # after a failed sync nobody knows what is on the disk: never try it again
+                self._refuses = (
+                    f"a checkpoint failed ({error}): close this dataset and open it again"
+                )
                 raise
 
     def sync(self) -> None:
@@ -238,7 +296,9 @@ class Writer:
         assert self._file is not None
         try:
             files.sync(self._file.number, metadata=True)
-        except OSError as error:  # after a failed sync nobody knows what is on the disk: never try it again
+        except (
+            OSError
+        ) as error:  # after a failed sync nobody knows what is on the disk: never try it again
             self._refuses = f"a sync failed ({error}): close this dataset and open it again"
             raise
 
@@ -246,12 +306,19 @@ class Writer:
         state, old = self.state, self.state.slot
         slot = self.next_slot()
         entries = state.snapshot.entries
-        if old is not None and not self._edited and state.slot_file == files.identity(state.index_path):
+        if (
+            old is not None
+            and not self._edited
+            and state.slot_file == files.identity(state.index_path)
+        ):
             _index.publish_appended(state.index_path, old, slot, entries)
         else:
             if not _index.may_be_replaced(state.index_path):
-                raise ReadOnlyError("a file that is no index of this dataset was put here: move it away", file=state.index_path)
-            _index.publish_whole(state.index_path, state.header, slot, entries)
+                raise ReadOnlyError(
+                    "a file that is no index of this dataset was put here: move it away",
+                    file=state.index_path,
+                )
+            _index.publish_whole(state.index_path, state.header.raw, slot, entries)
         index = files.Descriptor(files.open_read(state.index_path))
         mapped = _index.map_entries(index.number, slot, entries.bits)
         if not state.snapshot.shared:  # what a view has verified lies in its own mapping
@@ -265,7 +332,7 @@ class Writer:
             self._write([bytes(stop - start)], start, stop - start)
         self._interrupted = False  # the list is what it was
 
-    def republish(self, entries: _index.Entries) -> None:
+    def republish(self, entries: Entries) -> None:
         """Write the index anew, with these entries in the place of its own."""
         with self.mutex:
             self.state.snapshot = self.state.snapshot.with_entries(entries)
@@ -276,7 +343,15 @@ class Writer:
         """What the index is to say next."""
         state = self.state
         seq, end = (state.slot.seq if state.slot else 0) + 1, state.snapshot.end
-        return _index.make_slot(state.header, seq, len(state.snapshot.entries), end, state.edits, state.last, state.check)
+        return _index.make_slot(
+            state.header.raw,
+            seq,
+            len(state.snapshot.entries),
+            end,
+            state.edits,
+            state.last,
+            state.check,
+        )
 
     def close(self) -> None:
         """Publish, and let go of the lock."""
@@ -303,11 +378,15 @@ class Writer:
     def forked(self) -> None:
         """In a forked child: the lock is the parent's. Its descriptor is closed here, or the lock would outlive the parent."""
         self.mutex = threading.RLock()  # another thread of the parent may have held it
-        self.let_go("this process was forked from the writer: only the parent writes; open the dataset anew to write here")
+        self.let_go(
+            "this process was forked from the writer: only the parent writes; open the dataset anew to write here"
+        )
 
 
 _writers: weakref.WeakSet[Writer] = weakref.WeakSet()
-_beginning = threading.Lock()  # of two threads that make a dataset's first change, one takes the file's lock
+_beginning = (
+    threading.Lock()
+)  # of two threads that make a dataset's first change, one takes the file's lock
 
 
 def writer_of(holder: Any, state: State) -> Writer:

@@ -1,0 +1,62 @@
+"""The header of a `.rec` as a schema: which fields its records have, and the user's metadata."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dsrecords._format.frame import Frames
+from dsrecords._format.header import RawHeader, header_json_error, make_raw_header, read_raw_header
+from dsrecords._schema.schema import Schema
+from dsrecords._types.base import describe
+from dsrecords.errors import SchemaError
+
+
+class Header:
+    """What the header of a `.rec` says.
+
+    Attributes:
+        raw: its bytes.
+        id: 16 bytes, which copies of one dataset share.
+        size: of the header in bytes; the first frame follows it.
+        schema: the fields of its records.
+        metadata: what was given to `make_dataset`.
+        frames: how its frames are packed and verified.
+    """
+
+    def __init__(self, raw: RawHeader, schema: Schema, metadata: dict[str, Any]) -> None:
+        self.raw = raw
+        self.id = raw.id
+        self.size = raw.size
+        self.schema = schema
+        self.metadata = metadata
+        self.frames = Frames(schema.layout, raw.id)
+
+
+def make_header(schema: Schema, metadata: dict[str, Any], id: bytes) -> Header:
+    """Make the header of a new dataset.
+
+    Raises:
+        SchemaError: the metadata is not JSON, or too much of it.
+    """
+    if not isinstance(metadata, dict):
+        raise SchemaError(f"metadata must be a dict, not {describe(metadata)}")
+    raw = make_raw_header({**schema.to_json(), "metadata": metadata}, id)
+    return Header(raw, schema, metadata)
+
+
+def read_header(fd: int, path: str, offset: int = 0) -> Header:
+    """Read a header (or the copy of it at another offset) and check everything in it.
+
+    Raises:
+        CorruptError: it is not a header, or damaged.
+        UnsupportedVersionError: it is of a later version.
+    """
+    raw = read_raw_header(fd, path, offset)
+    try:
+        schema = Schema.from_json(raw.json)
+        metadata = raw.json.get("metadata", {})
+        if not isinstance(metadata, dict):
+            raise ValueError("metadata is not an object")
+    except (ValueError, RecursionError) as error:
+        raise header_json_error(error, path) from None
+    return Header(raw, schema, metadata)
