@@ -3,26 +3,37 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
+LARGE := $(VENV)/.large
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY) ## make the virtual environment (again only when pyproject.toml changed)
 
 demo: $(READY) ## pack a real dataset, read it, change it, train on it
 	$(RUN) examples/demo.py
 
+quick: $(READY) ## run the tests that take less than a second each: about 20 seconds
+	$(RUN) -m pytest --quiet --numprocesses=auto -m 'not slow and not exhaustive'
+
 test: $(READY) ## run the tests and measure what they cover
 	$(RUN) -m pytest --numprocesses=auto --cov --cov-report=term
+
+test-all: $(LARGE) ## run the tests that need large packages (some gigabytes), which it installs
+	DSRECORDS_TEST_LARGE=1 $(RUN) -m pytest -m large
 
 torture: $(READY) ## the trials of docs/reliability.md in full: under an hour on two cores (MINUTES=5: of fuzzing each target)
 	$(RUN) -m pip install --quiet --group torture
 	$(RUN) tests/reliability/torture.py
 
-check: $(READY) ## lint, layout and types
+check: $(READY) ## lint, layout, types, complexity, density and structure
 	$(RUN) -m ruff check
 	$(RUN) -m ruff format --diff
 	$(RUN) -m mypy
+	$(VENV)/bin/complexipy src/dsrecords tools --max-complexity-allowed 15 --failed --quiet
+	$(RUN) tools/density.py --check
+	$(RUN) tools/architecture.py --check
+	$(RUN) tools/commits.py
 
 bench: $(READY) ## measure speed: a few minutes, ratios printed
 	$(RUN) benchmarks/run.py --quick
@@ -42,4 +53,8 @@ $(READY): pyproject.toml
 	$(RUN) -m pip install --quiet --editable '.[all]' --group dev
 	@touch $@
 
-.PHONY: help setup demo test torture check bench docs
+$(LARGE): $(READY)
+	$(RUN) -m pip install --quiet --group large
+	@touch $@
+
+.PHONY: help setup demo quick test test-all torture check bench docs

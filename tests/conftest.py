@@ -1,5 +1,7 @@
 """What several test modules share: a small schema, samples that fit it, and a reader of frames that is not the library's."""
 
+import importlib
+import os
 import re
 import struct
 import subprocess
@@ -14,6 +16,13 @@ import dsrecords
 SOURCE = Path(dsrecords.__file__).parents[1]  # for processes of their own: the library that is being tested
 # A field of each storage: a number, a number that may be None, a payload, a payload that may be None.
 SCHEMA = {"label": "int64", "score": "float64?", "text": "str", "blob": "bytes?"}
+
+
+def large(module):
+    """A module of a package that only `make test-all` installs. There its absence is a failure, elsewhere a skip."""
+    if os.environ.get("DSRECORDS_TEST_LARGE"):
+        return importlib.import_module(module)
+    return pytest.importorskip(module)
 
 
 @pytest.hookimpl(wrapper=True)

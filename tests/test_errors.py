@@ -11,7 +11,13 @@ import pytest
 from conftest import SCHEMA, flip, frames, row, rows
 
 import dsrecords
-from dsrecords import CorruptError, DSRecordsError, IndexedRecordDataset, UnsupportedVersionError, make_dataset
+from dsrecords import (
+    CorruptError,
+    DSRecordsError,
+    IndexedRecordDataset,
+    UnsupportedVersionError,
+    make_dataset,
+)
 
 KINDS = {
     dsrecords.SchemaError: ValueError,

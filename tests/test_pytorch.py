@@ -1,4 +1,4 @@
-"""PyTorch's loader over a dataset. PyTorch is not among what `make setup` installs: `.venv/bin/python -m pip install torch`."""
+"""PyTorch's loader over a dataset. `make test-all` installs PyTorch, which is too large for `make setup`."""
 
 import multiprocessing
 import subprocess
@@ -7,14 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import flip
+from conftest import flip, large
 from test_documents import ROOT, blocks_of
 
 import dsrecords
 
-data = pytest.importorskip("torch.utils.data")
+data = large("torch.utils.data")
 torch = sys.modules["torch"]
 
+pytestmark = pytest.mark.large
 SCHEMA = {"x": "float32[2,3]", "label": "int64", "score": "float32", "flag": "bool", "text": "str"}
 WORKERS = [(0, None), *((2, method) for method in multiprocessing.get_all_start_methods())]
 
