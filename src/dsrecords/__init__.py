@@ -1,6 +1,7 @@
 """DSRecords: machine-learning datasets in two files, read at memory speed.
 
-`make_dataset` writes one, `open` reads one, `IndexedRecordDataset` is the list that both give. `docs/index.md` begins there.
+`make_dataset` writes a dataset and `open` reads one, as an `IndexedRecordDataset`: a list of its
+samples. The guide is `docs/index.md`.
 """
 
 from dsrecords import io

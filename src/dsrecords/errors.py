@@ -1,21 +1,23 @@
-"""The errors of the library, and how they say where something is wrong.
+"""The errors of the library, and how they state where something is wrong.
 
     DSRecordsError
-    ├── SchemaError              (ValueError)    a sample, a type or a schema that does not fit
-    ├── CorruptError             (ValueError)    bytes that are not what was written
-    ├── UnsupportedVersionError  (ValueError)    a file of a later version of the format
-    ├── LockedError              (BlockingIOError)  another writer is at work
-    ├── ReadOnlyError            (io.UnsupportedOperation)  a change that this dataset does not allow
-    └── StaleViewError           (RuntimeError)  the records that a view or a copy showed are no longer there
+    ├── SchemaError (ValueError): a sample, a type or a schema that does not fit
+    ├── CorruptError (ValueError): bytes that are not what was written
+    ├── UnsupportedVersionError (ValueError): a file of a later version of the format
+    ├── LockedError (BlockingIOError): another writer has the dataset open
+    ├── ReadOnlyError (io.UnsupportedOperation): a change that this dataset does not allow
+    └── StaleViewError (RuntimeError): the records of a view or a copy no longer exist
 
-What a file contains raises only these. `FileNotFoundError`, `IndexError`, `TypeError` and the system's `OSError` stay themselves.
+The contents of a file raise only these errors. `FileNotFoundError`, `IndexError`, `TypeError` and
+the operating system's `OSError` are not wrapped.
 """
 
 from __future__ import annotations
 
-import importlib
 import io
 from typing import Any
+
+from dsrecords._optional import import_optional
 
 __all__ = [
     "CorruptError",
@@ -32,6 +34,7 @@ class DSRecordsError(Exception):
     """Base of all errors of the library.
 
     Attributes:
+        message: what is wrong, without where.
         file: path of the file, or None.
         record: position of the record in the dataset (or in the rows that were given), or None.
         field: name of the field (its position where fields have no names), or None.
@@ -47,25 +50,45 @@ class DSRecordsError(Exception):
         field: str | int | None = None,
         offset: int | None = None,
     ) -> None:
-        self.message, self.file, self.record, self.field, self.offset = message, file, record, field, offset
+        self.message = message
+        self.file = file
+        self.record = record
+        self.field = field
+        self.offset = offset
         Exception.__init__(self, message)
 
     def __str__(self) -> str:
-        where = [] if self.file is None else [self.file]
-        where += [] if self.record is None else [f"record {self.record}"]
-        where += [] if self.field is None else [f"field {self.field!r}"]
-        where += [] if self.offset is None else [f"byte {self.offset}"]
-        return ", ".join(where) + ": " + self.message if where else self.message
+        where = []
+        if self.file is not None:
+            where.append(self.file)
+        if self.record is not None:
+            where.append(f"record {self.record}")
+        if self.field is not None:
+            where.append(f"field {self.field!r}")
+        if self.offset is not None:
+            where.append(f"byte {self.offset}")
+        if not where:
+            return self.message
+        return f"{', '.join(where)}: {self.message}"
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self)!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.message, self.file, self.record, self.field, self.offset)
+        # An exception is pickled as its class and positional arguments; ours are given by name.
+        arguments = (type(self), self.message, self.file, self.record, self.field, self.offset)
+        return _rebuild, arguments
 
 
-def _rebuild(cls: type[DSRecordsError], message: str, *where: Any) -> DSRecordsError:
-    return cls(message, **dict(zip(("file", "record", "field", "offset"), where)))
+def _rebuild(
+    cls: type[DSRecordsError],
+    message: str,
+    file: str | None,
+    record: int | None,
+    field: str | int | None,
+    offset: int | None,
+) -> DSRecordsError:
+    return cls(message, file=file, record=record, field=field, offset=offset)
 
 
 class SchemaError(DSRecordsError, ValueError):
@@ -81,20 +104,15 @@ class UnsupportedVersionError(DSRecordsError, ValueError):
 
 
 class LockedError(DSRecordsError, BlockingIOError):
-    """Another writer has the dataset."""
+    """Another writer has the dataset open."""
 
 
 class ReadOnlyError(DSRecordsError, io.UnsupportedOperation):
-    """A change that this dataset does not allow: a view, a forked child, a file that cannot be written."""
+    """A change that is not allowed: in a view, in a forked child, in a file without permission."""
 
 
 class StaleViewError(DSRecordsError, RuntimeError):
-    """The dataset was edited or compacted, so that positions no longer mean what they meant."""
+    """The dataset was edited or compacted, so positions no longer refer to the same records."""
 
 
-def optional(module: str, package: str) -> Any:
-    """Import a module of an optional package; without it, say how to get it."""
-    try:
-        return importlib.import_module(module)
-    except ImportError:
-        raise ImportError(f"this needs the package {package}: pip install {package}", name=module) from None
+optional = import_optional

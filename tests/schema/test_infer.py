@@ -35,6 +35,7 @@ CASES = [
     ("int64", [0, -(2**63), 2**63 - 1]),
     ("uint64", [0, 2**64 - 1]),
     ("int64", [1, np.int64(2)]),
+    ("uint64", [2**63, np.int64(2)]),
     ("uint8", [np.uint8(3)]),
     ("float64", [0.5, float("nan"), np.float64(1)]),
     ("float32", [F4(0.5)]),
@@ -139,6 +140,14 @@ def test_dataclasses_hold_others(path):
     assert dsrecords.open(path)[0, "things"][1] == {"name": "a, b", "box": [4, 5, 6, 7]}
 
 
+def test_a_list_in_a_dataclass_may_begin_with_none(path):
+    scenes = [Scene(Thing("cat", [1]), [None, Thing("cat", [2])], Thing("cat", [3]))]
+    schema = infer_schema(scenes)
+    assert schema["things"] == "list[{name:str,box:list[int64]}?]"
+    make_dataset(scenes, path, schema)
+    assert dsrecords.open(path)[0, "things"] == [None, {"name": "cat", "box": [2]}]
+
+
 def test_a_dataset_has_the_schema_that_it_has(made):
     assert infer_schema(dsrecords.open(made)) == SCHEMA
 
@@ -165,19 +174,21 @@ def test_only_the_first_samples_are_looked_at():
         ([np.zeros(2), np.zeros((2, 2))], r"with shape \(2,\).* with shape \(2, 2\).*'array'"),
         ([PICTURES / "red.jpg", "red.jpg"], "red.jpg.* and 'red.jpg'"),
         ([2**64], "no type holds integers"),
+        ([np.int64(-1), 2**63], "no type holds integers from -1 to 9223372036854775808"),
         ([-1, 2**63], "no type holds integers from -1 to 9223372036854775808"),
-        ([None, None], r"only Nones.*'str\?'"),
-        ([[], []], r"only empty lists.*'list\[str\]'"),
+        ([None, None], r"all values are None.*'str\?'"),
+        ([[], []], r"all lists are empty.*'list\[str\]'"),
         ([decimal.Decimal("1.5")], "no type holds a Decimal"),
         ([{1, 2}], "no type holds a set"),
         ([1j], "no type holds a complex"),
-        ([np.array([object()])], "array of objects"),
+        ([np.array([object()])], r"an array of objects, such as an array of object with shape \(1,\) \(sample 0\)"),
+        ([np.array([], object)], "an array of objects"),
         ([np.ma.masked_array([1], [True])], "masked array"),
-        ([{"a": {1}}], "'a' of a dict: no type holds a set of 1.*; or 'json' for the dict"),
-        ([{"a": 1}, {"a": "b"}], r"'a' of a dict: .*such as 1 \(sample 0\) and 'b' \(sample 1\).*; or 'json'"),
+        ([{"a": {1}}], "'a' of a dict: no type holds a set of 1.*; or specify 'json' for the dict"),
+        ([{"a": 1}, {"a": "b"}], r"'a' of a dict: .*such as 1 \(sample 0\) and 'b' \(sample 1\).*; or specify 'json'"),
         ([{"a": {1}}, {}], "is not JSON"),
-        ([PICTURES.parent / "update.rec"], "no picture or sound of a known format"),
-        ([str(PICTURES / "red.jpg")], "a text, and the path of a picture: say 'str' or 'jpeg'"),
+        ([PICTURES.parent / "update.rec"], "is not an image or a sound of a known format"),
+        ([str(PICTURES / "red.jpg")], "is a string, and the path of an image: specify 'str' or 'jpeg'"),
     ],
     ids=shown,
 )
@@ -196,7 +207,7 @@ def test_paths_of_sounds_are_audio_and_not_mixed_with_pictures(tmp_path):
 
 @pytest.mark.parametrize("samples", [{"x": 1}, "text", b"text"])
 def test_one_sample_in_the_place_of_samples_is_an_error(samples):
-    with pytest.raises(SchemaError, match="samples are a list or another iterable of them, not"):
+    with pytest.raises(SchemaError, match="samples must be a list or another iterable of samples, not"):
         infer_schema(samples)
 
 
@@ -210,9 +221,9 @@ def test_samples_that_are_none_or_do_not_agree_are_errors(tmp_path):
     with pytest.raises(SchemaError, match="there are no samples"):
         infer_schema([])
     for sample in (1, "text", None, np.float32(1)):
-        with pytest.raises(SchemaError, match=r"sample 1 is .*; a sample is a dict, a dataclass or a tuple"):
+        with pytest.raises(SchemaError, match=r"sample 1 is .*; a sample must be a dict, a dataclass or a tuple"):
             infer_schema([(1,), sample])
-    with pytest.raises(SchemaError, match="sample 0 has 'a', 'b', sample 2 has 'a'; what is not there is given as None"):
+    with pytest.raises(SchemaError, match="sample 0 has 'a', 'b', sample 2 has 'a'; a missing value must be given as None"):
         infer_schema([{"a": 1, "b": 2}, {"b": 1, "a": 2}, {"a": 1}])
     with pytest.raises(SchemaError, match="different fields"):
         infer_schema([(1, 2), (1, 2, 3)])
@@ -362,6 +373,16 @@ class Unknown:
 
 
 @dataclasses.dataclass
+class Abstract:
+    x: np.floating
+
+
+@dataclasses.dataclass
+class Recursive:
+    children: list["Recursive"]
+
+
+@dataclasses.dataclass
 class Wrong:
     x: Annotated[int, "int33"]
 
@@ -373,8 +394,10 @@ class Wrong:
         (Loose, "field 'perhaps': it may be missing"),
         (Forward, "annotations of Forward.*Annotated"),
         (Several, "field 'x': .*several types"),
-        (Bare, "field 'x': .*does not say the type"),
-        (Unknown, "field 'x': .*does not say the type.*Annotated"),
+        (Bare, "field 'x': .*does not determine a type"),
+        (Unknown, "field 'x': .*does not determine a type.*Annotated"),
+        (Abstract, "field 'x': .*floating.* does not determine a type"),
+        (Recursive, "Recursive contains itself"),
         (Wrong, "field 'x': 'int33' is not a type"),
     ],
 )

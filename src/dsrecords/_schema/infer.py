@@ -1,327 +1,347 @@
-"""A schema from what is there: from samples, or from the annotations of a class. Knows types, and nothing of files of ours.
+"""A schema from samples. Knows types, and nothing of the files of a dataset.
 
-What it chooses holds the values as they are: Python's integers and floats have 64 bits, pictures become PNG. Where two values of
-a field do not have one type, it does not choose.
+The types that are chosen hold the values unchanged: Python's integers and floats have 64 bits,
+Pillow images become PNG. Where the values of a field have several types, none is chosen.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 import itertools
 import os
 import sys
-import types
-import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from dsrecords._schema.notation import is_type_name, list_of, nullable
+from dsrecords._schema.samples import named_fields
 from dsrecords._types.base import Json, describe
-from dsrecords._types.parse import parse, type_text
-from dsrecords._types.scalars import quote
 from dsrecords._types.sniff import is_sound, sniff
 from dsrecords.errors import SchemaError
 
-LIMIT = 256  # samples that are looked at, if nothing else is said
-_EXAMPLE = 60  # characters of a value in a message
-_PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
-Examples = list[tuple[int, Any]]  # values, each with the number of its sample
+LIMIT = 256  # samples that are read, by default
+_LONGEST_SHOWN = 60  # characters of a value in a message
+_SNIFFED = 32  # bytes of a file that tell its format
+_IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+_ARRAY_OF = "array of "
+_OTHER_DTYPES = "other dtypes"
+
+# The kind of a value is what all values of a field must have in common: the name of a type, or one
+# of the words for which `_INFER_BY_KIND` has a function that looks at the values again.
+_KINDS: tuple[tuple[Any, str], ...] = (
+    (bool, "bool"),  # before int, of which it is a subclass
+    (int, "int"),
+    (float, "float64"),
+    (str, "str"),
+    ((bytes, bytearray, memoryview), "bytes"),
+    (os.PathLike, "path"),
+    (datetime.datetime, "datetime64[us]"),  # before date, of which it is a subclass
+    (datetime.date, "datetime64[D]"),
+    (datetime.timedelta, "timedelta64[us]"),
+)
+
+
+class _Example(NamedTuple):
+    """One value of a field."""
+
+    value: Any
+    sample: int  # position of the sample that has it
+
+
+_Examples = Sequence[_Example]
 
 
 def infer_schema(samples: Iterable[Any], limit: int = LIMIT) -> dict[str, Any] | list[Any]:
-    """The schema that fits samples: a dict for samples with names, else a list. Print it, look at it, paste it, change it.
+    """Return the schema that fits samples. Print it, paste it into a script, change it.
 
     Args:
         samples: dicts, dataclasses or named tuples; or tuples, lists or rows of an array.
-        limit: how many are looked at.
+        limit: how many samples are read.
+
+    Returns:
+        Names of fields to types; a list of types for samples whose fields have no names.
 
     Raises:
-        SchemaError: there are no samples; or a field has values of several types, of which two are shown; or of none.
-        FileNotFoundError: a path of a picture that is not there.
+        SchemaError: there are no samples, the values of a field have several types (two of them
+            are shown), or a value has no type.
+        FileNotFoundError: a value is a path, and there is no such file.
     """
     if isinstance(samples, (str, bytes, Mapping)):
-        raise SchemaError(f"samples are a list or another iterable of them, not {describe(samples)}")
-    rows = [_row(sample, number) for number, sample in enumerate(itertools.islice(samples, limit))]
+        expected = "samples must be a list or another iterable of samples"
+        raise SchemaError(f"{expected}, not {describe(samples)}")
+    rows = []
+    for position, sample in enumerate(itertools.islice(samples, limit)):
+        rows.append(_fields(sample, position))
     if not rows:
-        raise SchemaError("there are no samples to tell the schema from: give a schema")
-    keys = rows[0].keys()
-    for number, row in enumerate(rows):
-        if row.keys() != keys:
-            shown = [", ".join(map(repr, each)) for each in (keys, row)]
-            text = f"samples have different fields: sample 0 has {shown[0]}, sample {number} has {shown[1]}"
-            raise SchemaError(text + "; what is not there is given as None")
+        raise SchemaError("there are no samples to infer the schema from: give a schema")
+    _require_same_fields(rows)
     schema = {}
-    for key in keys:
+    for key in rows[0]:
+        examples = [_Example(row[key], position) for position, row in enumerate(rows)]
         try:
-            schema[key] = _type([(number, row[key]) for number, row in enumerate(rows)])
+            schema[key] = _infer_type(examples)
         except SchemaError as error:
             raise SchemaError(error.message, field=key) from None
-    return schema if isinstance(next(iter(schema), None), str) else list(schema.values())
+    first_key = next(iter(schema), None)
+    if isinstance(first_key, str):
+        return schema
+    return list(schema.values())
 
 
-def named(sample: Any) -> Mapping[Any, Any] | None:
-    """The fields of a dict, a dataclass or a named tuple (in which others of the latter two become dicts), else None."""
-    if isinstance(sample, Mapping):
-        return sample
-    if dataclasses.is_dataclass(sample) and not isinstance(sample, type):
-        return {field.name: _plain(getattr(sample, field.name)) for field in dataclasses.fields(sample)}
-    if isinstance(sample, tuple) and hasattr(sample, "_asdict"):
-        return {key: _plain(value) for key, value in sample._asdict().items()}
-    return None
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, (list, tuple)) and not hasattr(value, "_asdict"):
-        return [_plain(item) for item in value] if value and _plain(value[0]) is not value[0] else value
-    fields = None if isinstance(value, Mapping) else named(value)
-    return value if fields is None else fields
-
-
-def _row(sample: Any, number: int) -> Mapping[Any, Any]:
-    if (fields := named(sample)) is not None:
+def _fields(sample: Any, position: int) -> Mapping[Any, Any]:
+    """Return the fields of a sample by their names, or by their positions."""
+    fields = named_fields(sample)
+    if fields is not None:
         return fields
-    if isinstance(sample, (tuple, list)) or (isinstance(sample, np.ndarray) and sample.ndim == 1):
+    if isinstance(sample, (tuple, list)):
         return dict(enumerate(sample))
-    raise SchemaError(f"sample {number} is {describe(sample)}; a sample is a dict, a dataclass or a tuple")
+    if isinstance(sample, np.ndarray) and sample.ndim == 1:
+        return dict(enumerate(sample))
+    expected = "a sample must be a dict, a dataclass or a tuple"
+    raise SchemaError(f"sample {position} is {describe(sample)}; {expected}")
 
 
-def _type(examples: Examples) -> Any:
-    """The type of values, None among them or not."""
-    there = [(number, value) for number, value in examples if value is not None]
-    if not there:
-        raise SchemaError("there are only Nones: say the type, such as 'str?'")
-    kinds: dict[str, tuple[int, Any]] = {}
-    for number, value in there:
-        kinds.setdefault(_kind(value), (number, value))
-    if kinds.keys() == {"int", "int64"}:
-        del kinds["int"]
-    if len(kinds) > 1:
-        one, other, *_ = kinds.values()
-        raise _mixed(one, other)
-    kind = next(iter(kinds))
-    found = _CHOICES[kind](there) if kind in _CHOICES else _array(there) if kind.startswith("array of ") else kind
-    return f"{type_text(found)}?" if len(there) < len(examples) else found
+def _require_same_fields(rows: Sequence[Mapping[Any, Any]]) -> None:
+    first = rows[0].keys()
+    for position, row in enumerate(rows):
+        if row.keys() == first:
+            continue
+        first_names = ", ".join(map(repr, first))
+        names = ", ".join(map(repr, row))
+        raise SchemaError(
+            f"samples have different fields: sample 0 has {first_names}, "
+            f"sample {position} has {names}; a missing value must be given as None"
+        )
 
 
-def _mixed(one: tuple[int, Any], other: tuple[int, Any], hint: str = "") -> SchemaError:
-    shown = [f"{_shown(value)} (sample {number})" for number, value in (one, other)]
-    return SchemaError(f"values of several types, such as {shown[0]} and {shown[1]}: give a schema that says which{hint}")
+def _infer_type(examples: _Examples) -> Any:
+    """Return the type of all these values, as it is written in a schema."""
+    not_none = [example for example in examples if example.value is not None]
+    if not not_none:
+        raise SchemaError("all values are None: specify the type, such as 'str?'")
+    kind = _common_kind(not_none)
+    if kind in _INFER_BY_KIND:
+        found = _INFER_BY_KIND[kind](not_none)
+    elif kind.startswith(_ARRAY_OF):
+        found = _infer_array(not_none)
+    else:
+        found = kind
+    if len(not_none) < len(examples):
+        return nullable(found)
+    return found
 
 
-def _shown(value: Any) -> str:
-    if isinstance(value, np.ndarray):
-        return describe(value)
-    if isinstance(value, os.PathLike):
-        return repr(os.fspath(value))
-    text = repr(value)
-    return f"{text[:_EXAMPLE]}… , {describe(value)}" if len(text) > _EXAMPLE else text
+def _common_kind(examples: _Examples) -> str:
+    first_of_kind: dict[str, _Example] = {}
+    for example in examples:
+        kind = _kind(example.value)
+        first_of_kind.setdefault(kind, example)
+    if first_of_kind.keys() == {"int", "int64"}:
+        return "int"  # Python's integers may still need uint64
+    if len(first_of_kind) > 1:
+        one, other, *_ = first_of_kind.values()
+        raise _several_types(one, other)
+    return next(iter(first_of_kind))
 
 
 def _kind(value: Any) -> str:
-    """What values must have in common to have one type: a type's name, or a key of `_CHOICES`."""
-    if isinstance(value, np.ma.MaskedArray):
-        raise SchemaError("no type holds a masked array: fill it first")
-    if isinstance(value, np.ndarray) and value.ndim:
-        return f"array of {value.dtype.name if _parses(f'{value.dtype.name}[1]') else 'other things'}"
-    if isinstance(value, (np.generic, np.ndarray)) and value.dtype.kind not in "SUO":
-        if _parses(name := value.dtype.name):
-            return name
-    elif isinstance(value, (bool, float)):
-        return "bool" if isinstance(value, bool) else "float64"
-    for kinds, name in _KINDS:
-        if isinstance(value, kinds):
-            return name
-    image = sys.modules.get("PIL.Image")
-    if image is not None and isinstance(value, image.Image):
-        return "png"  # which has the same pixels; that it was read from a JPEG file does not make it one
+    if isinstance(value, (np.ndarray, np.generic)):
+        kind = _kind_of_numpy(value)
+        if kind is not None:
+            return kind
+    for classes, kind in _KINDS:
+        if isinstance(value, classes):
+            return kind
+    pillow = sys.modules.get("PIL.Image")  # who has an image of Pillow has imported it
+    if pillow is not None and isinstance(value, pillow.Image):
+        return "png"  # which keeps the pixels, also of what was read from a JPEG file
     if isinstance(value, Mapping):
         return "dict"
     if isinstance(value, Sequence):
         return "list"
-    raise SchemaError(f"no type holds {describe(value)}: give a schema, or a value that is of one")
+    advice = "convert it, or give a schema with a serializer for it"
+    raise SchemaError(f"no type holds {describe(value)}: {advice}")
 
 
-_KINDS: tuple[tuple[Any, str], ...] = (
-    (int, "int"), (str, "str"), ((bytes, bytearray, memoryview), "bytes"), (os.PathLike, "path"),
-    (datetime.datetime, "datetime64[us]"), (datetime.date, "datetime64[D]"), (datetime.timedelta, "timedelta64[us]"),
-)  # fmt: skip
+def _kind_of_numpy(value: np.ndarray | np.generic) -> str | None:
+    """Return the kind of an array or of a scalar; None if NumPy's dtype does not determine it."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise SchemaError("no type holds a masked array: fill it first")
+    dtype = value.dtype.name
+    if isinstance(value, np.ndarray) and value.ndim > 0:
+        if _can_have_shape(dtype):
+            return _ARRAY_OF + dtype
+        return _ARRAY_OF + _OTHER_DTYPES
+    if value.dtype.kind in "SUO":  # bytes and strings are judged as those of Python
+        return None
+    if is_type_name(dtype):
+        return dtype
+    return None
 
 
-def _parses(name: str) -> bool:
-    try:
-        parse(name)
-    except SchemaError:
-        return False
-    return True
+def _can_have_shape(dtype: str) -> bool:
+    """Return whether there are types of arrays of this dtype, such as float32[3]."""
+    return is_type_name(f"{dtype}[1]")
 
 
-def _int(examples: Examples) -> str:
-    values = [value for _, value in examples]
+def _infer_int(examples: _Examples) -> str:
+    values = [example.value for example in examples]
+    smallest = min(values)
+    largest = max(values)
     for name in ("int64", "uint64"):
-        info = np.iinfo(name)
-        if info.min <= min(values) and max(values) <= info.max:
+        limits = np.iinfo(name)
+        if limits.min <= smallest and largest <= limits.max:
             return name
-    raise SchemaError(f"no type holds integers from {min(values)} to {max(values)}")
+    raise SchemaError(f"no type holds integers from {smallest} to {largest}")
 
 
-def _str(examples: Examples) -> str:
-    for _, text in examples:
-        if text.lower().endswith(_PICTURES) and os.path.isfile(text):
-            with open(text, "rb") as file:
-                found = sniff(file.read(32))
-            if found:
-                name = _named_type(found)
-                text = f"{text!r} is a text, and the path of a picture: say 'str' or '{name}', or give pictures as pathlib.Path"
-                raise SchemaError(text)
+def _infer_string(examples: _Examples) -> str:
+    for example in examples:
+        string = example.value
+        if not string.lower().endswith(_IMAGE_ENDINGS):
+            continue
+        if not os.path.isfile(string):
+            continue
+        format = sniff(_first_bytes(string))
+        if format is not None:
+            image = _image_type(format)
+            advice = f"specify 'str' or '{image}', or give images as pathlib.Path"
+            raise SchemaError(f"{string!r} is a string, and the path of an image: {advice}")
     return "str"
 
 
-def _named_type(format: str) -> str:
-    return format.lower() if format in ("JPEG", "PNG", "WEBP") else "image"
-
-
-def _path(examples: Examples) -> str:
-    names: dict[str, tuple[int, Any]] = {}
-    for number, path in examples:
-        with open(path, "rb") as file:
-            start = file.read(32)
-        if not (found := sniff(start)) and not is_sound(start):
-            raise SchemaError(f"{os.fspath(path)} is no picture or sound of a known format: give its bytes or its text")
-        names.setdefault(_named_type(found) if found else "audio", (number, path))
-    if len(names) == 1:
-        return next(iter(names))
-    if "audio" in names:
-        one, other, *_ = names.values()
-        raise _mixed(one, other)
+def _infer_path(examples: _Examples) -> str:
+    first_of_type: dict[str, _Example] = {}
+    for example in examples:
+        type_of_file = _type_of_file(example.value)
+        first_of_type.setdefault(type_of_file, example)
+    if len(first_of_type) == 1:
+        return next(iter(first_of_type))
+    if "audio" in first_of_type:
+        one, other, *_ = first_of_type.values()
+        raise _several_types(one, other)
     return "image"
 
 
-def _array(examples: Examples) -> str:
-    """The dtype, and the shape with a `*` where lengths differ or are 0."""
-    first_number, first = examples[0]
-    for number, value in examples:
-        if value.dtype.hasobject:
-            raise SchemaError(f"no type holds an array of objects, such as {_shown(value.flat[0])} (sample {number})")
-        if value.ndim != first.ndim:
-            raise _mixed((first_number, first), (number, value), ", such as 'array'")
-    if not _parses(f"{first.dtype.name}[1]"):
+def _type_of_file(path: os.PathLike[str]) -> str:
+    start = _first_bytes(path)
+    format = sniff(start)
+    if format is not None:
+        return _image_type(format)
+    if is_sound(start):
+        return "audio"
+    problem = "is not an image or a sound of a known format"
+    advice = "give the contents as bytes, or the path as a string"
+    raise SchemaError(f"{os.fspath(path)} {problem}: {advice}")
+
+
+def _image_type(format: str) -> str:
+    """Return the type of images of a format, by Pillow's name of it."""
+    if format in ("JPEG", "PNG", "WEBP"):
+        return format.lower()
+    return "image"
+
+
+def _first_bytes(path: str | os.PathLike[str]) -> bytes:
+    with open(path, "rb") as file:
+        return file.read(_SNIFFED)
+
+
+def _infer_array(examples: _Examples) -> str:
+    first = examples[0]
+    dimensions = first.value.ndim
+    for example in examples:
+        array = example.value
+        if array.dtype.hasobject:
+            raise SchemaError(f"no type holds an array of objects, such as {_shown(example)}")
+        if array.ndim != dimensions:
+            raise _several_types(first, example, ", such as 'array'")
+    dtype = first.value.dtype.name
+    if not _can_have_shape(dtype):
         return "array"
-    lengths = [{value.shape[axis] for _, value in examples} for axis in range(first.ndim)]
-    shape = [str(length.copy().pop()) if len(length) == 1 and 0 not in length else "*" for length in lengths]
-    return f"{first.dtype.name}[{','.join(shape)}]"
+    lengths = [_common_length(examples, axis) for axis in range(dimensions)]
+    shape = ",".join(lengths)
+    return f"{dtype}[{shape}]"
 
 
-def _list(examples: Examples) -> Any:
-    items = [(number, item) for number, value in examples for item in value]
+def _common_length(examples: _Examples, axis: int) -> str:
+    """Return the length that all arrays have along an axis, or `*`."""
+    lengths = {example.value.shape[axis] for example in examples}
+    if len(lengths) > 1 or 0 in lengths:  # an axis that can be empty can have other lengths, too
+        return "*"
+    return str(lengths.pop())
+
+
+def _infer_list(examples: _Examples) -> Any:
+    items: list[_Example] = []
+    for values, sample in examples:
+        items.extend(_Example(value, sample) for value in values)
     if not items:
-        raise SchemaError("there are only empty lists: say the type, such as 'list[str]'")
+        raise SchemaError("all lists are empty: specify the type, such as 'list[str]'")
     try:
-        return _list_of(_type(items))
+        return list_of(_infer_type(items))
     except SchemaError as error:
         raise SchemaError(f"in a list: {error.message}") from None
 
 
-def _list_of(item: Any) -> Any:
-    return f"list[{item}]" if isinstance(item, str) else [item]
-
-
-def _dict(examples: Examples) -> Any:
-    """A struct where all have the same keys, else JSON."""
-    keys = examples[0][1].keys()
-    if not keys or any(value.keys() != keys for _, value in examples) or not all(isinstance(key, str) and key for key in keys):
-        return _json(examples)
-    found = {}
+def _infer_dict(examples: _Examples) -> Any:
+    """Return a struct for dicts with the same keys, "json" for others."""
+    keys = examples[0].value.keys()
+    are_names = all(isinstance(key, str) and key for key in keys)
+    are_shared = all(example.value.keys() == keys for example in examples)
+    if not keys or not are_names or not are_shared:
+        return _infer_json(examples)
+    struct = {}
     for key in keys:
+        parts = [_Example(value[key], sample) for value, sample in examples]
         try:
-            found[key] = _type([(number, value[key]) for number, value in examples])
+            struct[key] = _infer_type(parts)
         except SchemaError as error:
-            raise SchemaError(f"{key!r} of a dict: {error.message}; or 'json' for the dict") from None
-    return found
+            advice = "or specify 'json' for the dict"
+            raise SchemaError(f"{key!r} of a dict: {error.message}; {advice}") from None
+    return struct
 
 
-def _json(examples: Examples) -> str:
-    for number, value in examples:
+def _infer_json(examples: _Examples) -> str:
+    for example in examples:
         try:
-            Json().dump(value)
+            Json().dump(example.value)
         except (TypeError, ValueError, RecursionError) as error:
-            raise SchemaError(f"{_shown(value)} (sample {number}) is not JSON ({error}): give a schema") from None
+            message = f"{_shown(example)} is not JSON ({error}): give a schema"
+            raise SchemaError(message) from None
     return "json"
 
 
-_CHOICES: dict[str, Callable[[Examples], Any]] = {
-    "int": _int, "str": _str, "path": _path, "list": _list, "dict": _dict,
-}  # fmt: skip
+_INFER_BY_KIND: dict[str, Callable[[_Examples], Any]] = {
+    "int": _infer_int,
+    "str": _infer_string,
+    "path": _infer_path,
+    "list": _infer_list,
+    "dict": _infer_dict,
+}
 
 
-# Annotations
+def _several_types(one: _Example, other: _Example, hint: str = "") -> SchemaError:
+    shown = f"{_shown(one)} and {_shown(other)}"
+    advice = f"give a schema that says which{hint}"
+    return SchemaError(f"values of several types, such as {shown}: {advice}")
 
 
-def is_annotated(schema: Any) -> bool:
-    """Whether a class says of its fields what they are: a dataclass, a TypedDict, a NamedTuple."""
-    if not isinstance(schema, type):
-        return False
-    return dataclasses.is_dataclass(schema) or typing.is_typeddict(schema) or hasattr(schema, "_fields")
+def _shown(example: _Example) -> str:
+    """Return a value and its sample, as messages show them."""
+    value = _shown_value(example.value)
+    return f"{value} (sample {example.sample})"
 
 
-def annotated_schema(cls: type) -> dict[str, Any]:
-    """The schema that a class's annotations state. Raises SchemaError where one of them is no type."""
-    try:
-        hints = typing.get_type_hints(cls, include_extras=True)
-    except (NameError, SyntaxError, TypeError) as error:
-        text = f"the annotations of {cls.__name__}: {error}; a type's name stands in Annotated[..., 'float32[3]']"
-        raise SchemaError(text) from None
-    keys = [field.name for field in dataclasses.fields(cls)] if dataclasses.is_dataclass(cls) else list(hints)
-    if missing := getattr(cls, "__optional_keys__", None):
-        raise SchemaError("it may be missing, but a sample has every field; say T | None instead", field=min(missing))
-    schema = {}
-    for key in keys:
-        try:
-            schema[key] = _annotation(hints[key])
-        except SchemaError as error:
-            raise SchemaError(error.message, field=key) from None
-    return schema
-
-
-def _annotation(hint: Any) -> Any:
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is typing.Annotated:
-        name = next((text for text in arguments[1:] if isinstance(text, str)), None)
-        if name is None:
-            return _annotation(arguments[0])
-        inner = typing.get_args(arguments[0])
-        return f"{name}?" if type(None) in inner and not name.endswith("?") else name
-    if origin in (typing.Union, types.UnionType):
-        several = [each for each in arguments if each is not type(None)]
-        if len(several) > 1:
-            raise SchemaError(f"{hint} are several types: say one, as in Annotated[..., 'json']")
-        found = _annotation(several[0])
-        return f"{type_text(found)}?" if len(several) < len(arguments) else found
-    if origin is typing.Literal and all(isinstance(name, str) for name in arguments):
-        return f"category[{','.join(map(quote, arguments))}]"
-    if (name := _SIMPLE.get(hint)) is not None:
-        return name
-    if isinstance(origin or hint, type):
-        cls = origin or hint
-        if issubclass(cls, np.generic) and _parses(np.dtype(cls).name):
-            return np.dtype(cls).name
-        if issubclass(cls, np.ndarray):
-            return "array"
-        if issubclass(cls, os.PathLike):
-            return "image"
-        if cls.__module__.startswith("PIL.") and cls.__name__ == "Image":
-            return "png"
-        if is_annotated(cls):
-            return annotated_schema(cls)
-        if issubclass(cls, Mapping):
-            return "json"
-        if issubclass(cls, Sequence) and [each for each in arguments if each is not ...][1:] == [] and arguments:
-            return _list_of(_annotation(arguments[0]))
-    raise SchemaError(f"{hint} does not say the type: say it, as in Annotated[{getattr(hint, '__name__', hint)}, 'float32[3]']")
-
-
-_SIMPLE: dict[Any, str] = {
-    bool: "bool", int: "int64", float: "float64", str: "str", bytes: "bytes", Any: "json",
-    datetime.datetime: "datetime64[us]", datetime.date: "datetime64[D]", datetime.timedelta: "timedelta64[us]",
-}  # fmt: skip
+def _shown_value(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return describe(value)
+    if isinstance(value, os.PathLike):
+        return repr(os.fspath(value))
+    full = repr(value)
+    if len(full) <= _LONGEST_SHOWN:
+        return full
+    start = full[:_LONGEST_SHOWN]
+    return f"{start}… ({describe(value)})"

@@ -21,8 +21,9 @@ from dsrecords._format.checksums import crc32
 from dsrecords._format.header import RawHeader
 from dsrecords._format.layout import PAGE
 from dsrecords._read.snapshot import Plan, Snapshot
+from dsrecords._schema.functions import is_deserializer, way_of_reading
 from dsrecords._schema.header import Header
-from dsrecords._schema.schema import Field, Schema, has, says
+from dsrecords._schema.schema import Field, Schema
 from dsrecords._storage import files
 from dsrecords._types.arrays import _dtype, view
 from dsrecords._types.base import Bytes
@@ -264,11 +265,11 @@ def _fault(data: memoryview, offsets: np.ndarray, count: int, n: int) -> str | N
 def _reader(function: Any) -> Any:
     inner = function.func if isinstance(function, functools.partial) else function
     reader = _READERS.get(getattr(inner, "__name__", ""))
-    if reader is None or not has(function, "dsrecords_reads"):
+    if reader is None or not is_deserializer(function):
         return function
     options = dict(function.keywords) if isinstance(function, functools.partial) else {}
     if reader is read_list:
-        says(function, "dsrecords_reads", "")  # which raises if there is no function for the items
+        way_of_reading(function, "")  # which raises if there is no function for the items
         item = options.pop("load_fn", None) or options.pop("loader", None)
         return functools.partial(read_list, item=_reader(item))
     return functools.partial(reader, **options)

@@ -1,0 +1,50 @@
+"""Samples with named fields: dicts, dataclasses and named tuples. Knows no types."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def named_fields(sample: Any) -> Mapping[Any, Any] | None:
+    """Return the fields of a sample by name, or None for a sample whose fields have no names.
+
+    A dict is returned as it is. A dataclass or a named tuple becomes a dict, and so do the
+    dataclasses and named tuples that it contains.
+    """
+    if isinstance(sample, Mapping):
+        return sample
+    if dataclasses.is_dataclass(sample) and not isinstance(sample, type):
+        fields = {}
+        for field in dataclasses.fields(sample):
+            value = getattr(sample, field.name)
+            fields[field.name] = _with_dicts(value)
+        return fields
+    if isinstance(sample, tuple) and hasattr(sample, "_asdict"):
+        values = sample._asdict()
+        return {name: _with_dicts(value) for name, value in values.items()}
+    return None
+
+
+def _with_dicts(value: Any) -> Any:
+    """Return a value in which dataclasses and named tuples are replaced by dicts."""
+    if isinstance(value, (list, tuple)) and not hasattr(value, "_asdict"):
+        return _items_with_dicts(value)
+    if isinstance(value, Mapping):
+        return value
+    fields = named_fields(value)
+    if fields is None:
+        return value
+    return fields
+
+
+def _items_with_dicts(items: Sequence[Any]) -> Sequence[Any]:
+    # The first item that is not None stands for all: a long list of numbers is not walked.
+    for item in items:
+        if item is None:
+            continue
+        if _with_dicts(item) is item:
+            return items
+        return [_with_dicts(each) for each in items]
+    return items
