@@ -446,11 +446,11 @@ def _candidates(
         Positions of words that may hold a check and a kind, and the next word a size.
     """
     word_kinds = words[:-1] >> np.uint64(32)
-    sizes = words[1:]
-    behind = np.arange(0, 8 * len(sizes), 8, dtype=np.uint64)
-    largest = np.uint64(room) - behind
-    may_begin = np.isin(word_kinds, kinds)
-    may_begin &= sizes <= largest
-    may_begin &= sizes & np.uint64(7) == 0
-    positions = np.flatnonzero(may_begin)
-    return positions.tolist()
+    of_kinds = np.isin(word_kinds, kinds)
+    positions = np.flatnonzero(of_kinds)
+    sizes = words[positions + 1]
+    rooms = (room - 8 * positions).astype(np.uint64)
+    is_multiple = sizes & np.uint64(7) == 0
+    may_begin = is_multiple & (sizes <= rooms)
+    candidates: list[int] = positions[may_begin].tolist()
+    return candidates
