@@ -9,9 +9,9 @@ from power_loss import LostError, Tally
 from workloads import INDEX, PATH
 
 from dsrecords._format import frame as _frame
+from dsrecords._format import header as _header
 from dsrecords._format import index as _index
-from dsrecords._format import layout
-from dsrecords._format import log as _log
+from dsrecords._format import kernels, layout
 from dsrecords._read import snapshot as _reader
 from dsrecords._write import writer as _writer
 
@@ -114,15 +114,15 @@ def any_slot(fd):
     return sorted(slots, key=lambda slot: -slot.seq)
 
 
-def as_stored(frames, heads, offsets):
+def as_stored(heads, offsets, seed, tables):
     return heads["check"]
 
 
 DEFECTS = {
     "the checksum of a payload is not compared": [(_reader, "crc32", lambda data, seed=0: Equal())],
     "the check of a head is not compared": [(_frame.Frames, "verifies", lambda frames, head, offset: True)],
-    "the checks of heads that are read together are not compared": [(_frame.Frames, "checks_of", as_stored)],
-    "the checksum of the header is not compared": [(_log, "crc32", lambda data, seed=0: Equal())],
+    "the checks of heads that are read together are not compared": [(kernels, "frame_checks", as_stored)],
+    "the checksum of the header is not compared": [(_header, "crc32", lambda data, seed=0: Equal())],
     "the checksum of a slot is not compared": [(_index, "read_slots", any_slot)],
 }
 

@@ -1,1 +1,1 @@
-"""The two files as bytes: header, frames, log, index. Knows nothing of types, samples or datasets."""
+"""The two files as bytes: header, frames, log, index. Knows nothing of types or samples."""

@@ -1,7 +1,7 @@
-"""One frame of the log: packing and verifying it. Knows the layout of heads, and nothing of files.
+"""One frame of the log: packing and verifying it.
 
-Every check is mixed with the dataset's id and the frame's offset, so that zeros, frames of another dataset and frames in the
-wrong place never verify.
+Knows the layout of heads, and nothing of files. Every check is mixed with the dataset's id and the
+frame's offset, so that zeros, frames of another dataset and frames at a wrong offset never verify.
 """
 
 from __future__ import annotations
@@ -12,31 +12,42 @@ from typing import Any
 
 import numpy as np
 
+from dsrecords._format import kernels
 from dsrecords._format.checksums import crc32
-from dsrecords._format.layout import (
-    NONE,
-    HeadLayout,
-    offset_mix,
-    offset_mixes,
-    padded_size,
-    padding,
-)
+from dsrecords._format.layout import NONE, HeadLayout, offset_mix, padded_size, padding
 
-RECORD, PENDING, COMMIT = 1, 2, 3
-TAKE_LAST, DELETE = 1, 2
-FRAME = struct.Struct("<IIQ")  # check, kind, size: how every frame begins
-_COMMIT = struct.Struct("<IQQQII")  # from byte 4 on: kind, size, start, n, crc32 of the checks, op
+# Kinds of frames.
+RECORD = 1
+PENDING = 2
+COMMIT = 3
+
+# What a commit does besides appending its records.
+TAKE_LAST = 1
+DELETE = 2
+
+FRAME = struct.Struct("<IIQ")
+"""How every frame begins: check, kind, size."""
+
+# A commit from byte 4 on: kind, size, start, count, CRC-32 of the checks, op.
+_COMMIT = struct.Struct("<IQQQII")
+
 COMMIT_HEAD = 4 + _COMMIT.size
-_U32 = struct.Struct("<I").pack
-_MANY = 1000  # heads for which looking for what they have in common pays
-_ROWS = 32  # heads that are compared as one row
-_WIDEST_TABLE = (
-    1024  # bytes of head for which checking many heads by tables pays; 1 KiB of table for each byte
-)
+"""The size of a commit without its positions, in bytes."""
+
+_pack_check = struct.Struct("<I").pack
 
 
 class Frames:
-    """How the frames of one dataset are packed and verified."""
+    """How the frames of one dataset are packed and verified.
+
+    Args:
+        layout: of its heads.
+        id: of the dataset.
+
+    Attributes:
+        layout: of its heads.
+        seed: what each check begins with, the CRC-32 of the id.
+    """
 
     def __init__(self, layout: HeadLayout, id: bytes) -> None:
         self.layout = layout
@@ -44,10 +55,28 @@ class Frames:
         self._tables: np.ndarray | None = None
 
     def record(
-        self, kind: int, numbers: list[Any], payloads: Sequence[bytes | None], offset: int
+        self,
+        kind: int,
+        numbers: list[Any],
+        payloads: Sequence[bytes | None],
+        offset: int,
     ) -> tuple[list[bytes], int, int]:
-        """Buffers of a record's frame, its size, and its check."""
-        sizes, checksums, buffers, size = [], [], [b"", b""], self.layout.size
+        """Pack the frame of a record.
+
+        Args:
+            kind: RECORD or PENDING.
+            numbers: its numbers and presences, as `HeadLayout.pack` takes them.
+            payloads: its payloads.
+            offset: of the frame.
+
+        Returns:
+            The buffers to write one behind the other, the size of the frame, its check.
+        """
+        layout = self.layout
+        size = layout.size
+        sizes = []
+        checksums = []
+        buffers = [b"", b""]  # the check and the rest of the head, once they are known
         for payload in payloads:
             if payload is None:
                 sizes.append(NONE)
@@ -56,103 +85,115 @@ class Frames:
             length = len(payload)
             sizes.append(length)
             checksums.append(crc32(payload))
-            buffers += (payload, padding(length)) if length & 7 else (payload,)
+            buffers.append(payload)
+            if length & 7:
+                buffers.append(padding(length))
             size += padded_size(length)
-        buffers[1] = self.layout.pack(kind, size, *sizes, *checksums, *numbers)
-        check = crc32(buffers[1], self.seed) ^ offset_mix(offset)
-        buffers[0] = _U32(check)
+        head = layout.pack(
+            kind,
+            size,
+            *sizes,
+            *checksums,
+            *numbers,
+        )
+        check = crc32(head, self.seed) ^ offset_mix(offset)
+        buffers[0] = _pack_check(check)
+        buffers[1] = head
         return buffers, size, check
 
     def alone(self, head: bytes, offset: int) -> tuple[bytes, int]:
-        """The frame of a record without payloads, from its head without the check; and the check."""
+        """Pack the frame of a record without payloads.
+
+        Args:
+            head: of the record, without its check.
+            offset: of the frame.
+
+        Returns:
+            The frame and its check.
+        """
         check = crc32(head, self.seed) ^ offset_mix(offset)
-        return _U32(check) + head, check
+        return _pack_check(check) + head, check
 
     def commit(
-        self, start: int, checks: Any, op: int, positions: Sequence[int], offset: int
+        self,
+        start: int,
+        checks: Any,
+        op: int,
+        positions: Sequence[int],
+        offset: int,
     ) -> tuple[bytes, int]:
-        """A commit's frame and its check. `checks` are those of its pending frames."""
+        """Pack a commit.
+
+        Args:
+            start: offset of its first pending frame; that of the commit itself if it has none.
+            checks: of its pending frames: integers, (n,).
+            op: what it does besides appending the records: 0 (nothing), TAKE_LAST or DELETE.
+            positions: what the op applies to.
+            offset: of the commit.
+
+        Returns:
+            The frame and its check.
+        """
         size = COMMIT_HEAD + 8 * len(positions)
-        total = crc32(np.asarray(checks, "<u4").tobytes())
-        body = (
-            _COMMIT.pack(COMMIT, size, start, len(checks), total, op)
-            + np.asarray(positions, "<u8").tobytes()
+        packed_checks = np.asarray(checks, "<u4").tobytes()
+        packed_positions = np.asarray(positions, "<u8").tobytes()
+        head = _COMMIT.pack(
+            COMMIT,
+            size,
+            start,
+            len(checks),
+            crc32(packed_checks),
+            op,
         )
+        body = head + packed_positions
         check = crc32(body, self.seed) ^ offset_mix(offset)
-        return _U32(check) + body, check
+        return _pack_check(check) + body, check
 
     def head_size(self, kind: int, size: int) -> int:
-        """How many bytes of a frame its check covers; 0 if no frame of this kind can have this size."""
+        """How many bytes of a frame its check covers, the check itself included.
+
+        0 if no frame of this kind has this size.
+        """
+        covered = size
+        smallest = FRAME.size
         if kind in (RECORD, PENDING):
-            return self.layout.size if size >= self.layout.size else 0
-        return size if size >= (COMMIT_HEAD if kind == COMMIT else FRAME.size) and kind else 0
+            covered = self.layout.size
+            smallest = covered
+        elif kind == COMMIT:
+            smallest = COMMIT_HEAD
+        if kind == 0 or size < smallest:
+            return 0
+        return covered
 
     def verifies(self, head: memoryview | bytes, offset: int) -> bool:
-        """Whether a head (all of it that the check covers) is what was written at this offset."""
-        check = int.from_bytes(head[:4], "little")
-        return crc32(head[4:], self.seed) ^ offset_mix(offset) == check
+        """Whether a head (all that the check covers) was written at this offset."""
+        stored = int.from_bytes(head[:4], "little")
+        check = crc32(head[4:], self.seed) ^ offset_mix(offset)
+        return check == stored
 
     def extent(self, sizes: Sequence[int]) -> int:
-        """The size that a record's frame must have by its payloads' sizes."""
+        """The size of a record's frame, computed from the stored sizes of its payloads."""
         size = self.layout.size
         for length in sizes:
-            size += padded_size(length) if length != NONE else 0
+            if length != NONE:
+                size += padded_size(length)
         return size
 
     def checks_of(self, heads: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-        """What the checks of many heads must be.
+        """Compute what the checks of many frames must be: see `kernels.frame_checks`."""
+        return kernels.frame_checks(heads, offsets, self.seed, self.tables)
 
-        CRC is linear: the checksum of a head is that of zeros, xor one number for each byte and its position.
+    def scan(self, heads: np.ndarray, offset: int) -> np.ndarray:
+        """Verify frames that follow each other: see `kernels.scan_frames`."""
+        return kernels.scan_frames(heads, offset, self.seed, self.tables)
 
-        Args:
-            heads: structured, (n,), contiguous.
-            offsets: uint64, (n,), of the frames.
+    def pack(self, heads: np.ndarray, offset: int) -> np.ndarray:
+        """Complete heads that are to follow each other: see `kernels.pack_frames`."""
+        return kernels.pack_frames(heads, offset, self.seed, self.tables)
 
-        Returns:
-            uint32, (n,).
-        """
-        rows = heads.view(np.uint8).reshape(-1, self.layout.size)
-        if self.layout.size > _WIDEST_TABLE:
-            crcs = np.fromiter((crc32(row[4:], self.seed) for row in rows), np.uint32, len(rows))
-        else:
-            places, rest = np.arange(4, self.layout.size), bytearray(self.layout.size)
-            if len(rows) >= _MANY:  # the bytes that are the same in all heads are looked at once
-                differing = _differing(
-                    heads.view(np.uint64).reshape(-1, self.layout.size // 8)
-                ).view(np.uint8)
-                places, rest = differing[4:].nonzero()[0] + 4, bytearray(rows[0])
-                for place in places.tolist():
-                    rest[place] = 0
-            crcs = np.full(len(rows), crc32(memoryview(rest)[4:], self.seed), np.uint32)
-            if len(places):
-                keys = rows.T[places] + (256 * (places - 4))[:, None]
-                # "wrap" only so that NumPy need not look for places out of range: there are none
-                crcs ^= np.bitwise_xor.reduce(self._crc_tables().take(keys, mode="wrap"), axis=0)
-        checks: np.ndarray = crcs ^ offset_mixes(offsets)
-        return checks
-
-    def _crc_tables(self) -> np.ndarray:
-        """uint32, (head - 4) × 256 flat: what each byte at each position adds to the checksum of zeros."""
+    @property
+    def tables(self) -> np.ndarray | None:
+        """What `kernels.crc_tables` returns for these heads; made when it is first needed."""
         if self._tables is None:
-            last = np.array([crc32(bytes([byte])) ^ crc32(b"\0") for byte in range(256)], np.uint32)
-            rows = [last]
-            for _ in range(
-                self.layout.size - 5
-            ):  # one position earlier: one more zero byte behind it
-                rows.append(rows[-1] >> np.uint32(8) ^ last[rows[-1] & np.uint32(255)])
-            self._tables = np.concatenate(rows[::-1])
+            self._tables = kernels.crc_tables(self.layout.size)
         return self._tables
-
-
-def _differing(words: np.ndarray) -> np.ndarray:
-    """Which bits are not the same in all rows of uint64, (n, m): (m,). NumPy is slow on short rows: it gets many as one."""
-    count = len(words) // _ROWS
-    whole = (
-        (words[: count * _ROWS].reshape(count, -1) ^ np.tile(words[0], _ROWS))
-        if count
-        else words[:0]
-    )
-    ends = np.bitwise_or.reduce(whole, axis=0).reshape(-1, words.shape[1])
-    rest = words[count * _ROWS :] ^ words[0]
-    bits: np.ndarray = np.bitwise_or.reduce(np.concatenate([ends, rest]), axis=0)
-    return bits

@@ -1,4 +1,7 @@
-"""The header of a `.rec` as bytes: magic, version, id, JSON. What the JSON means is for `_schema.header`."""
+"""The header of a `.rec` as bytes: magic, version, id, JSON.
+
+Knows nothing of what the JSON means: that is for `_schema.header`.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,14 @@ from dsrecords._types.sniff import seems
 from dsrecords.errors import CorruptError, SchemaError, UnsupportedVersionError
 
 MAGIC = b"\x89DSR\r\n\x1a\n"
-VERSION = 1
-ID_OFFSET = 24  # where in the header the id is
 
-_START = struct.Struct("<8sIHHII16s")  # magic, check, version, flags, size, length of the JSON, id
-_CHECKED = struct.Struct("<HHII16s")  # the same from byte 12 on, where what is checked begins
+VERSION = 1
+
+ID_OFFSET = 24
+"""Where in a header its id begins."""
+
+_START = struct.Struct("<8sIHHII16s")  # magic, checksum, version, flags, size, size of the JSON, id
+_CHECKED = struct.Struct("<HHII16s")  # the same from the version on: the checksum covers the rest
 _CHECKED_FROM = _START.size - _CHECKED.size
 _MAX_SIZE = 16 * 2**20
 
@@ -45,11 +51,17 @@ def make_raw_header(content: dict[str, Any], id: bytes) -> RawHeader:
     """Pack a header.
 
     Raises:
-        SchemaError: the content is not JSON, or too much of it.
+        SchemaError: `content` cannot be stored as JSON, or is too large.
     """
     try:
-        text = json.dumps(content, ensure_ascii=False, allow_nan=False).encode()
-        parsed = _parse(text)  # what nobody could read, such as the keys 1 and "1", is not written
+        json_string = json.dumps(
+            content,
+            ensure_ascii=False,
+            allow_nan=False,
+        )
+        text = json_string.encode()
+        # What no reader could parse, such as the keys 1 and "1", is not written.
+        parsed = _parse(text)
     except (TypeError, ValueError, RecursionError) as error:
         raise SchemaError(f"metadata must be JSON: {error}") from None
     size = round_up(_START.size + len(text), PAGE)
@@ -57,11 +69,18 @@ def make_raw_header(content: dict[str, Any], id: bytes) -> RawHeader:
         raise SchemaError(
             f"schema and metadata take {len(text)} bytes; a header has at most {_MAX_SIZE}"
         )
-    checked = (_CHECKED.pack(VERSION, 0, size, len(text), id) + text).ljust(
-        size - _CHECKED_FROM, b"\0"
+    fields = _CHECKED.pack(
+        VERSION,
+        0,
+        size,
+        len(text),
+        id,
     )
+    checked = fields + text
+    checked = checked.ljust(size - _CHECKED_FROM, b"\0")
     checksum = struct.pack("<I", crc32(checked))
-    return RawHeader(MAGIC + checksum + checked, id, parsed)
+    data = MAGIC + checksum + checked
+    return RawHeader(data, id, parsed)
 
 
 def read_raw_header(fd: int, path: str, offset: int = 0) -> RawHeader:
@@ -72,49 +91,67 @@ def read_raw_header(fd: int, path: str, offset: int = 0) -> RawHeader:
         UnsupportedVersionError: it is of a later version.
     """
     start = files.pread(fd, _START.size, offset)
+    if not start:
+        raise CorruptError("empty", file=path)
     if start[:8] != MAGIC:
-        raise CorruptError(f"not a DSRecords file: {seems(fd)}" if start else "empty", file=path)
+        raise CorruptError(f"not a DSRecords file: {seems(fd)}", file=path)
     if len(start) < _START.size:
-        raise CorruptError("the header is cut short", file=path, offset=len(start))
+        raise CorruptError(
+            "the header is cut short",
+            file=path,
+            offset=len(start),
+        )
     _, checksum, version, flags, size, length, id = _START.unpack(start)
     if version != VERSION or flags:
         raise UnsupportedVersionError(
             f"format version {version}, flags {flags}: this library reads version {VERSION}",
             file=path,
         )
-    if size % PAGE or not _START.size + length <= size <= _MAX_SIZE:
+    end = _START.size + length
+    if size % PAGE or not end <= size <= _MAX_SIZE:
         raise CorruptError(
-            f"the header claims {size} bytes with {length} of JSON", file=path, offset=16
+            f"the header claims {size} bytes with {length} of JSON",
+            file=path,
+            offset=16,
         )
     data = files.pread(fd, size, offset)
     if len(data) < size:
         raise CorruptError(
-            f"the header is cut short: {size} bytes claimed", file=path, offset=len(data)
+            f"the header is cut short: {size} bytes claimed",
+            file=path,
+            offset=len(data),
         )
     if crc32(data[_CHECKED_FROM:]) != checksum:
         raise CorruptError("the header's checksum is wrong", file=path, offset=8)
     try:
-        content = _parse(data[_START.size : _START.size + length])
+        content = _parse(data[_START.size : end])
     except (ValueError, RecursionError) as error:
         raise header_json_error(error, path) from None
     return RawHeader(data, id, content)
 
 
 def header_json_error(error: Exception, path: str) -> CorruptError:
-    """The error of a header whose JSON says something that it cannot."""
-    return CorruptError(f"the header's JSON: {error}", file=path, offset=_START.size)
-
-
-def _parse(text: bytes) -> Any:
-    return json.loads(
-        str(text, "utf-8"), object_pairs_hook=_unique, parse_constant=_refuse_constant
+    """Make the error of a header whose JSON is invalid, or does not describe a dataset."""
+    return CorruptError(
+        f"the header's JSON: {error}",
+        file=path,
+        offset=_START.size,
     )
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _parse(text: bytes) -> Any:
+    json_string = str(text, "utf-8")
+    return json.loads(
+        json_string,
+        object_pairs_hook=_make_object,
+        parse_constant=_refuse_constant,
+    )
+
+
+def _make_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) < len(pairs):
-        raise ValueError("a key stands twice")
+        raise ValueError("a key occurs twice")
     return result
 
 

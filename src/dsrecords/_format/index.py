@@ -1,10 +1,13 @@
-"""The `.idx` file: where each record is; its slots, its entries, its publication. Knows nothing of what a record holds."""
+"""The `.idx` file: its slots and entries, and how it is published.
+
+Knows nothing of what a record holds.
+"""
 
 from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from dsrecords._format.checksums import crc32
@@ -15,13 +18,36 @@ from dsrecords._format.layout import PAGE
 from dsrecords._storage import files
 
 MAGIC = b"\x89DSX\r\n\x1a\n"
-_SLOT = struct.Struct("<HH16sQQQQQII")  # from byte 12 on
-_SLOT_SIZE = 12 + _SLOT.size
+
+VIEW = 1
+"""The flag of a slot in a view file: an index of some records, saved once (`_read.views`)."""
+
+_SLOT = struct.Struct("<HH16sQQQQQII")  # from byte 12 on, where what its checksum covers begins
+_SLOT_START = 12  # bytes: the magic and the checksum
+_SLOT_SIZE = _SLOT_START + _SLOT.size
+_SLOT_OFFSETS = (0, PAGE)
+_FLAGS_OFFSET = 14  # in a slot
+_HEADER_OFFSET = 2 * PAGE  # of the copy of the log's header
+_ENTRY_SIZE = 16
 _CHUNK = 2**16  # entries written at once
-VIEW = 1  # a slot's flag: an index of some records that was saved once, see `_views`
 
 
 class Slot(NamedTuple):
+    """What one of the two slots of an index says: which part of the log its entries are of.
+
+    Attributes:
+        version: of the format.
+        flags: 0 or VIEW.
+        id: of the dataset.
+        seq: the number of the publication; of a view, the CRC-32 of its entries.
+        count: how many entries the index has.
+        covered: up to which offset of the log the entries are of.
+        edits: how many edits the log has up to there.
+        last: offset of the last frame before `covered`; 0 if there is none.
+        check: of that frame; 0 if there is none.
+        base: offset of the first entry in the index.
+    """
+
     version: int
     flags: int
     id: bytes
@@ -34,70 +60,121 @@ class Slot(NamedTuple):
     base: int
 
 
+def make_slot(
+    header: RawHeader,
+    seq: int,
+    count: int,
+    covered: int,
+    edits: int,
+    last: int,
+    check: int,
+) -> Slot:
+    """Make the slot of a dataset's own index; the arguments are the attributes of `Slot`."""
+    return Slot(
+        version=VERSION,
+        flags=0,
+        id=header.id,
+        seq=seq,
+        count=count,
+        covered=covered,
+        edits=edits,
+        last=last,
+        check=check,
+        base=_HEADER_OFFSET + header.size,
+    )
+
+
 def read_slots(fd: int) -> list[Slot]:
-    """The valid slots, the newest first."""
+    """Read the slots whose checksum is right, the newest first."""
     slots = []
-    for at in (0, PAGE):
-        raw = files.pread(fd, _SLOT_SIZE, at)
-        if (
-            len(raw) == _SLOT_SIZE
-            and raw[:8] == MAGIC
-            and crc32(raw[12:]) == int.from_bytes(raw[8:12], "little")
-        ):
-            slots.append(Slot(*_SLOT.unpack(raw[12:])))
-    return sorted(slots, key=lambda slot: -slot.seq)
+    for offset in _SLOT_OFFSETS:
+        data = files.pread(fd, _SLOT_SIZE, offset)
+        if len(data) < _SLOT_SIZE or not data.startswith(MAGIC):
+            continue
+        checksum = int.from_bytes(data[len(MAGIC) : _SLOT_START], "little")
+        body = data[_SLOT_START:]
+        if crc32(body) == checksum:
+            fields = _SLOT.unpack(body)
+            slots.append(Slot(*fields))
+    slots.sort(key=lambda slot: slot.seq, reverse=True)
+    return slots
 
 
 def kind_of(path: str) -> str:
-    """What is there: "" no file, "index" or "view" of ours, damaged or not, or zeros, "other" any other file."""
+    """What kind of file is at a path.
+
+    Returns:
+        "" if there is none; "index" for an index of a dataset, damaged or not, or zeros; "view" for
+        a view file, damaged or not; "other" for any other file.
+    """
     try:
         file = files.Descriptor(files.open_read(path))
     except FileNotFoundError:
         return ""
-    raw = files.pread(file.number, 2 * PAGE + len(MAGIC), 0)
-    if any(
-        raw[at : at + 8] == MAGIC and raw[at + 14 : at + 15] == bytes([VIEW]) for at in (0, PAGE)
-    ):
+    start = files.pread(file.number, _HEADER_OFFSET + len(LOG_MAGIC), 0)
+    first = start[:PAGE]
+    second = start[PAGE:_HEADER_OFFSET]
+    if _is_view(first) or _is_view(second):
         return "view"
-    ours = (
-        MAGIC.startswith(raw[:8])
-        or raw[PAGE : PAGE + 8] == MAGIC
-        or raw[2 * PAGE :] == LOG_MAGIC
-        or not any(raw)
-    )
-    return "index" if ours else "other"
+    begins_as_index = MAGIC.startswith(start[: len(MAGIC)])  # a file cut within its magic as well
+    has_slot = begins_as_index or second.startswith(MAGIC)
+    has_header = start[_HEADER_OFFSET:] == LOG_MAGIC
+    is_zeros = not any(start)
+    if has_slot or has_header or is_zeros:
+        return "index"
+    return "other"
+
+
+def _is_view(slot: bytes) -> bool:
+    """Whether these are the bytes of a slot with the flag VIEW."""
+    flags = slot[_FLAGS_OFFSET : _FLAGS_OFFSET + 1]
+    return slot.startswith(MAGIC) and flags == bytes([VIEW])
 
 
 def may_be_replaced(path: str) -> bool:
-    """Whether there is no file, or an index of ours that can be made again: no other file is ever written over."""
+    """Whether an index may be written to this path.
+
+    It may if there is no file, or an index, which can be made again from the log. No other file is
+    ever overwritten.
+    """
     return kind_of(path) in ("", "index")
 
 
 def map_entries(fd: int, slot: Slot | None, bits: int) -> Entries:
+    """Map the entries of an index.
+
+    Args:
+        fd: of the index; -1 if `slot` is None.
+        slot: which says how many entries there are; None for no entries.
+        bits: the argument of `Entries`.
+    """
     if slot is None or not slot.count:
-        return Entries(memoryview(b"").cast("Q"), 0, bits)
-    mapping = files.map_private(fd, slot.base + 16 * slot.count)
-    return Entries(memoryview(mapping)[slot.base :].cast("Q"), slot.count, bits)
-
-
-def _write_slot(fd: int, slot: Slot) -> None:
-    body = _SLOT.pack(*slot)
-    files.pwrite(fd, MAGIC + struct.pack("<I", crc32(body)) + body, PAGE * (slot.seq % 2))
-
-
-def _chunks(entries: Entries, start: int) -> list[tuple[int, int]]:
-    return [(i, min(i + _CHUNK, len(entries))) for i in range(start, len(entries), _CHUNK)]
+        no_words = memoryview(b"").cast("Q")
+        return Entries(no_words, 0, bits)
+    end = slot.base + _ENTRY_SIZE * slot.count
+    mapping = memoryview(files.map_private(fd, end))
+    words = mapping[slot.base :].cast("Q")
+    return Entries(words, slot.count, bits)
 
 
 def publish_appended(path: str, old: Slot, slot: Slot, entries: Entries) -> None:
-    """Publish in place: only records were appended since `old`, the slot that this file now has.
+    """Publish in place, if records were only appended since the last time.
 
-    The entries are on the disk before the slot that counts them is written; the other slot stays valid until then.
+    The new entries are on the disk before the slot that counts them is written. The other slot
+    stays valid until then.
+
+    Args:
+        path: of the index.
+        old: the slot that it has now.
+        slot: the new slot.
+        entries: of the whole list.
     """
     fd = files.open_write(path)
     try:
-        for start, stop in _chunks(entries, old.count):
-            files.pwrite(fd, entries.rows(start, stop).tobytes(), slot.base + 16 * start)
+        offset = slot.base + _ENTRY_SIZE * old.count
+        for part in _parts(entries, old.count):
+            files.pwrite(fd, part, offset)
+            offset += len(part)
         files.sync(fd)
         _write_slot(fd, slot)
     finally:
@@ -105,33 +182,58 @@ def publish_appended(path: str, old: Slot, slot: Slot, entries: Entries) -> None
 
 
 def publish_whole(
-    path: str, header: RawHeader, slot: Slot, entries: Entries, rename: bool = True
+    path: str,
+    header: RawHeader,
+    slot: Slot,
+    entries: Entries,
+    rename: bool = True,
 ) -> str:
-    """Write a new index and put it in the place of what is there (or leave it beside: the path it then has)."""
-    temporary = write_whole(
-        path,
-        header,
-        slot,
-        (entries.rows(start, stop).tobytes() for start, stop in _chunks(entries, 0)),
-    )
+    """Publish a new index.
+
+    Args:
+        path: of the index.
+        header: of the log.
+        slot: of the new index.
+        entries: of the whole list.
+        rename: whether it takes the place of the file at `path`.
+
+    Returns:
+        The path under which it was written, beside `path`.
+    """
+    parts = _parts(entries, 0)
+    temporary = write_whole(path, header, slot, parts)
     if rename:
         files.rename(temporary, path)
     return temporary
 
 
 def write_whole(
-    path: str, header: RawHeader, slot: Slot, parts: Iterable[bytes | memoryview]
+    path: str,
+    header: RawHeader,
+    slot: Slot,
+    parts: Iterable[bytes | memoryview],
 ) -> str:
-    """Write an index beside `path`, durably: the slot, the copy of the header, the entries in parts. The path it has."""
-    temporary = f"{path}.{os.urandom(4).hex()}.tmp"
+    """Write an index beside `path`, and wait until it is on the disk.
+
+    Args:
+        path: where it is to go. Nothing happens there.
+        header: of the log.
+        slot: of the index.
+        parts: its entries, as bytes.
+
+    Returns:
+        The path of the new file.
+    """
+    suffix = os.urandom(4).hex()
+    temporary = f"{path}.{suffix}.tmp"
     fd = files.create(temporary)
     try:
         _write_slot(fd, slot)
-        files.pwrite(fd, header.data, 2 * PAGE)
-        at = slot.base
+        files.pwrite(fd, header.data, _HEADER_OFFSET)
+        offset = slot.base
         for part in parts:
-            files.pwrite(fd, part, at)
-            at += len(part)
+            files.pwrite(fd, part, offset)
+            offset += len(part)
         files.sync(fd, metadata=True)
     except BaseException:
         files.unlink(temporary)
@@ -141,9 +243,18 @@ def write_whole(
     return temporary
 
 
-def make_slot(
-    header: RawHeader, seq: int, count: int, covered: int, edits: int, last: int, check: int
-) -> Slot:
-    return Slot(
-        VERSION, 0, header.id, seq, count, covered, edits, last, check, 2 * PAGE + header.size
-    )
+def _write_slot(fd: int, slot: Slot) -> None:
+    """Write a slot over the older of the two."""
+    body = _SLOT.pack(*slot)
+    checksum = struct.pack("<I", crc32(body))
+    offset = _SLOT_OFFSETS[slot.seq % 2]
+    files.pwrite(fd, MAGIC + checksum + body, offset)
+
+
+def _parts(entries: Entries, start: int) -> Iterator[bytes]:
+    """The bytes of the entries from a position on, some at a time."""
+    count = len(entries)
+    for first in range(start, count, _CHUNK):
+        stop = min(first + _CHUNK, count)
+        rows = entries.rows(first, stop)
+        yield rows.tobytes()

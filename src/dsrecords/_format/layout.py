@@ -1,6 +1,6 @@
-"""The rules of the format that many modules need, each stated once: sizes, padding, mixes, the layout of a head.
+"""The rules of the format that many modules need, each stated once: sizes, padding, mixes, heads.
 
-Knows nothing of files, and of types only their struct codes.
+Knows nothing of files, and of types only their struct codes and dtypes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PAGE = 4096
 LOW_32_BITS = 2**32 - 1
 
 _POSITION_FACTOR = 0x9E3779B1  # spreads neighbouring positions over 32 bits (Fibonacci hashing)
-_PADDING = tuple(bytes(-size % 8) for size in range(8))
+_PADDINGS = tuple(bytes(-size % 8) for size in range(8))
 _SEVEN = np.uint64(7)
 
 
@@ -29,11 +29,11 @@ class NumberFormat(Protocol):
 
     @property
     def code(self) -> str:
-        """The code of `struct`."""
+        """Its code in `struct`."""
 
     @property
     def width(self) -> int:
-        """Bytes."""
+        """Its size in bytes."""
 
     @property
     def nullable(self) -> bool:
@@ -44,12 +44,12 @@ class NumberLayout(NamedTuple):
     """Where numbers lie in a head.
 
     Attributes:
-        codes: the codes of `struct` from the first number to the end, padding included.
-        offsets: for each number, the byte where it lies.
-        slots: for each number, its position among those that are packed.
-        presence_offsets: for each number that may be None, in order, the byte that says whether it is
-            there. Their slots follow those of the numbers.
-        end: where the next 8-byte boundary is.
+        codes: what `struct` packs from the first number to the end, padding included.
+        offsets: for each number, its byte offset.
+        slots: for each number, its position among the packed numbers.
+        presence_offsets: for each number that may be None, in order, the byte offset of its
+            presence: 1 if it has a value, else 0. Presences are packed behind the numbers.
+        end: the next 8-byte boundary, in bytes.
     """
 
     codes: str
@@ -60,20 +60,28 @@ class NumberLayout(NamedTuple):
 
 
 def padded_size(size: int) -> int:
-    """Round a size up to a multiple of 8 bytes, as payloads and frames take it."""
+    """Round a size up to a multiple of 8 bytes, which is what payloads and frames take."""
     return (size + 7) & -8
 
 
 def padded_sizes(sizes: np.ndarray) -> np.ndarray:
-    """The same for the stored sizes of payloads (uint64, any shape), of which None takes no bytes."""
+    """Do the same for many stored sizes of payloads, of which None takes no bytes.
+
+    Args:
+        sizes: uint64, of any shape.
+
+    Returns:
+        uint64, of the same shape. A size near 2**64, which only damage makes, stays as large.
+    """
     padded = (sizes + _SEVEN) & ~_SEVEN
-    not_wrapped = np.maximum(sizes, padded)  # sizes near 2**64 would wrap around to small ones
-    return np.where(sizes == NONE, np.uint64(0), not_wrapped)
+    not_wrapped = np.maximum(sizes, padded)  # near 2**64, the sum wraps around to a small one
+    is_none = sizes == NONE
+    return np.where(is_none, np.uint64(0), not_wrapped)
 
 
 def padding(size: int) -> bytes:
-    """The zeros behind a payload of so many bytes."""
-    return _PADDING[size & 7]
+    """The zeros behind a payload of `size` bytes."""
+    return _PADDINGS[size & 7]
 
 
 def round_up(size: int, multiple: int) -> int:
@@ -82,41 +90,47 @@ def round_up(size: int, multiple: int) -> int:
 
 
 def offset_mix(offset: int) -> int:
-    """What the check of a frame at this offset is mixed with: 32 bits."""
+    """The 32 bits that the check of a frame at this offset is mixed with."""
     return offset >> 3 & LOW_32_BITS
 
 
 def offset_mixes(offsets: np.ndarray) -> np.ndarray:
-    """The same for many offsets: uint64 (n,) to uint32 (n,)."""
-    return (offsets >> np.uint64(3)).astype(np.uint32)
+    """Compute the same for many offsets: from uint64, (n,), to uint32, (n,)."""
+    eighths = offsets >> np.uint64(3)
+    return eighths.astype(np.uint32)
 
 
 def position_mix(position: int) -> int:
-    """What the check in an index entry at this position is mixed with: 32 bits."""
+    """The 32 bits that the check in an index entry at this position is mixed with."""
     return position * _POSITION_FACTOR & LOW_32_BITS
 
 
 def position_mixes(positions: np.ndarray) -> np.ndarray:
-    """The same for many positions: integers (n,) to uint64 (n,), each below 2**32."""
-    products = positions.astype(np.uint64) * np.uint64(_POSITION_FACTOR)
-    mixes: np.ndarray = products & np.uint64(LOW_32_BITS)
-    return mixes
+    """Compute the same for many positions: from integers, (n,), to uint64, (n,)."""
+    products = positions.astype(np.uint64)
+    products *= np.uint64(_POSITION_FACTOR)
+    products &= np.uint64(LOW_32_BITS)
+    return products
 
 
 def lay_out_numbers(numbers: Sequence[NumberFormat], start: int) -> NumberLayout:
-    """Lay numbers out from byte `start` on: the wide ones first, so that each is aligned.
+    """Lay out numbers from byte `start` on: the wide ones first, so that each is aligned.
 
-    Behind them is a byte for each number that may be None: 1 if it is there.
+    Behind them lies a byte for each number that may be None.
     """
-    widest_first = sorted(range(len(numbers)), key=lambda i: -numbers[i].width)  # stable
-    offsets = [0] * len(numbers)
-    slots = [0] * len(numbers)
+    count = len(numbers)
+    widths = [number.width for number in numbers]
+    # Among those of one width, the order stays: sorting is stable, `reverse` included.
+    widest_first = sorted(range(count), key=widths.__getitem__, reverse=True)
+    offsets = [0] * count
+    slots = [0] * count
     codes = ""
     end = start
     for slot, i in enumerate(widest_first):
         number = numbers[i]
         offset = round_up(end, number.width)
-        codes += f"{offset - end}x{number.code}"
+        gap = offset - end
+        codes += f"{gap}x{number.code}"
         offsets[i] = offset
         slots[i] = slot
         end = offset + number.width
@@ -126,8 +140,9 @@ def lay_out_numbers(numbers: Sequence[NumberFormat], start: int) -> NumberLayout
             codes += "B"
             presence_offsets.append(end)
             end += 1
-    codes += f"{padded_size(end) - end}x"
-    return NumberLayout(codes, offsets, slots, presence_offsets, padded_size(end))
+    padded_end = padded_size(end)
+    codes += f"{padded_end - end}x"
+    return NumberLayout(codes, offsets, slots, presence_offsets, padded_end)
 
 
 class HeadLayout:
@@ -136,43 +151,73 @@ class HeadLayout:
     Args:
         payload_count: P.
         numbers: the scalar fields, in their order.
-        dtypes: of the same, as NumPy calls them.
+        dtypes: the dtype of each of them in NumPy.
 
     Attributes:
         size: of a head, in bytes.
         payload_count: P.
         numbers: where they lie.
-        presence_slots: for each number its presence byte's position among what is packed; -1 if it
-            cannot be None.
-        dtype: of a head, structured: check, kind, size, sizes (P,), checksums (P,), and the numbers
-            and presence bytes by their offsets ("at 32").
-        pack: packs a head from byte 4 on: kind, size, P sizes, P checksums, numbers, presence bytes.
-        unpack: unpacks from the start of a frame: P sizes, numbers, presence bytes.
+        presence_slots: for each number, the position of its presence among the packed numbers and
+            presences; -1 if it cannot be None.
+        dtype: of a head, structured: check, kind, size, sizes (P,), checksums (P,), and each number
+            and presence under the name "at OFFSET", such as "at 32".
+        pack: packs a head from byte 4 on: kind, size, P sizes, P checksums, numbers, presences.
+        unpack: unpacks from the start of a frame: P sizes, numbers, presences.
         unpack_checksums: unpacks from the start of a frame: P checksums.
-        zeros: the numbers and presence bytes of a head in which nothing is set.
+        zeros: the numbers and presences of a head in which nothing is set.
     """
 
     def __init__(
-        self, payload_count: int, numbers: Sequence[NumberFormat], dtypes: Sequence[np.dtype]
+        self,
+        payload_count: int,
+        numbers: Sequence[NumberFormat],
+        dtypes: Sequence[np.dtype],
     ) -> None:
         self.payload_count = payload_count
-        self.numbers = lay_out_numbers(numbers, 16 + 12 * payload_count)
+        sizes_offset = 16
+        checksums_offset = sizes_offset + 8 * payload_count
+        numbers_offset = checksums_offset + 4 * payload_count
+        self.numbers = lay_out_numbers(numbers, numbers_offset)
         self.size = self.numbers.end
+        presence_count = len(self.numbers.presence_offsets)
+        self.presence_slots = _presence_slots(numbers)
+        self.zeros = [0] * (len(numbers) + presence_count)
+        self.dtype = self._make_dtype(dtypes)
+
+        codes = self.numbers.codes
         sizes = f"{payload_count}Q"
         checksums = f"{payload_count}I"
-        codes = self.numbers.codes
-        self.pack = struct.Struct(f"<IQ{sizes}{checksums}{codes}").pack
-        self.unpack = struct.Struct(f"<16x{sizes}{4 * payload_count}x{codes}").unpack_from
-        self.unpack_checksums = struct.Struct(f"<{16 + 8 * payload_count}x{checksums}").unpack_from
-        self.presence_slots = _presence_slots(numbers)
-        self.zeros = [0] * (len(numbers) + len(self.numbers.presence_offsets))
-        self.dtype = self._make_dtype(dtypes)
+        checksums_skipped = f"{4 * payload_count}x"
+        packed = f"<IQ{sizes}{checksums}{codes}"
+        unpacked = f"<{sizes_offset}x{sizes}{checksums_skipped}{codes}"
+        unpacked_checksums = f"<{checksums_offset}x{checksums}"
+        self.pack = struct.Struct(packed).pack
+        self.unpack = struct.Struct(unpacked).unpack_from
+        self.unpack_checksums = struct.Struct(unpacked_checksums).unpack_from
 
     def _make_dtype(self, dtypes: Sequence[np.dtype]) -> np.dtype:
         count = self.payload_count
-        names = ["check", "kind", "size", "sizes", "checksums"]
-        formats = ["<u4", "<u4", "<u8", f"({count},)<u8", f"({count},)<u4"]
-        offsets = [0, 4, 8, 16, 16 + 8 * count]
+        names = [
+            "check",
+            "kind",
+            "size",
+            "sizes",
+            "checksums",
+        ]
+        formats = [
+            "<u4",
+            "<u4",
+            "<u8",
+            f"({count},)<u8",
+            f"({count},)<u4",
+        ]
+        offsets = [
+            0,
+            4,
+            8,
+            16,
+            16 + 8 * count,
+        ]
         for offset, dtype in zip(self.numbers.offsets, dtypes):
             names.append(f"at {offset}")
             formats.append(dtype.str)
@@ -182,7 +227,12 @@ class HeadLayout:
             formats.append("u1")
             offsets.append(offset)
         return np.dtype(
-            {"names": names, "formats": formats, "offsets": offsets, "itemsize": self.size}
+            {
+                "names": names,
+                "formats": formats,
+                "offsets": offsets,
+                "itemsize": self.size,
+            }
         )
 
 
@@ -190,6 +240,9 @@ def _presence_slots(numbers: Sequence[NumberFormat]) -> list[int]:
     slots = []
     next_slot = len(numbers)
     for number in numbers:
-        slots.append(next_slot if number.nullable else -1)
-        next_slot += number.nullable
+        if number.nullable:
+            slots.append(next_slot)
+            next_slot += 1
+        else:
+            slots.append(-1)
     return slots

@@ -1,4 +1,4 @@
-"""The walk along the frames of a `.rec`. Knows nothing of the index, or of samples."""
+"""Scanning the frames of a `.rec`. Knows nothing of the index, or of samples."""
 
 from __future__ import annotations
 
@@ -14,19 +14,38 @@ from dsrecords._format.layout import NONE, offset_mix, padded_size
 from dsrecords._storage import files
 from dsrecords.errors import CorruptError, UnsupportedVersionError
 
-LARGEST_COMMIT = 256 * 2**20  # bytes: so that a reader never has to hold more positions than this
-_CHUNK = 2**20
-_RUN = 2**13  # heads that are looked at together
-_PATIENCE = 32
-_CHECKED = 16  # how often a search for frames may look at the same byte, on average
+LARGEST_COMMIT = 256 * 2**20
+"""Bytes: so that a reader never has to hold more positions than these."""
+
+_CHUNK = 2**20  # bytes read at once
+_RUN = 2**13  # heads verified together
+_PATIENCE = 32  # frames scanned one by one before a run is looked for again
+_LOOKS = 16  # how often `find_frame` may read the same byte, on average
+_COMMIT_FIELDS = struct.Struct("<QQII")  # behind the start of a commit: start, count, crc, op
 
 
-Place = tuple[int, int, int]  # of a record: offset, size and check of its frame
-Places = Any  # of many: a list of Place, or uint64 (n, 3)
+Place = tuple[int, int, int]
+"""Offset, size and check of a record's frame."""
+
+Places = Any
+"""Many of them: a list of Place, or uint64, (n, 3)."""
+
+Batch = tuple[Places, int, Sequence[int]]
+"""Frames of the records to append, the op, and the positions that it applies to."""
 
 
 class Found(NamedTuple):
-    """What a walk found at an offset: the size is 0 where it cannot be known; `wrong` is empty, or says what is wrong `where`."""
+    """What a scan found at an offset.
+
+    Attributes:
+        at: the offset.
+        kind: of the frame.
+        size: of the frame in bytes; 0 if it cannot be known.
+        check: of the frame.
+        wrong: the problem with it, empty if there is none.
+        payload: which of its payloads has the problem; None if it is none of them.
+        where: offset of the problem.
+    """
 
     at: int
     kind: int
@@ -38,202 +57,400 @@ class Found(NamedTuple):
 
 
 class Walk:
-    """The batches of a log from some offset on, each verified as a whole: iterate, then look at the attributes.
+    """A scan of the log from an offset on, batch by batch; each is verified as a whole.
 
-    Yields (places of the records to append, op, positions) for each batch.
+    Iterating yields what each batch does to the list. The attributes say how far the scan came.
+
+    Args:
+        fd: of the `.rec`.
+        frames: how its frames are verified.
+        start: offset of the first frame.
+        stop: where to stop; the end of the file, or before it.
 
     Attributes:
-        end: behind the last whole batch.
+        end: of the last whole batch.
         last: offset of the last frame before `end`; None if there was none.
-        check: that frame's check.
-        fault: what ended the walk; None if it came to `stop`.
-        misplaced: whether that is a whole frame, which cannot be where it is.
+        check: of that frame.
+        fault: what ended the scan; None if it came to `stop`.
+        misplaced: whether the fault is a whole frame that must not follow those before it.
     """
 
     def __init__(self, fd: int, frames: Frames, start: int, stop: int) -> None:
-        self._fd, self._frames, self._stop = fd, frames, stop
-        self.end, self.check = start, 0
+        self._fd = fd
+        self._frames = frames
+        self._stop = stop
+        self.end = start
+        self.check = 0
         self.last: int | None = None
         self.fault: Found | None = None
         self.misplaced = False
-        self._buffer, self._base = memoryview(b""), 0
+        self._buffer = memoryview(b"")
+        self._buffer_offset = 0
+        self._one_by_one = 0  # how many frames to scan before a run is looked for again
 
-    def __iter__(self) -> Iterator[tuple[Places, int, Sequence[int]]]:
-        at = self.end
-        pending: list[Place] = []
-        runs: list[np.ndarray] = []  # of pending records, before those of `pending`
-        patience = 0  # frames to look at one by one, since the last that was looked at was not followed by one like it
-        while at < self._stop:
-            if not self._frames.layout.payload_count and patience <= 0:
-                if (run := self._run(at)) is not None:
-                    kind, places = run
-                    at = int(places[-1, 0] + places[-1, 1])
-                    if kind == PENDING:
-                        runs += (np.array(pending, np.uint64), places) if pending else (places,)
-                        pending = []
-                        continue
-                    if not pending and not runs:
-                        self.end, self.last, self.check = at, int(places[-1, 0]), int(places[-1, 2])
-                        yield places, 0, ()
-                        continue
-                    at = int(
-                        places[0, 0]
-                    )  # the pending records before it have no commit: as is said below
-                patience = _PATIENCE
-            patience -= 1
-            found = self.frame(at)
-            kind, size, check, wrong = found[1:5]
-            op = 0
-            positions: Sequence[int] = ()
-            if not wrong and kind == PENDING:
-                pending.append((at, size, check))
-                at += size
-                continue
-            records: Places = (
-                np.concatenate([*runs, *([np.array(pending, np.uint64)] if pending else [])])
-                if runs
-                else pending
-            )
-            if not wrong and kind == COMMIT:
-                wrong, op, positions = self.commit(at, size, records)
-                pending, runs, patience = [], [], 0
-            elif not wrong and len(records):
-                wrong = "the pending records before it have no commit"
-            elif kind == RECORD:
-                records = [(at, size, check)]
-            if wrong:
-                self.fault, self.misplaced = found._replace(wrong=wrong), not found.wrong
+    def __iter__(self) -> Iterator[Batch]:
+        """Scan the log.
+
+        Raises:
+            UnsupportedVersionError: a commit has an op that this library does not know.
+        """
+        layout = self._frames.layout
+        has_runs = layout.payload_count == 0
+        pending = _Pending()
+        offset = self.end
+        while offset < self._stop:
+            run = self._next_run(offset) if has_runs else None
+            if run is not None:
+                kind, places = run
+                last, size, check = places[-1].tolist()
+                if kind == PENDING:
+                    pending.add_run(places)
+                    offset = last + size
+                    continue
+                if not pending:
+                    self._advance(last, size, check)
+                    yield places, 0, ()
+                    offset = self.end
+                    continue
+                # Records amid pending ones are damage, which `_complete` reports.
+            found = self.frame(offset)
+            if found.wrong:
+                self.fault = found
                 return
-            self.end, self.last, self.check = at + size, at, check
-            yield records, op, positions
-            at += size
+            if found.kind == PENDING:
+                pending.add((offset, found.size, found.check))
+                offset += found.size
+                continue
+            problem, batch = self._complete(found, pending.take())
+            if problem:
+                self.fault = found._replace(wrong=problem)
+                self.misplaced = True
+                return
+            self._advance(offset, found.size, found.check)
+            yield batch
+            offset = self.end
 
-    def _run(self, at: int) -> tuple[int, np.ndarray] | None:
-        """Frames that follow each other and are of one kind, where records have no payloads: looked at together.
+    def _advance(self, offset: int, size: int, check: int) -> None:
+        """Note that the frame at an offset ends a whole batch."""
+        self.end = offset + size
+        self.last = offset
+        self.check = check
+
+    def _complete(self, found: Found, pending: Places) -> tuple[str, Batch]:
+        """Make the batch that ends with a frame, which verifies and is not pending.
 
         Returns:
-            Their kind, and uint64 (n, 3), n > 1: offset, size and check of each; None if the first two are not such frames.
+            Why the frame must not follow the pending ones, empty if it may; the batch.
         """
-        dtype, head = self._frames.layout.dtype, self._frames.layout.size
-        if len(two := self.read(at, 2 * head)) < 2 * head or two[4:16] != two[head + 4 : head + 16]:
-            return None
-        raw = self._buffer[at - self._base :][
-            : _RUN * head
-        ]  # what is read already: a run goes on in the next one
-        heads = np.frombuffer(raw, dtype, len(raw) // head)
-        like = (heads["kind"] == heads["kind"][:1]) & (heads["size"] == head)
-        count = len(heads) if like.all() else int(like.argmin())
-        if count < 2 or heads["kind"][0] not in (RECORD, PENDING):
-            return None
-        places = np.empty((count, 3), np.uint64)
-        places[:, 0], places[:, 1] = at + np.arange(0, count * head, head), head
-        places[:, 2] = self._frames.checks_of(heads[:count], places[:, 0])
-        right = places[:, 2] == heads["check"][:count]
-        count = count if right.all() else int(right.argmin())
-        return (int(heads["kind"][0]), places[:count]) if count > 1 else None
+        if found.kind == COMMIT:
+            self._one_by_one = 0  # a run may well follow the commit
+            problem, op, positions = self.commit(found.at, found.size, pending)
+            return problem, (pending, op, positions)
+        records = []
+        if found.kind == RECORD:
+            records.append((found.at, found.size, found.check))
+        # A frame of an unknown kind, of a later version of the format, does nothing to the list.
+        problem = "the pending records before it have no commit" if len(pending) else ""
+        return problem, (records, 0, ())
 
-    def frame(self, at: int) -> Found:
-        """The frame at an offset, and what is wrong with it."""
-        start = self.read(at, FRAME.size)
-        check, kind, size = FRAME.unpack(start) if len(start) == FRAME.size else (0, 0, 0)
+    def _next_run(self, offset: int) -> tuple[int, np.ndarray] | None:
+        """The run at an offset, if it is time to look for one.
+
+        Where frames of different kinds alternate there are no runs, and looking for them at each
+        frame would only take time.
+        """
+        if self._one_by_one > 0:
+            self._one_by_one -= 1
+            return None
+        run = self._run(offset)
+        if run is None:
+            self._one_by_one = _PATIENCE - 1  # the frame at this offset is the first of them
+        return run
+
+    def _run(self, offset: int) -> tuple[int, np.ndarray] | None:
+        """Frames that follow each other and are of one kind, verified together.
+
+        Only for records without payloads.
+
+        Returns:
+            Their kind, and their offsets, sizes and checks: uint64, (n, 3), n > 1. None if the
+            first two are not such frames.
+        """
+        layout = self._frames.layout
+        head = layout.size
+        two = self.read(offset, 2 * head)
+        if len(two) < 2 * head:
+            return None
+        first = two[:head]
+        second = two[head:]
+        if first[4 : FRAME.size] != second[4 : FRAME.size]:
+            return None
+        _, kind, _ = FRAME.unpack_from(first)
+        if kind not in (RECORD, PENDING):
+            return None
+        # Only what has been read already: a run goes on in the next one.
+        buffered = self._buffer[offset - self._buffer_offset :]
+        count = min(len(buffered) // head, _RUN)
+        heads = np.frombuffer(buffered, layout.dtype, count)
+        places = self._frames.scan(heads, offset)
+        if len(places) < 2:
+            return None
+        return kind, places
+
+    def frame(self, offset: int) -> Found:
+        """Scan the frame at an offset: what it is, and the problem with it."""
+        start = self.read(offset, FRAME.size)
+        if len(start) == FRAME.size:
+            check, kind, size = FRAME.unpack(start)
+        else:
+            check = kind = size = 0
         covered = self._frames.head_size(kind, size)
         if not covered or size & 7:
-            return Found(at, kind, 0, check, f"no frame has kind {kind} and size {size}", None, at)
-        if size > self._stop - at:
-            return Found(at, kind, 0, check, "the frame is cut short", None, at)
-        if not self._verifies(at, covered):
-            return Found(at, kind, 0, check, "the frame's check is wrong", None, at)
-        wrong = self._bad_payload(at, size) if kind in (RECORD, PENDING) else ("", None, at)
-        return Found(at, kind, size, check, *wrong)
-
-    def read(self, at: int, count: int) -> memoryview:
-        """Bytes of the file, through a buffer; fewer than asked for at its end."""
-        start = at - self._base
-        if start < 0 or start + count > len(self._buffer):
-            self._buffer = memoryview(
-                files.pread(self._fd, min(max(count, _CHUNK), self._stop - at), at)
+            problem = f"no frame has kind {kind} and size {size}"
+        elif size > self._stop - offset:
+            problem = "the frame is cut short"
+        elif not self._verifies(offset, covered):
+            problem = "the frame's check is wrong"
+        else:
+            problem = ""
+        if problem:
+            return Found(
+                offset,
+                kind,
+                0,
+                check,
+                problem,
+                None,
+                offset,
             )
-            self._base, start = at, 0
-        return self._buffer[start : start + count]
+        payload = None
+        where = offset
+        if kind in (RECORD, PENDING):
+            problem, payload, where = self._bad_payload(offset, size)
+        return Found(
+            offset,
+            kind,
+            size,
+            check,
+            problem,
+            payload,
+            where,
+        )
 
-    def _crc(self, at: int, count: int, seed: int = 0) -> int:
-        """crc32 of a part of the file, however long, in pieces."""
-        while count > 0 and len(piece := self.read(at, min(count, _CHUNK))):
-            seed, at, count = crc32(piece, seed), at + len(piece), count - len(piece)
-        return seed if count <= 0 else -1
+    def read(self, offset: int, count: int) -> memoryview:
+        """Read bytes of the file through a buffer; fewer than asked for at its end."""
+        start = offset - self._buffer_offset
+        stop = start + count
+        if start < 0 or stop > len(self._buffer):
+            size = min(max(count, _CHUNK), self._stop - offset)
+            data = files.pread(self._fd, size, offset)
+            self._buffer = memoryview(data)
+            self._buffer_offset = offset
+            start = 0
+            stop = count
+        return self._buffer[start:stop]
 
-    def _verifies(self, at: int, covered: int) -> bool:
+    def _crc(self, offset: int, count: int, seed: int = 0) -> int:
+        """CRC-32 of a part of the file, read in pieces; -1 if the file ends before."""
+        stop = offset + count
+        crc = seed
+        while offset < stop:
+            size = min(stop - offset, _CHUNK)
+            piece = self.read(offset, size)
+            if not len(piece):
+                return -1
+            crc = crc32(piece, crc)
+            offset += len(piece)
+        return crc
+
+    def _verifies(self, offset: int, covered: int) -> bool:
+        """Whether the check of the frame at an offset, which covers so many bytes, is right."""
         if covered <= _CHUNK:
-            head = self.read(at, covered)
-            return len(head) == covered and self._frames.verifies(head, at)
-        check = int.from_bytes(self.read(at, 4), "little")
-        return self._crc(at + 4, covered - 4, self._frames.seed) ^ offset_mix(at) == check
+            head = self.read(offset, covered)
+            if len(head) < covered:
+                return False
+            return self._frames.verifies(head, offset)
+        stored = self.read(offset, 4)
+        check = int.from_bytes(stored, "little")
+        crc = self._crc(
+            offset + 4,
+            covered - 4,
+            self._frames.seed,
+        )
+        return crc ^ offset_mix(offset) == check
 
-    def _bad_payload(self, at: int, size: int) -> tuple[str, int | None, int]:
+    def _bad_payload(self, offset: int, size: int) -> tuple[str, int | None, int]:
+        """The problem with the payloads of a frame, which payload it is, and its offset."""
         layout = self._frames.layout
-        head = self.read(at, layout.size)
-        sizes, start = layout.unpack(head)[: layout.payload_count], at + layout.size
-        if (extent := self._frames.extent(sizes)) != size:
-            return f"a frame of {size} bytes, whose payloads need {extent}", None, at
-        for payload, checksum in enumerate(layout.unpack_checksums(head)):
-            if (length := sizes[payload]) != NONE:
-                if self._crc(start, length) != checksum:
-                    return "the checksum is wrong", payload, start
-                start += padded_size(length)
-        return "", None, at
+        head = self.read(offset, layout.size)
+        unpacked = layout.unpack(head)
+        sizes = unpacked[: layout.payload_count]
+        extent = self._frames.extent(sizes)
+        if extent != size:
+            problem = f"a frame of {size} bytes, whose payloads need {extent}"
+            return problem, None, offset
+        start = offset + layout.size
+        checksums = layout.unpack_checksums(head)
+        for payload, checksum in enumerate(checksums):
+            length = sizes[payload]
+            if length == NONE:
+                continue
+            if self._crc(start, length) != checksum:
+                return "the checksum is wrong", payload, start
+            start += padded_size(length)
+        return "", None, offset
 
-    def commit(self, at: int, size: int, pending: Places) -> tuple[str, int, Sequence[int]]:
-        """What is wrong with a commit that verifies; its op and positions."""
+    def commit(
+        self,
+        offset: int,
+        size: int,
+        pending: Places,
+    ) -> tuple[str, int, Sequence[int]]:
+        """Read a commit whose check is right.
+
+        Args:
+            offset: of the commit.
+            size: of the commit.
+            pending: the pending frames before it.
+
+        Returns:
+            The problem with it, empty if there is none; its op; the positions.
+
+        Raises:
+            UnsupportedVersionError: this library does not know the op.
+        """
         if size > LARGEST_COMMIT:
             return f"a commit of {size} bytes", 0, ()
-        frame = self.read(at, size)
+        frame = self.read(offset, size)
         if len(frame) < size:
             return "the frame is cut short", 0, ()
-        start, count, total, op = struct.unpack_from("<QQII", frame, FRAME.size)
-        places = np.array(pending, np.uint64).reshape(-1, 3)
-        checks = places[:, 2].astype("<u4")
-        if (start, count) != (
-            int(places[0, 0]) if len(places) else at,
-            len(places),
-        ) or total != crc32(checks.tobytes()):
+        fields = _COMMIT_FIELDS.unpack_from(frame, FRAME.size)
+        start, count, crc_of_checks, op = fields
+        places = np.array(pending, np.uint64)
+        first = offset
+        crc = 0  # of no bytes
+        if len(places):
+            first = int(places[0, 0])
+            checks = places[:, 2].astype("<u4")
+            crc = crc32(checks.tobytes())
+        if (start, count, crc_of_checks) != (first, len(places), crc):
             return "a commit that is not of the pending records before it", 0, ()
         if op > DELETE:
             raise UnsupportedVersionError(
-                f"an edit of the unknown kind {op}: a later version of the format", offset=at
+                f"an edit of the unknown kind {op}: a later version of the format",
+                offset=offset,
             )
-        return "", op, np.frombuffer(frame[COMMIT_HEAD:], "<u8").tolist()
+        positions = np.frombuffer(frame[COMMIT_HEAD:], "<u8")
+        return "", op, positions.tolist()
+
+
+class _Pending:
+    """The pending records that no commit has followed yet, in their order."""
+
+    def __init__(self) -> None:
+        self._runs: list[np.ndarray] = []  # before those of `_places`
+        self._places: list[Place] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._places or self._runs)
+
+    def add(self, place: Place) -> None:
+        self._places.append(place)
+
+    def add_run(self, places: np.ndarray) -> None:
+        self._close_run()
+        self._runs.append(places)
+
+    def take(self) -> Places:
+        """Return all of them, and forget them."""
+        if not self._runs:
+            places = self._places
+            self._places = []
+            return places
+        self._close_run()
+        runs = self._runs
+        self._runs = []
+        return np.concatenate(runs)
+
+    def _close_run(self) -> None:
+        """Make a run of those that came one by one."""
+        if self._places:
+            self._runs.append(np.array(self._places, np.uint64))
+            self._places = []
 
 
 def find_frame(
-    fd: int, frames: Frames, start: int, stop: int, kinds: Sequence[int] = (RECORD, COMMIT)
+    fd: int,
+    frames: Frames,
+    start: int,
+    stop: int,
+    kinds: Sequence[int] = (RECORD, COMMIT),
 ) -> int | None:
-    """Offset of the first frame in start … stop that verifies and is of these kinds.
+    """Find the first frame in a part of the log that verifies.
 
-    By default those that somebody may rely on, which a pending record is not. Payloads cannot be mistaken for a frame, since the
-    check depends on the offset.
+    Payloads cannot be mistaken for a frame, since its check depends on its offset.
+
+    Args:
+        fd: of the `.rec`.
+        frames: how its frames are verified.
+        start: the first offset to look at, a multiple of 8.
+        stop: the end of the part.
+        kinds: of frames to look for; by default those that may be acknowledged to somebody, which
+            a pending record is not.
+
+    Returns:
+        Its offset; None if there is none.
 
     Raises:
-        CorruptError: a great many places look like frames, overlap, and do not verify: a file made to be slow to read.
+        CorruptError: so many offsets look like frames and do not verify that the file must have
+            been made to be slow to read.
     """
-    walk, budget = Walk(fd, frames, start, stop), _CHECKED * (stop - start) + 64 * _CHUNK
+    walk = Walk(fd, frames, start, stop)
+    budget = _LOOKS * (stop - start) + 64 * _CHUNK  # bytes that may still be verified
     while start < stop - FRAME.size:
-        raw = files.pread(
-            fd, min(_CHUNK, stop - start), start
-        )  # less where a writer is just cutting a torn tail off
-        words = np.frombuffer(raw, "<u8", len(raw) // 8)
+        # Shorter than asked for if a writer is just cutting off a torn tail.
+        data = files.pread(fd, min(_CHUNK, stop - start), start)
+        words = np.frombuffer(data, "<u8", len(data) // 8)
         if len(words) < 2:
             return None
-        kind, size = words[:-1] >> np.uint64(32), words[1:]
-        room = np.uint64(stop - start) - np.arange(0, 8 * len(size), 8, dtype=np.uint64)
-        for word in np.flatnonzero(
-            np.isin(kind, kinds) & (size <= room) & (size & np.uint64(7) == 0)
-        ).tolist():
-            covered = frames.head_size(int(kind[word]), int(size[word]))
-            if (budget := budget - covered) < 0:
+        for i in _candidates(words, stop - start, kinds):
+            kind = int(words[i]) >> 32
+            size = int(words[i + 1])
+            covered = frames.head_size(kind, size)
+            offset = start + 8 * i
+            budget -= covered
+            if budget < 0:
                 raise CorruptError(
-                    "too many beginnings of frames that do not verify", offset=start + 8 * word
+                    "too many beginnings of frames that do not verify",
+                    offset=offset,
                 )
-            if covered and walk._verifies(start + 8 * word, covered):
-                return start + 8 * word
-        start += 8 * len(size)
+            if covered and walk._verifies(offset, covered):
+                return offset
+        start += 8 * (len(words) - 1)
     return None
+
+
+def _candidates(
+    words: np.ndarray,
+    room: int,
+    kinds: Sequence[int],
+) -> list[int]:
+    """Where, in words of the log, frames may begin.
+
+    Args:
+        words: uint64, (n,), n > 1.
+        room: bytes of the log from the first word on.
+        kinds: of the frames.
+
+    Returns:
+        Positions of words that may hold a check and a kind, and the next word a size.
+    """
+    word_kinds = words[:-1] >> np.uint64(32)
+    of_kinds = np.isin(word_kinds, kinds)
+    positions = np.flatnonzero(of_kinds)
+    sizes = words[positions + 1]
+    rooms = (room - 8 * positions).astype(np.uint64)
+    is_multiple = sizes & np.uint64(7) == 0
+    may_begin = is_multiple & (sizes <= rooms)
+    candidates: list[int] = positions[may_begin].tolist()
+    return candidates

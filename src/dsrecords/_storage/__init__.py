@@ -1,1 +1,1 @@
-"""Where bytes come from, and where they go: the only package that calls the operating system."""
+"""Where bytes come from and go to: the only package that calls the operating system."""

@@ -1,7 +1,7 @@
-"""Every system call that touches a disk: the one place where faults are injected. Knows nothing of the format.
+"""Every system call that touches a disk: the one place where tests inject faults.
 
-The functions are called through the module (`files.pwrite(...)`), so that a test can put another in the place of each. All take
-explicit offsets: no shared file position is ever used.
+Knows nothing of the format. The functions are called through the module (`files.pwrite(...)`), so
+that a test can replace one of them. All take explicit offsets: no shared file position is used.
 """
 
 from __future__ import annotations
@@ -19,19 +19,30 @@ except ImportError:  # Windows: reading only
 
 Buffer = Any  # bytes, bytearray, memoryview, or a C-contiguous array
 
+PAGE_SIZE = mmap.PAGESIZE
+"""The unit, in bytes, in which the system maps files and reads ahead."""
+
 _CLOEXEC = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-_PROBE = [bytearray(1)]  # for bytes that nobody looks at
-_IOV_MAX = 512  # POSIX promises 16, Linux and macOS take 1024
+_NONBLOCK = getattr(os, "O_NONBLOCK", 0)  # so that opening a FIFO does not wait for its other end
+_MAX_BUFFERS = 512  # for one `pwritev`: POSIX guarantees 16, Linux and macOS accept 1024
+_PROBE = [bytearray(1)]  # where `in_memory` reads to; nobody looks at it
 
 
 class Descriptor:
-    """A file descriptor that is closed with the last reference to it, if not before."""
+    """A file descriptor that is closed with the last reference to it, if not before.
+
+    Attributes:
+        number: of the descriptor; -1 once it is closed.
+    """
 
     def __init__(self, number: int) -> None:
         self.number = number
 
+    # A default argument, since `os` may be gone when the interpreter exits.
     def close(self, close: Callable[[int], None] = os.close) -> None:
-        number, self.number = self.number, -1
+        """Close it; does nothing the second time."""
+        number = self.number
+        self.number = -1
         if number >= 0:
             close(number)
 
@@ -39,44 +50,69 @@ class Descriptor:
 
 
 def open_read(path: str) -> int:
-    """File descriptor for reading a regular file. A FIFO or a device is refused without waiting for it."""
-    fd = os.open(path, os.O_RDONLY | _CLOEXEC | getattr(os, "O_NONBLOCK", 0))
-    return _regular(fd, path)
+    """Open a regular file for reading.
+
+    Returns:
+        Its descriptor.
+
+    Raises:
+        OSError: it is not a regular file. A FIFO or a device is refused without waiting for it.
+    """
+    flags = os.O_RDONLY | _CLOEXEC | _NONBLOCK
+    fd = os.open(path, flags)
+    return _require_regular(fd, path)
 
 
 def open_write(path: str) -> int:
-    return _regular(os.open(path, os.O_RDWR | _CLOEXEC | getattr(os, "O_NONBLOCK", 0)), path)
+    """Open a regular file for reading and writing; otherwise as `open_read`."""
+    flags = os.O_RDWR | _CLOEXEC | _NONBLOCK
+    fd = os.open(path, flags)
+    return _require_regular(fd, path)
 
 
 def create(path: str) -> int:
-    """File descriptor of a new file; FileExistsError where there is one."""
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _CLOEXEC, 0o666)
+    """Create a file.
+
+    Returns:
+        Its descriptor, for reading and writing.
+
+    Raises:
+        FileExistsError: there is a file at `path`.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | _CLOEXEC
+    return os.open(path, flags, 0o666)
 
 
-def _regular(fd: int, path: str) -> int:
+def _require_regular(fd: int, path: str) -> int:
     import stat
 
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
+    mode = os.fstat(fd).st_mode
+    if not stat.S_ISREG(mode):
         os.close(fd)
         raise OSError(f"{path} is not a regular file")
     return fd
 
 
 def exists(path: str) -> bool:
-    """Whether anything has this name, a link that leads nowhere included."""
+    """Whether there is anything at this path, a broken symbolic link included."""
     return os.path.lexists(path)
 
 
 def close(fd: int) -> None:
+    """Close a descriptor."""
     os.close(fd)
 
 
 def size(fd: int) -> int:
+    """Size of an open file in bytes."""
     return os.fstat(fd).st_size
 
 
 def identity(target: int | str) -> tuple[int, int] | None:
-    """Which file this is (device and inode), so that a replaced one is noticed; None where there is none."""
+    """Device and inode of a descriptor or a path, which tell that a file was replaced.
+
+    None if there is no file at the path.
+    """
     try:
         status = os.fstat(target) if isinstance(target, int) else os.stat(target)
     except FileNotFoundError:
@@ -85,48 +121,57 @@ def identity(target: int | str) -> tuple[int, int] | None:
 
 
 def pread(fd: int, count: int, offset: int) -> bytes:
-    """`count` bytes from `offset`; fewer only at the end of the file."""
+    """Read `count` bytes from `offset` on; fewer only at the end of the file."""
     if not hasattr(os, "pread"):  # Windows
         with mmap.mmap(fd, 0, access=mmap.ACCESS_READ) as view:
             return view[offset : offset + count]
     data = os.pread(fd, count, offset)
-    while len(data) < count and (more := os.pread(fd, count - len(data), offset + len(data))):
+    while len(data) < count:
+        missing = count - len(data)
+        more = os.pread(fd, missing, offset + len(data))
+        if not more:
+            break
         data += more
     return data
 
 
 def pwrite(fd: int, data: Buffer, offset: int) -> None:
-    """Write all of `data` at `offset`, looping on short writes."""
-    done = os.pwrite(fd, data, offset)
-    if done == (len(data) if isinstance(data, bytes) else memoryview(data).nbytes):
+    """Write all of `data` at `offset`, going on after short writes."""
+    written = os.pwrite(fd, data, offset)
+    # Appends pass bytes, for which no memoryview is made.
+    size = len(data) if isinstance(data, bytes) else memoryview(data).nbytes
+    if written == size:
         return
     view = memoryview(data).cast("B")
-    while done < len(view):
-        done += os.pwrite(fd, view[done:], offset + done)
+    while written < size:
+        written += os.pwrite(fd, view[written:], offset + written)
 
 
 def pwritev(fd: int, buffers: Sequence[Buffer], offset: int) -> None:
-    """Write all of the buffers one after another at `offset`, without joining them where the system can."""
+    """Write all buffers, one behind the other, at `offset`; joined only where the system must."""
     if not hasattr(os, "pwritev"):
-        pwrite(fd, b"".join(buffers), offset)
+        joined = b"".join(buffers)
+        pwrite(fd, joined, offset)
         return
-    for first in range(0, len(buffers), _IOV_MAX):
-        part = buffers[first : first + _IOV_MAX]
-        total = sum(memoryview(buffer).nbytes for buffer in part)
-        done = os.pwritev(fd, part, offset)
-        if done < total:
-            pwrite(fd, b"".join(part)[done:], offset + done)
-        offset += total
+    for first in range(0, len(buffers), _MAX_BUFFERS):
+        part = buffers[first : first + _MAX_BUFFERS]
+        size = sum(memoryview(buffer).nbytes for buffer in part)
+        written = os.pwritev(fd, part, offset)
+        if written < size:
+            joined = b"".join(part)
+            pwrite(fd, joined[written:], offset + written)
+        offset += size
 
 
 def truncate(fd: int, length: int) -> None:
+    """Cut a file to `length` bytes."""
     os.ftruncate(fd, length)
 
 
 def sync(fd: int, *, metadata: bool = False) -> None:
-    """Wait until what was written is on the disk. On macOS only F_FULLFSYNC says so (fsync(2) there)."""
+    """Wait until what was written is on the disk; with `metadata`, the inode's as well."""
     if sys.platform == "darwin" and fcntl is not None:
-        fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
+        fcntl.fcntl(fd, fcntl.F_FULLFSYNC)  # fsync does not wait for the disk there: fsync(2)
     elif metadata or not hasattr(os, "fdatasync"):
         os.fsync(fd)
     else:
@@ -134,10 +179,11 @@ def sync(fd: int, *, metadata: bool = False) -> None:
 
 
 def sync_directory(path: str) -> None:
-    """Wait until the names in the directory that holds `path` are on the disk."""
+    """Wait until the names in the directory of `path` are on the disk."""
     if os.name == "nt":
         return
-    fd = os.open(os.path.dirname(path) or ".", os.O_RDONLY)
+    directory = os.path.dirname(path) or "."
+    fd = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(fd)
     finally:
@@ -145,7 +191,16 @@ def sync_directory(path: str) -> None:
 
 
 def lock(fd: int) -> bool:
-    """Take the writer's lock; False where another has it. It goes with the last descriptor of this opening."""
+    """Take the writer's lock of an open file.
+
+    The lock is released with the last descriptor of this opening of the file.
+
+    Returns:
+        False if another process, or another opening of the file, has the lock.
+
+    Raises:
+        OSError: the system has no `flock`.
+    """
     if fcntl is None:
         raise OSError("writing is not supported on this system: it has no flock")
     try:
@@ -156,11 +211,16 @@ def lock(fd: int) -> bool:
 
 
 def rename(source: str, target: str) -> None:
+    """Rename a file; what is at `target` is replaced atomically."""
     os.replace(source, target)
 
 
 def link(source: str, target: str) -> None:
-    """Give `source` the name `target`, FileExistsError where there is one: of two creators one wins."""
+    """Rename a file to a new name; of two processes that do so, one succeeds.
+
+    Raises:
+        FileExistsError: there is a file at `target`.
+    """
     try:
         os.link(source, target)
     except FileExistsError:
@@ -174,37 +234,45 @@ def link(source: str, target: str) -> None:
 
 
 def unlink(path: str) -> None:
+    """Remove a file."""
     os.unlink(path)
 
 
 def map_read(fd: int, length: int) -> mmap.mmap:
+    """Map the first `length` bytes of a file for reading."""
     return mmap.mmap(fd, length, access=mmap.ACCESS_READ)
 
 
 def map_private(fd: int, length: int) -> mmap.mmap:
-    """A mapping whose changes stay in this process."""
+    """Map the first `length` bytes of a file; changes to the mapping stay in this process."""
     return mmap.mmap(fd, length, access=mmap.ACCESS_COPY)
 
 
 def in_memory(fd: int, offset: int) -> bool:
-    """Whether the page at an offset is in the page cache; False where the system does not say."""
+    """Whether the page at an offset is in the page cache; False if the system cannot tell."""
     if not hasattr(os, "RWF_NOWAIT"):
         return False
     try:
         return os.preadv(fd, _PROBE, offset, os.RWF_NOWAIT) >= 0
-    except (
-        OSError,
-        OverflowError,
-    ):  # it would have to wait, this file system cannot tell, or there is no such offset
+    except OSError:  # the read would have to wait, or this file system cannot tell
+        return False
+    except OverflowError:  # there is no such offset
         return False
 
 
 def will_need(mapping: memoryview, start: int, length: int) -> None:
-    """Let the kernel begin to read a part of a mapping; `start` is a multiple of the page size."""
+    """Let the system begin to read a part of a mapping.
+
+    Args:
+        mapping: of a file. Anything else is left alone.
+        start: a multiple of `PAGE_SIZE`, before the mapping's end.
+        length: bytes.
+    """
+    if not hasattr(mmap, "MADV_WILLNEED"):
+        return
     mapped = mapping.obj
-    if (
-        hasattr(mmap, "MADV_WILLNEED")
-        and isinstance(mapped, mmap.mmap)
-        and start % mmap.PAGESIZE == 0
-    ):
-        mapped.madvise(mmap.MADV_WILLNEED, start, min(length, len(mapped) - start))
+    if not isinstance(mapped, mmap.mmap):
+        return
+    if start % PAGE_SIZE == 0:
+        length = min(length, len(mapped) - start)
+        mapped.madvise(mmap.MADV_WILLNEED, start, length)

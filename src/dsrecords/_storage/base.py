@@ -1,0 +1,86 @@
+"""The seam between the readers of a file and the place where its bytes are.
+
+Knows nothing of the format. Writing does not go through it: what is written is a local file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+
+@runtime_checkable
+class Storage(Protocol):
+    """One file, opened for reading. `tests/storages/suite.py` is what every storage must pass.
+
+    A storage has no position, and may be used by many threads at once, and by the processes that
+    a process forks. It reads one version of the file for as long as it lives: if the file is
+    replaced, it goes on reading what it opened, or raises OSError. It never returns bytes of
+    another version. While it is open the file may grow, and bytes of it may be overwritten in
+    place; that is still the same version.
+
+    Opening one raises FileNotFoundError if there is no such file, and another OSError if it cannot
+    be read. So may each of the methods.
+
+    Attributes:
+        path: of the file, as messages name it.
+    """
+
+    path: str
+
+    def version(self) -> Hashable:
+        """What tells the opened file from others that were at this path, or will be.
+
+        To learn whether the file was replaced, open the path again and compare the versions. It
+        does not change when the file grows.
+        """
+
+    def size(self) -> int:
+        """The size of the file in bytes, as it is now."""
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Read bytes, as they are in the file now.
+
+        Args:
+            offset: of the first, in bytes. It may lie behind the end of the file, however far.
+            length: how many.
+
+        Returns:
+            The bytes; fewer than `length` only at the end of the file, and none behind it.
+
+        Raises:
+            ValueError: `offset` or `length` is negative.
+        """
+
+    def window(self, length: int) -> memoryview:
+        """The beginning of the file, in one piece that is read without calls.
+
+        What a window shows is the file only where `ensure` was called for it, or where the storage
+        says that its windows are mappings of the file. It is never written to, by either side.
+
+        Args:
+            length: in bytes.
+
+        Returns:
+            A read-only memoryview of bytes, `length` of them or more. It stays valid when a larger
+            one is asked for, and when the storage is closed.
+
+        Raises:
+            CorruptError: the file is shorter. Its `offset` is the size of the file.
+        """
+
+    def ensure(self, starts: np.ndarray, stops: np.ndarray) -> None:
+        """Prepare parts of the file that are about to be read in a window.
+
+        Where windows are mappings of the file this is only advice, which may be ignored: it lets
+        the system read the parts at once. Elsewhere the bytes are in every window, older and later
+        ones, when this returns.
+
+        Args:
+            starts: uint64, (n,): offsets at which the parts begin.
+            stops: uint64, (n,): offsets at which they end. The parts may be in any order, overlap,
+                and be empty; what lies beyond the windows that were asked for so far is passed
+                over, and so is a part that ends before it begins.
+        """
