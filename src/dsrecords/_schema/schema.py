@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from dsrecords._schema.infer import annotated_schema, is_annotated, named
-from dsrecords._types.base import Bytes, Custom, Load, Type, describe
+from dsrecords._types.base import Load, Type, describe
+from dsrecords._types.binary import Bytes, Custom
 from dsrecords._types.compressed import Zstd
 from dsrecords._types.parse import parse, type_text
 from dsrecords._types.scalars import Scalar, lay_out

@@ -22,8 +22,9 @@ from dsrecords._format.log import PAGE, Header
 from dsrecords._read.snapshot import Plan, Snapshot
 from dsrecords._schema.schema import Field, Schema, has, says
 from dsrecords._storage import files
-from dsrecords._types.arrays import _dtype, view
-from dsrecords._types.base import Bytes
+from dsrecords._types.arrays import view
+from dsrecords._types.binary import Bytes
+from dsrecords._types.dtypes import dtype_of as _dtype
 from dsrecords._types.parse import parse
 from dsrecords._types.sniff import seems
 from dsrecords.errors import CorruptError, ReadOnlyError, SchemaError

@@ -1,0 +1,65 @@
+"""`bfloat16`. Knows nothing of files, fields or records."""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+from typing import Any
+
+import numpy as np
+
+from dsrecords._types.base import DType
+from dsrecords._types.casting import cast
+from dsrecords._types.numbers import Float
+from dsrecords._types.scalars import Scalar
+from dsrecords.errors import SchemaError, optional
+
+_FLOAT32 = struct.Struct("<f")
+_UINT32 = struct.Struct("<I")
+_FLOAT64 = np.dtype("<f8")
+_FLOAT64_TYPE = Float("bfloat16", "d")  # checks values before they are rounded
+
+
+class BFloat16(Scalar):
+    """The upper half of a float32: its range, 8 bits of precision. Arrays are of `ml_dtypes.bfloat16`."""
+
+    def __init__(self) -> None:
+        super().__init__("bfloat16", "H")
+
+    def native(self) -> DType:
+        ml_dtypes = optional("ml_dtypes", "ml_dtypes")
+        dtype: DType = np.dtype(ml_dtypes.bfloat16)
+        return dtype
+
+    def check(self, value: Any) -> int:
+        if getattr(value, "dtype", None) != self.native():
+            value = _FLOAT64_TYPE.check(value)
+        rounded = self.array(value, self.name)
+        return int(rounded.view(self.dtype))
+
+    def give(self, number: int) -> float:
+        data = _UINT32.pack(number << 16)
+        (value,) = _FLOAT32.unpack(data)
+        return value  # type: ignore[no-any-return]
+
+    def array(self, values: Any, name: str) -> np.ndarray:
+        native = self.native()
+        with contextlib.suppress(
+            ValueError
+        ):  # rows of different lengths, of which `cast` says more
+            given = np.asarray(values)
+            is_masked = isinstance(values, np.ma.MaskedArray)
+            if given.dtype == native and not is_masked:
+                return given
+        numbers = cast(values, _FLOAT64, name)
+        with np.errstate(over="ignore"):
+            result = numbers.astype(native)
+        became_infinite = np.isinf(result.astype(np.float32))
+        lost = became_infinite & np.isfinite(numbers)
+        if lost.any():
+            value = numbers[lost].flat[0].item()
+            raise SchemaError(f"{value!r} is out of the range of {name}")
+        return result
+
+    def shown(self, numbers: np.ndarray) -> np.ndarray:
+        return numbers.view(self.native())
