@@ -129,7 +129,7 @@ def test_the_table_has_every_type_that_there_is():
     assert {cls for cls, _ in FORMS} == classes
     assert _types._WORDS.keys() <= TYPES.keys()
     begun = {re.sub(r"(?s)^(\w+)([\[(]).*(.)$", r"\1\2\3", kind) for kind in TYPES}
-    assert begun >= _types._MAKERS.keys()
+    assert begun >= _types._WITH_ARGUMENTS.keys()
 
 
 @pytest.mark.parametrize("kind", TYPES)

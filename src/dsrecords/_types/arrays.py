@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from dsrecords._types.base import PAD, DType, Type, describe
+from dsrecords._types.base import PAD, DType, Type, describe, masked, unexpected
 from dsrecords._types.dtypes import decode_dtype, encode_dtype
 from dsrecords._types.scalars import Scalar
 from dsrecords.errors import CorruptError, SchemaError
@@ -102,7 +102,12 @@ class ShapedArray(Type):
             shape = self._with_free_sizes(free_sizes)
             data = data[start:]
         dtype = self.scalar.native()
-        return view(data, dtype, shape, copy)
+        return view(
+            data,
+            dtype,
+            shape,
+            copy,
+        )
 
     def row(self) -> np.ndarray | None:
         if self.free or self.nullable:
@@ -125,19 +130,19 @@ class AnyArray(Type):
         array = self._to_array(value)
         encoded = encode_dtype(array.dtype)
         description = encoded.encode()
-        length = len(description)
         ndim = array.ndim
-        counts = _COUNTS.pack(length, ndim)
+        counts = _COUNTS.pack(len(description), ndim)
         sizes = struct.pack(f"<{ndim}Q", *array.shape)
         head = counts + sizes + description
         padding = PAD[len(head) & 7]
-        return head + padding + array.tobytes()
+        values = array.tobytes()
+        return head + padding + values
 
     def _to_array(self, value: Any) -> np.ndarray:
         if isinstance(value, np.ma.MaskedArray):
-            raise SchemaError("an array expected, not a masked one: fill it first")
+            raise masked("an array")
         if isinstance(value, (str, bytes, bytearray)):
-            raise SchemaError(f"an array expected, not {describe(value)}")
+            raise unexpected("an array", value)
         array = np.asarray(value)
         if array.dtype.hasobject:
             raise SchemaError(
@@ -164,7 +169,12 @@ class AnyArray(Type):
         dtype = decode_dtype(encoded)
         padded_end = (end + 7) & -8
         values = data[padded_end:]
-        return view(values, dtype, shape, copy)
+        return view(
+            values,
+            dtype,
+            shape,
+            copy,
+        )
 
 
 def _fits(shape: Shape, dtype: DType) -> bool:

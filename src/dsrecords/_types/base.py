@@ -1,8 +1,8 @@
-"""What all types have in common, and how messages describe a value. Knows nothing of files, fields or records.
+"""What all types have in common, and how messages describe a value.
 
-A type turns a value into bytes (`dump`) and bytes back into a value (`load`). Its errors say what is wrong, but not
-where: the caller knows the record and the field, and adds them. `load` reads sizes and counts from a file that may be
-damaged, and checks each of them before it is used.
+A type turns a value into bytes (`dump`) and bytes back into a value (`load`). It knows nothing of
+files, fields or records: its errors say what is wrong, and the caller adds where. `load` reads
+sizes and counts from a file that may be damaged, and checks each of them before it is used.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from dsrecords.errors import CorruptError, SchemaError
 
 Load = Callable[[memoryview, bool], Any]
 DType = np.dtype[Any]
+LIST_TYPES = (list, tuple)  # what stands for many values, apart from arrays
 NONE = 2**64 - 1  # the size of a payload that is None
 PAD = tuple(bytes(n) for n in (0, 7, 6, 5, 4, 3, 2, 1))  # PAD[n & 7]: the zeros after n bytes
 
@@ -32,8 +33,8 @@ class Type:
         name: what a schema calls the type, `?` included.
         code: the struct code of a scalar; empty for all other types.
         nullable: whether a value may be None.
-        unreadable: what `load` may raise for bytes that passed their checksum and still are no value
-            of the type. Whatever else it raises is a defect of the library.
+        unreadable: what `load` may raise for bytes that passed their checksum and still are no
+            value of the type. Whatever else it raises is a defect of the library.
     """
 
     name = ""
@@ -51,12 +52,12 @@ class Type:
     def dump(self, value: Any) -> bytes:
         """Return the bytes of a value that is not None.
 
-        Raises SchemaError if the value is not of this type, or whatever the value's own methods raise.
+        Raises SchemaError if it is not of this type, or whatever the value's own methods raise.
         """
         raise SchemaError(f"type {self.name} cannot be written")
 
     def accept(self, data: bytes) -> bytes:
-        """Return the bytes that a serializer made. Raises SchemaError if they are no payload of this type."""
+        """Return the bytes that a serializer made as a payload of this type. Raises SchemaError."""
         return as_bytes(data)
 
     def load(self, data: memoryview, copy: bool) -> Any:
@@ -71,19 +72,25 @@ class Type:
         return data
 
     def load_columns(self, data: memoryview, copy: bool) -> Any:
-        """Return the value as `load` does, but lists of numbers as arrays and lists of structs as dicts of columns."""
+        """Return the value as `load` does, but lists as columns.
+
+        That is: lists of numbers as arrays, lists of structs as dicts of columns.
+        """
         return self.load(data, copy)
 
     def row(self) -> np.ndarray | None:
-        """Return an array of no values, (0, …), whose dtype and other sizes all values share; else None."""
+        """Return an array of no values, (0, …), if all have one dtype and shape; else None."""
         return None
 
     def stored_row(self) -> np.ndarray | None:
-        """Return the same as `row` if a value's bytes in such an array are its payload; else None."""
+        """Return what `row` does if values in such an array are stored as they are; else None."""
         return self.row()
 
     def decoder(self, decoding: Any, field: Any) -> Load:
-        """Return the function that reads `field` for `decode={field: decoding}`. Raises SchemaError."""
+        """Return the function that reads a field for `decode={field: decoding}`.
+
+        Raises SchemaError if the type has no such decoding.
+        """
         raise SchemaError(f"decode is for {_DECODED_TYPES}, this is {self.name}", field=field)
 
     def __repr__(self) -> str:
@@ -96,7 +103,7 @@ def as_bytes(value: Any) -> bytes:
         return value
     if isinstance(value, (bytearray, memoryview)):
         return bytes(value)  # a copy, because the caller may change its buffer afterwards
-    raise SchemaError(f"bytes expected, not {describe(value)}")
+    raise unexpected("bytes", value)
 
 
 def describe(value: Any) -> str:
@@ -105,7 +112,8 @@ def describe(value: Any) -> str:
         return "None"
     if isinstance(value, np.ndarray):
         return f"an array of {value.dtype} with shape {value.shape}"
-    described = _with_article(type(value).__name__)
+    type_name = type(value).__name__
+    described = _with_article(type_name)
     if isinstance(value, _TYPES_SHOWN_WITH_VALUE):
         text = repr(value)
         if len(text) > _LONGEST_SHOWN:
@@ -124,7 +132,17 @@ def _with_article(type_name: str) -> str:
     return f"a {type_name}"
 
 
+def unexpected(expected: str, value: Any) -> SchemaError:
+    """Return the error that something else was expected than `value`; `expected` names it."""
+    return SchemaError(f"{expected} expected, not {describe(value)}")
+
+
+def masked(expected: str) -> SchemaError:
+    """Return the error that something else was expected than a masked array."""
+    return SchemaError(f"{expected} expected, not a masked array: fill it first")
+
+
 def wrong(kind: Type, value: Any) -> SchemaError:
-    """Return the error for a value that is not of type `kind`."""
+    """Return the error that a value is not of type `kind`."""
     name = kind.name.rstrip("?")
-    return SchemaError(f"{name} expected, not {describe(value)}")
+    return unexpected(name, value)

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from dsrecords._types.base import DType
-from dsrecords._types.casting import cast
+from dsrecords._types.casting import cast, out_of_range
 from dsrecords._types.numbers import Float
 from dsrecords._types.scalars import Scalar
-from dsrecords.errors import SchemaError, optional
+from dsrecords.errors import optional
 
 _FLOAT32 = struct.Struct("<f")
 _UINT32 = struct.Struct("<I")
@@ -21,7 +21,10 @@ _FLOAT64_TYPE = Float("bfloat16", "d")  # checks values before they are rounded
 
 
 class BFloat16(Scalar):
-    """The upper half of a float32: its range, 8 bits of precision. Arrays are of `ml_dtypes.bfloat16`."""
+    """The upper half of a float32: its range, but 8 bits of precision.
+
+    Values are floats; arrays are of `ml_dtypes.bfloat16`.
+    """
 
     def __init__(self) -> None:
         super().__init__("bfloat16", "H")
@@ -57,8 +60,7 @@ class BFloat16(Scalar):
         became_infinite = np.isinf(result.astype(np.float32))
         lost = became_infinite & np.isfinite(numbers)
         if lost.any():
-            value = numbers[lost].flat[0].item()
-            raise SchemaError(f"{value!r} is out of the range of {name}")
+            raise out_of_range(numbers[lost], name)
         return result
 
     def shown(self, numbers: np.ndarray) -> np.ndarray:

@@ -1,4 +1,7 @@
-"""`bytes`, and `custom(function)`: payloads that are stored as they are. Knows nothing of files, fields or records."""
+"""`bytes`, and `custom(function)`: payloads that are stored as they are.
+
+Knows nothing of files, fields or records.
+"""
 
 from __future__ import annotations
 

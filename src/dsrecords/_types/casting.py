@@ -1,4 +1,4 @@
-"""Values as an array of numbers of one dtype, where each keeps its value. Knows nothing of types."""
+"""Values as an array of numbers of one dtype, in which none changes. Knows nothing of types."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from dsrecords._types.base import DType, describe
+from dsrecords._types.base import LIST_TYPES, DType, masked, unexpected
 from dsrecords.errors import SchemaError
 
 _CONVERTIBLE_KINDS = {  # kinds of dtypes, and the kinds of arrays that they take
@@ -17,15 +17,18 @@ _CONVERTIBLE_KINDS = {  # kinds of dtypes, and the kinds of arrays that they tak
 }
 
 
-def cast(value: Any, dtype: DType, name: str) -> np.ndarray:
+def cast(
+    value: Any,
+    dtype: DType,
+    name: str,
+) -> np.ndarray:
     """Return `value` as an array of `dtype`, which may be `value` itself.
 
-    Raises SchemaError where a number would change beyond rounding (a fraction as an integer, a number
-    out of range, a finite number as an infinity), and for masked values. The message names the type
-    as `name`.
+    Raises SchemaError if a number would change beyond rounding (a fraction as an integer, a number
+    out of range, a finite number as an infinity) or is masked. The message calls the type `name`.
     """
     if isinstance(value, np.ma.MaskedArray):
-        raise SchemaError(f"{name} expected, not a masked array: fill it first")
+        raise masked(name)
     try:
         array = np.asarray(value)
     except (ValueError, UserWarning) as error:  # a warning of masked values, where it is an error
@@ -33,7 +36,7 @@ def cast(value: Any, dtype: DType, name: str) -> np.ndarray:
         if "inhomogeneous" in reason:
             reason = "not lists of different lengths"
         raise SchemaError(f"{name} expected, {reason}") from None
-    if isinstance(value, (list, tuple)) and _has_masked(value, array):
+    if isinstance(value, LIST_TYPES) and _has_masked(value, array):
         raise SchemaError(f"{name} expected, not masked values")
     if array.dtype == dtype:
         return array
@@ -42,7 +45,7 @@ def cast(value: Any, dtype: DType, name: str) -> np.ndarray:
         return array.astype(dtype)
     convertible = _CONVERTIBLE_KINDS[dtype.kind]
     if array.dtype.kind not in convertible:
-        raise SchemaError(f"{name} expected, not {describe(array)}")
+        raise unexpected(name, array)
     return _convert(array, dtype, name)
 
 
@@ -58,12 +61,16 @@ def _holds_masked(values: Any) -> bool:
     for value in values:
         if value is np.ma.masked:
             return True
-        if isinstance(value, (list, tuple)) and _holds_masked(value):
+        if isinstance(value, LIST_TYPES) and _holds_masked(value):
             return True
     return False
 
 
-def _convert(array: np.ndarray, dtype: DType, name: str) -> np.ndarray:
+def _convert(
+    array: np.ndarray,
+    dtype: DType,
+    name: str,
+) -> np.ndarray:
     to_float = dtype.kind == "f"
     with np.errstate(over="ignore", invalid="ignore"):
         if to_float and array.dtype.kind in "iu":
@@ -76,6 +83,11 @@ def _convert(array: np.ndarray, dtype: DType, name: str) -> np.ndarray:
     else:
         lost = converted != array
     if lost.any():
-        value = array[lost].flat[0].item()
-        raise SchemaError(f"{value!r} is out of the range of {name}")
+        raise out_of_range(array[lost], name)
     return converted
+
+
+def out_of_range(numbers: np.ndarray, name: str) -> SchemaError:
+    """Return the error that the first of these numbers is out of the range of the type `name`."""
+    first = numbers.flat[0].item()
+    return SchemaError(f"{first!r} is out of the range of {name}")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dsrecords._types.base import Load, describe
+from dsrecords._types.base import Load, unexpected
 from dsrecords._types.names import quote, shorten
 from dsrecords._types.scalars import Scalar
 from dsrecords.errors import CorruptError, SchemaError
@@ -26,7 +26,9 @@ class Category(Scalar):
         super().__init__(f"category[{joined}]", "H")
         _validate(names)
         self.names = tuple(names)
-        self._numbers = {name: number for number, name in enumerate(names)}
+        self._numbers: dict[str, int] = {}
+        for number, name in enumerate(names):
+            self._numbers[name] = number
         self.zero = self.names[0]
         self._names_array: np.ndarray | None = None  # made when it is first needed
 
@@ -39,7 +41,7 @@ class Category(Scalar):
         shown = ", ".join(self.names[:_NAMES_SHOWN])
         if count > _NAMES_SHOWN:
             shown += ", …"
-        raise SchemaError(f"one of the {count} names {shown} expected, not {describe(value)}")
+        raise unexpected(f"one of the {count} names {shown}", value)
 
     def give(self, number: int) -> str:
         names = self.names
@@ -49,7 +51,7 @@ class Category(Scalar):
 
     def array(self, values: Any, name: str) -> np.ndarray:
         if np.ndim(values) != 1:
-            raise SchemaError(f"a list of names expected, not {describe(values)}")
+            raise unexpected("a list of names", values)
         numbers = [self.check(value) for value in values]
         return np.array(numbers, self.dtype)
 
@@ -63,7 +65,7 @@ class Category(Scalar):
         return found
 
     def load_number(self, data: memoryview, copy: bool) -> int:
-        """Return the number itself, for `decode="number"`. Raises CorruptError if it has no name."""
+        """Return the number, for `decode="number"`. Raises CorruptError if it has no name."""
         self.load(data, copy)
         return int.from_bytes(data, "little")
 

@@ -1,7 +1,7 @@
 """NumPy's dtypes as JSON, as arrays of any dtype store them. Knows nothing of arrays.
 
-A dtype is described as NumPy does it in .npy files: `"<f4"`, or a list of fields. Only descriptions that NumPy
-writes are read.
+A dtype is described as NumPy does it in .npy files: `"<f4"`, or a list of fields. Only what NumPy
+writes is read.
 """
 
 from __future__ import annotations
@@ -68,5 +68,6 @@ def _field_with_tuples(field: Any, depth: int) -> tuple[Any, ...]:
     if isinstance(name, list):  # a title and a name
         name = tuple(name)
     dtype = _with_tuples(description, depth + 1)
-    shape = map(tuple, shape)
-    return (name, dtype, *shape)
+    converted = [name, dtype]
+    converted.extend(map(tuple, shape))
+    return tuple(converted)

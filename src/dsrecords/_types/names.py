@@ -27,7 +27,7 @@ def quote(name: Any) -> str:
 
 
 def unquote(text: str) -> str:
-    """Return the name that `quote` has written. Raises SchemaError if `text` is no name, or an empty one."""
+    """Return the name that `quote` has written. Raises SchemaError if `text` is no such name."""
     if not text.startswith('"'):
         if _UNQUOTED_NAME.fullmatch(text):
             return text

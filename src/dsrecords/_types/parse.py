@@ -1,7 +1,7 @@
-"""The grammar of type names: what `"float32[*,4]"` or `"list[{box: float32[4], label: int32}]?"` means.
+"""The grammar of type names: which type `"list[{box: float32[4], label: int32}]?"` is.
 
-A name is one word (`int64`), a struct (`{name: type, …}`), a scalar with a shape (`float32[3,4]`), or a
-word with an argument (`list[str]`, `zstd(str)`). A `?` at the end means that a value may be None.
+A name is one word (`int64`), a struct (`{name: type, …}`), a scalar with a shape (`float32[3,*]`),
+or a word with an argument (`list[str]`, `zstd(str)`). With a `?` behind it, a value may be None.
 """
 
 from __future__ import annotations
@@ -63,14 +63,23 @@ _KNOWN_TYPES = (
     "'zstd(T)', 'protobuf[package.Message]', what dsrecords.register_type was given, "
     "and 'T?' for what may be None"
 )
+_LONGEST_SUGGESTED = 50  # characters that are compared with the names of types
 _SIMILAR_ENOUGH = 0.81  # of difflib: "flaot32" is float32, "point" is no type
 
 _SIZE = r"(?:\d{1,18}|\*)"
 _WITH_SHAPE = re.compile(rf"(.+)\[\s*({_SIZE}\s*(?:,\s*{_SIZE}\s*)*)\]", re.DOTALL | re.ASCII)
 _WITH_ARGUMENT = re.compile(r"(\w+)\s*([\[(])(.*)([\])])", re.DOTALL)
-_ZSTD_KEYWORDS = {"level": "level", "dict": "size"}  # arguments of `Zstd`
 _ZSTD_OPTION = re.compile(r"(level|dict)\s*=\s*(\d{1,9})")
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[({]|[\])}]|[,:]|[^"\[\](){},:]+', re.DOTALL)
+_TOKEN = re.compile(
+    r"""
+    "(?:[^"\\]|\\.)*"       # a quoted name
+    | [\[({]                # an opening bracket
+    | [\])}]                # a closing bracket
+    | [,:]                  # a separator
+    | [^"\[\](){},:]+       # anything else
+    """,
+    re.DOTALL | re.VERBOSE,
+)
 
 
 def parse(name: Any, depth: int = 0) -> Type:
@@ -79,25 +88,34 @@ def parse(name: Any, depth: int = 0) -> Type:
     Raises SchemaError if there is no such type.
     """
     if not isinstance(name, str):
-        word = str(
-            getattr(name, "__name__", name)
-        )  # of a class such as int or np.float32; of a dtype
-        raise SchemaError(
-            f"a type must be a string such as 'int64' or 'str', not {name!r}{_suggestion(word)}"
-        )
-    if len(name) > _LONGEST_NAME or depth > _DEEPEST:
-        limits = f"{_LONGEST_NAME} characters and {_DEEPEST} types within each other"
-        raise SchemaError(f"a type has at most {limits}: {shorten(name)}")
+        raise _not_a_string(name)
+    if len(name) > _LONGEST_NAME:
+        raise _error(name, f"a type has at most {_LONGEST_NAME} characters")
+    if depth > _DEEPEST:
+        raise _error(name, f"there are at most {_DEEPEST} types within each other")
     text = name.strip()
     for rule in _RULES:
         kind = rule(text, depth)
         if kind is not None:
             return kind
-    advice = _suggestion(text) or f". Types are {_KNOWN_TYPES}"
+    advice = _suggestion(text)
+    if not advice:
+        advice = f". Types are {_KNOWN_TYPES}"
     raise SchemaError(f"{shorten(name)} is not a type{advice}")
 
 
-# The rules of the grammar: each returns None if it is not about such names.
+def _error(text: str, problem: str) -> SchemaError:
+    return SchemaError(f"{shorten(text)}: {problem}")
+
+
+def _not_a_string(entry: Any) -> SchemaError:
+    word = getattr(entry, "__name__", entry)  # of a class such as int or np.float32; of a dtype
+    advice = _suggestion(str(word))
+    expected = "a type must be a string such as 'int64' or 'str'"
+    return SchemaError(f"{expected}, not {entry!r}{advice}")
+
+
+# The rules of the grammar. Each returns None for names that it is not about.
 
 
 def _nullable(text: str, depth: int) -> Type | None:
@@ -105,7 +123,7 @@ def _nullable(text: str, depth: int) -> Type | None:
         return None
     inner = text[:-1].rstrip()
     if inner.endswith("?"):
-        raise SchemaError(f"{shorten(text)}: one ? is enough")
+        raise _error(text, "one ? is enough")
     kind = parse(inner, depth)
     kind.nullable = True
     kind.name += "?"
@@ -126,19 +144,20 @@ def _registered(text: str, depth: int) -> Type | None:
 
 
 def _struct(text: str, depth: int) -> Type | None:
-    if not (text.startswith("{") and text.endswith("}")):
+    if not text.startswith("{"):
+        return None
+    if not text.endswith("}"):
         return None
     fields: dict[str, Type] = {}
-    for part in split(text[1:-1]):
-        pair = split(part, ":")
-        if len(pair) != 2:
-            raise SchemaError(
-                f"a struct is written as {{name: type, other: type}}, not {shorten(text)}"
-            )
-        name = unquote(pair[0])
+    for field in split(text[1:-1]):
+        name_and_type = split(field, ":")
+        if len(name_and_type) != 2:
+            raise _error(text, "a struct is written as {name: type, other: type}")
+        quoted, kind = name_and_type
+        name = unquote(quoted)
         if name in fields:
-            raise SchemaError(f"two fields of a struct have the name {shorten(name)}")
-        fields[name] = parse(pair[1], depth + 1)
+            raise _error(text, f"two fields have the name {shorten(name)}")
+        fields[name] = parse(kind, depth + 1)
     return Struct(fields)
 
 
@@ -146,16 +165,18 @@ def _shaped_array(text: str, depth: int) -> Type | None:
     match = _WITH_SHAPE.fullmatch(text)
     if match is None:
         return None
-    values, sizes = match.groups()
-    if values.startswith(("category", "list")):  # category[3] and list[3] have no shape
+    word, sizes = match.groups()
+    if word.startswith(("category", "list")):  # category[3] and list[3] have no shape
         return None
-    scalar = parse(values, depth + 1)
+    scalar = parse(word, depth + 1)
     if not isinstance(scalar, Scalar) or scalar.nullable:
         return None
-    shape = []
+    shape: list[int | None] = []
     for size in sizes.split(","):
-        size = size.strip()
-        shape.append(None if size == "*" else int(size))
+        if size.strip() == "*":
+            shape.append(None)
+        else:
+            shape.append(int(size))
     return ShapedArray(scalar, tuple(shape))
 
 
@@ -164,26 +185,35 @@ def _with_argument(text: str, depth: int) -> Type | None:
     if match is None:
         return None
     word, opening, argument, closing = match.groups()
-    make = _MAKERS.get(word + opening + closing)
+    make = _WITH_ARGUMENTS.get(word + opening + closing)
     if make is None:
         return None
     return make(argument, depth)
 
 
-_RULES = (_nullable, _word, _registered, _struct, _shaped_array, _with_argument)
+_RULES = (
+    _nullable,
+    _word,
+    _registered,
+    _struct,
+    _shaped_array,
+    _with_argument,
+)
 
 
-# What words with an argument mean.
+# The types that are written with an argument.
 
 
 def _list(argument: str, depth: int) -> Type:
-    return list_of(parse(argument, depth + 1))
+    item = parse(argument, depth + 1)
+    return list_of(item)
 
 
 def _category(argument: str, depth: int) -> Type:
     if not argument.strip():
         return Category([])
-    return Category([unquote(name) for name in split(argument)])
+    names = [unquote(name) for name in split(argument)]
+    return Category(names)
 
 
 def _zstd(argument: str, depth: int) -> Type:
@@ -193,32 +223,54 @@ def _zstd(argument: str, depth: int) -> Type:
         match = _ZSTD_OPTION.fullmatch(option)
         if match is None or match[1] in given:
             forms = "zstd(T), zstd(T, level=9) or zstd(T, level=9, dict=0)"
-            raise SchemaError(f"zstd is written as {forms}, not {shorten(f'zstd({argument})')}")
+            raise _error(f"zstd({argument})", f"zstd is written as {forms}")
         given[match[1]] = int(match[2])
     if depth > 0 and "dict" in given:
         raise SchemaError(
             "a dictionary is of a whole field: zstd(list[T], dict=…), not list[zstd(T, dict=…)]"
         )
-    keywords = {_ZSTD_KEYWORDS[option]: value for option, value in given.items()}
-    return Zstd(parse(inner, depth + 1), **keywords, nested=depth > 0)
+    if "dict" in given:
+        given["size"] = given.pop("dict")  # as `Zstd` calls it
+    kind = parse(inner, depth + 1)
+    return Zstd(kind, **given, nested=depth > 0)
 
 
-_MAKERS: dict[str, Callable[[str, int], Type]] = {
+def _datetime(argument: str, depth: int) -> Type:
+    return Time("datetime64", argument)
+
+
+def _timedelta(argument: str, depth: int) -> Type:
+    return Time("timedelta64", argument)
+
+
+def _protobuf(argument: str, depth: int) -> Type:
+    return Protobuf(argument.strip())
+
+
+def _ext(argument: str, depth: int) -> Type:
+    return Registered(argument.strip())
+
+
+def _custom(argument: str, depth: int) -> Type:
+    return Custom(argument)
+
+
+_WITH_ARGUMENTS: dict[str, Callable[[str, int], Type]] = {
     "list[]": _list,
     "category[]": _category,
-    "datetime64[]": lambda argument, depth: Time("datetime64", argument),
-    "timedelta64[]": lambda argument, depth: Time("timedelta64", argument),
+    "datetime64[]": _datetime,
+    "timedelta64[]": _timedelta,
     "zstd()": _zstd,
-    "protobuf[]": lambda argument, depth: Protobuf(argument.strip()),
-    "ext()": lambda argument, depth: Registered(argument.strip()),
-    "custom()": lambda argument, depth: Custom(argument),
+    "protobuf[]": _protobuf,
+    "ext()": _ext,
+    "custom()": _custom,
 }
 
 
 def split(text: str, separator: str = ",") -> list[str]:
     """Split a string at the separators (`,` or `:`) that stand outside of brackets and quotes.
 
-    Raises SchemaError if a bracket or a quote is not closed, or closed and not opened.
+    Raises SchemaError if a bracket or a quote is not closed, or a bracket was not opened.
     """
     parts = []
     part_start = 0
@@ -227,21 +279,23 @@ def split(text: str, separator: str = ",") -> list[str]:
     while position < len(text):
         match = _TOKEN.match(text, position)
         if match is None:
-            raise SchemaError(f"{shorten(text)}: a quote is not closed")
+            raise _error(text, "a quote is not closed")
         token = match[0]
         if token in "[({":
             depth += 1
         elif token in "])}":
             depth -= 1
-            if depth < 0:
-                raise SchemaError(f"{shorten(text)}: a bracket is closed that was not opened")
         elif token == separator and depth == 0:
-            parts.append(text[part_start:position].strip())
+            part = text[part_start:position]
+            parts.append(part.strip())
             part_start = match.end()
+        if depth < 0:
+            raise _error(text, "a bracket is closed that was not opened")
         position = match.end()
     if depth > 0:
-        raise SchemaError(f"{shorten(text)}: a bracket is not closed")
-    parts.append(text[part_start:].strip())
+        raise _error(text, "a bracket is not closed")
+    last_part = text[part_start:]
+    parts.append(last_part.strip())
     return parts
 
 
@@ -249,10 +303,15 @@ def _suggestion(word: str) -> str:
     """Return what somebody meant who wrote this for a type; empty if that is not clear."""
     import difflib  # here, because few need it
 
-    word = word.lower()[:50]
+    word = word.lower()[:_LONGEST_SUGGESTED]
     meant = _OTHER_WORDS.get(word)
     if meant is None and word.isidentifier():
-        similar = difflib.get_close_matches(word, _WORDS, 1, _SIMILAR_ENOUGH)
+        similar = difflib.get_close_matches(
+            word,
+            _WORDS,
+            n=1,
+            cutoff=_SIMILAR_ENOUGH,
+        )
         meant = "".join(similar)
     if not meant:
         return ""
@@ -262,10 +321,14 @@ def _suggestion(word: str) -> str:
 def type_text(entry: Any) -> str:
     """Return the type name that an entry of a schema stands for.
 
-    An entry is a type name, a dict of a struct's fields, or a list of one entry. Raises SchemaError.
+    An entry is a type name, a dict of a struct's fields, or a list of one entry.
+    Raises SchemaError if it is none of these.
     """
     if isinstance(entry, Mapping):
-        fields = [f"{quote(name)}:{type_text(field)}" for name, field in entry.items()]
+        fields = []
+        for name, field in entry.items():
+            kind = type_text(field)
+            fields.append(f"{quote(name)}:{kind}")
         return "{" + ",".join(fields) + "}"
     if isinstance(entry, list):
         if len(entry) != 1:

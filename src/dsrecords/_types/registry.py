@@ -11,11 +11,11 @@ from dsrecords.errors import SchemaError
 
 
 def register_type(name: str, dump: Callable[[Any], bytes], load: Callable[[bytes], Any]) -> None:
-    """Make `name` a type in this process: schemas may name it, and files that name it are read by `load`.
+    """Make `name` a type in this process: schemas may name it, and `load` reads its values.
 
     Call it at the top of a module, so that spawned workers call it too. A file stores the type as
-    `ext(name)` and the bytes, but no function: readers that have not registered the name get the bytes,
-    and a warning.
+    `ext(name)` and the bytes, but no function: readers that have not registered the name get the
+    bytes, and a warning.
 
     Args:
         name: letters, digits, `_` and dots, such as `"mylab.point"`.
@@ -23,8 +23,8 @@ def register_type(name: str, dump: Callable[[Any], bytes], load: Callable[[bytes
         load: turns those bytes into the value.
 
     Raises:
-        ValueError: the name cannot be that of a type, or is the name of another one: of the library, or
-            registered with other functions.
+        ValueError: the name cannot be that of a type, or is taken: by a type of the library, or
+            by one that was registered with other functions.
     """
     if name in registry:
         registered_dump, registered_load = registry[name]

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dsrecords._types.base import DType, Type
+from dsrecords._types.base import LIST_TYPES, DType, Type
 from dsrecords._types.casting import cast
 from dsrecords.errors import CorruptError
 
@@ -44,7 +44,7 @@ class Scalar(Type):
         self._unpack = number.unpack
 
     def check(self, value: Any) -> Any:
-        """Return the number that stands for a value. Raises SchemaError if it is not of this type."""
+        """Return the number that is stored for a value. Raises SchemaError if it does not fit."""
         raise NotImplementedError
 
     def array(self, values: Any, name: str) -> np.ndarray:
@@ -56,7 +56,7 @@ class Scalar(Type):
 
     def column(self, values: Any) -> np.ndarray:
         """Return the numbers of many values as they are stored, (n,). Raises SchemaError."""
-        if isinstance(values, (list, tuple)):
+        if isinstance(values, LIST_TYPES):
             types = set(map(type, values))
             if types and types <= self.direct:
                 codes = f"<{len(values)}{self.code}"
@@ -122,7 +122,11 @@ def lay_out(scalars: Sequence[Scalar], start: int) -> Layout:
     ranks = [0] * len(scalars)
     end = start
     indices = range(len(scalars))
-    widest_first = sorted(indices, key=lambda index: scalars[index].width, reverse=True)
+    widest_first = sorted(
+        indices,
+        key=lambda index: scalars[index].width,
+        reverse=True,
+    )
     for rank, index in enumerate(widest_first):
         scalar = scalars[index]
         offset = _round_up(end, scalar.width)
@@ -140,7 +144,13 @@ def lay_out(scalars: Sequence[Scalar], start: int) -> Layout:
     padded_end = _round_up(end, 8)
     padding = padded_end - end
     codes += f"{padding}x"
-    return Layout(codes, offsets, ranks, presences, padded_end)
+    return Layout(
+        codes,
+        offsets,
+        ranks,
+        presences,
+        padded_end,
+    )
 
 
 def _round_up(offset: int, width: int) -> int:

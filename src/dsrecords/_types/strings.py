@@ -27,10 +27,10 @@ def _refuse_constant(constant: str) -> Any:
 
 
 class Json(Type):
-    """Whatever the module `json` can write, except NaN and the infinities, which JSON does not have."""
+    """Whatever the module `json` can write, but NaN and infinities, which JSON does not have."""
 
     name = "json"
-    # Made once: `json.dumps` and `json.loads` with options make an encoder and a decoder on each call.
+    # Made once, because `json.dumps` and `json.loads` with options make new ones on each call.
     _encode = json.JSONEncoder(
         ensure_ascii=False,
         allow_nan=False,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dsrecords._types.base import describe, wrong
+from dsrecords._types.base import LIST_TYPES, masked, unexpected, wrong
 from dsrecords._types.names import shorten
 from dsrecords._types.scalars import Scalar
 from dsrecords.errors import SchemaError
@@ -25,6 +25,8 @@ _PYTHON_TYPES = {
     "timedelta64": datetime.timedelta,
 }
 
+_NO_TIMES = (str, bytes, list, tuple)  # NumPy would parse strings
+
 
 class Time(Scalar):
     """NumPy's `datetime64[unit]` or `timedelta64[unit]`, stored as an int64.
@@ -34,17 +36,18 @@ class Time(Scalar):
 
     def __init__(self, kind: str, unit: str) -> None:
         if unit not in UNITS:
-            units = ", ".join(UNITS)
-            raise SchemaError(f"{kind} has one of the units {units}, not {shorten(unit)}")
+            known = ", ".join(UNITS)
+            given = shorten(unit)
+            raise SchemaError(f"{kind} has one of the units {known}, not {given}")
         super().__init__(f"{kind}[{unit}]", "q")
         self.dtype = np.dtype(self.name).newbyteorder("<")
         self._unit = unit
         self._numpy_type = _NUMPY_TYPES[kind]
-        self._python_type = _PYTHON_TYPES[kind]
+        self._accepted_types = (self._numpy_type, _PYTHON_TYPES[kind])
         self.zero = self.give(0)
 
     def check(self, value: Any) -> int:
-        if isinstance(value, (str, bytes, list, tuple)):  # NumPy would parse strings
+        if isinstance(value, _NO_TIMES):
             raise wrong(self, value)
         array = self.array(value, self.name)
         if array.ndim > 0:
@@ -57,7 +60,7 @@ class Time(Scalar):
 
     def array(self, values: Any, name: str) -> np.ndarray:
         if isinstance(values, np.ma.MaskedArray):
-            raise SchemaError(f"{name} expected, not a masked array: fill it first")
+            raise masked(name)
         times = self._read(values, name)
         if times.dtype == self.dtype:
             return times
@@ -65,7 +68,7 @@ class Time(Scalar):
         if is_empty_list:  # it has no type of its own
             return times.astype(self.dtype)
         if times.dtype.kind != self.dtype.kind:
-            raise SchemaError(f"{name} expected, not {describe(values)}")
+            raise unexpected(name, values)
         return self._convert(times, name)
 
     def each(self, numbers: np.ndarray) -> list[Any]:
@@ -74,7 +77,7 @@ class Time(Scalar):
     def _read(self, values: Any, name: str) -> np.ndarray:
         """Return values as an array of NumPy's times, of any unit, or of whatever else they are."""
         try:
-            if isinstance(values, (list, tuple)):
+            if isinstance(values, LIST_TYPES):
                 values = self._of_one_unit(values, name)
             array = np.asarray(values)
             if array.dtype == object and array.size > 0:
@@ -91,8 +94,8 @@ class Time(Scalar):
 
         NumPy would convert them to the finest of their units, and wrap those that do not fit.
         """
-        has_rows = len(values) > 0 and isinstance(values[0], (list, tuple))
-        if not has_rows:
+        first = next(iter(values), None)
+        if not isinstance(first, LIST_TYPES):
             dtypes = {getattr(value, "dtype", None) for value in values}
             if len(dtypes) <= 1:
                 return values
@@ -102,8 +105,8 @@ class Time(Scalar):
         """Return Python's times, or single ones of NumPy's, as an array (n,) of NumPy's times."""
         times = []
         for value in objects.flat:
-            if not isinstance(value, (self._python_type, self._numpy_type)):
-                raise SchemaError(f"{name} expected, not {describe(value)}")
+            if not isinstance(value, self._accepted_types):
+                raise unexpected(name, value)
             if getattr(value, "tzinfo", None) is not None:
                 advice = f"convert {value} to UTC and remove its tzinfo"
                 raise SchemaError(f"{name} has no time zone: {advice}")
@@ -121,9 +124,10 @@ class Time(Scalar):
             raise SchemaError(f"{name} expected: {error}") from None
         was_missing = np.isnat(times)
         is_missing = np.isnat(converted)
-        changed = (back != times) & ~was_missing
+        differs = back != times  # true also for NaT, which is not equal to itself
+        changed = differs & ~was_missing
         lost = changed | (is_missing != was_missing)
         if lost.any():
-            value = times[lost].flat[0]
-            raise SchemaError(f"{value} is out of the range of {name}, or finer than its unit")
+            first = times[lost].flat[0]
+            raise SchemaError(f"{first} is out of the range of {name}, or finer than its unit")
         return converted
