@@ -102,12 +102,7 @@ class ShapedArray(Type):
             shape = self._with_free_sizes(free_sizes)
             data = data[start:]
         dtype = self.scalar.native()
-        return view(
-            data,
-            dtype,
-            shape,
-            copy,
-        )
+        return view(data, dtype, shape, copy)
 
     def row(self) -> np.ndarray | None:
         if self.free or self.nullable:
@@ -169,12 +164,7 @@ class AnyArray(Type):
         dtype = decode_dtype(encoded)
         padded_end = (end + 7) & -8
         values = data[padded_end:]
-        return view(
-            values,
-            dtype,
-            shape,
-            copy,
-        )
+        return view(values, dtype, shape, copy)
 
 
 def _fits(shape: Shape, dtype: DType) -> bool:

@@ -19,10 +19,17 @@ Load = Callable[[memoryview, bool], Any]
 DType = np.dtype[Any]
 LIST_TYPES = (list, tuple)  # what stands for many values, apart from arrays
 NONE = 2**64 - 1  # the size of a payload that is None
-PAD = tuple(bytes(n) for n in (0, 7, 6, 5, 4, 3, 2, 1))  # PAD[n & 7]: the zeros after n bytes
+PAD = tuple(bytes(-n & 7) for n in range(8))  # PAD[n & 7]: the zeros after n bytes
 
 _DECODED_TYPES = "images, audio, categories, messages and lists of structs"
-_TYPES_SHOWN_WITH_VALUE = (str, bytes, int, float, complex, np.generic)
+_TYPES_SHOWN_WITH_VALUE = (
+    str,
+    bytes,
+    int,
+    float,
+    complex,
+    np.generic,
+)
 _LONGEST_SHOWN = 40  # characters of a value in a message
 
 

@@ -47,9 +47,8 @@ class BFloat16(Scalar):
 
     def array(self, values: Any, name: str) -> np.ndarray:
         native = self.native()
-        with contextlib.suppress(
-            ValueError
-        ):  # rows of different lengths, of which `cast` says more
+        # Rows of different lengths raise ValueError; `cast` says more of them.
+        with contextlib.suppress(ValueError):
             given = np.asarray(values)
             is_masked = isinstance(values, np.ma.MaskedArray)
             if given.dtype == native and not is_masked:

@@ -31,7 +31,7 @@ def cast(
         raise masked(name)
     try:
         array = np.asarray(value)
-    except (ValueError, UserWarning) as error:  # a warning of masked values, where it is an error
+    except (ValueError, UserWarning) as error:  # masked values, where warnings are errors
         reason = str(error)
         if "inhomogeneous" in reason:
             reason = "not lists of different lengths"

@@ -38,7 +38,8 @@ class Category(Scalar):
             if number is not None:
                 return number
         count = len(self.names)
-        shown = ", ".join(self.names[:_NAMES_SHOWN])
+        first_names = self.names[:_NAMES_SHOWN]
+        shown = ", ".join(first_names)
         if count > _NAMES_SHOWN:
             shown += ", …"
         raise unexpected(f"one of the {count} names {shown}", value)

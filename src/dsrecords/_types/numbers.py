@@ -57,7 +57,7 @@ class Integer(Scalar):
 
     def check(self, value: Any) -> int:
         if value.__class__ is not int:
-            if isinstance(value, np.bool_):  # Python's own bool is an integer, NumPy's is none
+            if isinstance(value, np.bool_):  # which is no integer to `operator.index`
                 value = int(value)
             try:
                 value = operator.index(value)
@@ -69,8 +69,13 @@ class Integer(Scalar):
         raise SchemaError(f"{value} is out of the range of {self.name}, {limits}")
 
 
-# float() would parse strings and bytes, and lose an imaginary part or a mask.
-_NO_FLOATS = (str, bytes, bytearray, np.complexfloating, np.ma.MaskedArray)
+_NO_FLOATS = (
+    str,  # which float() would parse, as the next two
+    bytes,
+    bytearray,
+    np.complexfloating,  # of which float() would lose the imaginary part
+    np.ma.MaskedArray,  # of which it would lose the mask
+)
 
 
 class Float(Scalar):
@@ -82,7 +87,7 @@ class Float(Scalar):
         if value.__class__ is not float:
             value = self._to_float(value)
         # Between these bounds a number is finite even as a float16. Most values end here.
-        if self.code == "d" or -65503.0 <= value <= 65503.0 or math.isinf(value):
+        if self.code == "d" or 65503.0 >= value >= -65503.0 or math.isinf(value):
             return value  # type: ignore[no-any-return]
         try:
             self.pack(value)

@@ -149,7 +149,8 @@ def _struct(text: str, depth: int) -> Type | None:
     if not text.endswith("}"):
         return None
     fields: dict[str, Type] = {}
-    for field in split(text[1:-1]):
+    inner = text[1:-1]
+    for field in split(inner):
         name_and_type = split(field, ":")
         if len(name_and_type) != 2:
             raise _error(text, "a struct is written as {name: type, other: type}")

@@ -57,8 +57,8 @@ class Scalar(Type):
     def column(self, values: Any) -> np.ndarray:
         """Return the numbers of many values as they are stored, (n,). Raises SchemaError."""
         if isinstance(values, LIST_TYPES):
-            types = set(map(type, values))
-            if types and types <= self.direct:
+            types = map(type, values)
+            if values and self.direct.issuperset(types):
                 codes = f"<{len(values)}{self.code}"
                 with contextlib.suppress(struct.error, OverflowError):  # `array` says what is wrong
                     packed = struct.pack(codes, *values)  # 5 times faster than NumPy reads a list
@@ -145,11 +145,11 @@ def lay_out(scalars: Sequence[Scalar], start: int) -> Layout:
     padding = padded_end - end
     codes += f"{padding}x"
     return Layout(
-        codes,
-        offsets,
-        ranks,
-        presences,
-        padded_end,
+        codes=codes,
+        offsets=offsets,
+        ranks=ranks,
+        presences=presences,
+        end=padded_end,
     )
 
 

@@ -13,9 +13,21 @@ from dsrecords._types.names import shorten
 from dsrecords._types.scalars import Scalar
 from dsrecords.errors import SchemaError
 
-UNITS = ("Y", "M", "W", "D", "h", "m", "s", "ms", "us", "ns", "ps", "fs", "as")
-
-
+UNITS = (
+    "Y",  # years
+    "M",  # months
+    "W",  # weeks
+    "D",  # days
+    "h",  # hours
+    "m",  # minutes
+    "s",
+    "ms",
+    "us",
+    "ns",
+    "ps",
+    "fs",
+    "as",
+)
 _NUMPY_TYPES: dict[str, Any] = {
     "datetime64": np.datetime64,
     "timedelta64": np.timedelta64,
@@ -24,7 +36,6 @@ _PYTHON_TYPES = {
     "datetime64": datetime.date,  # and datetime, which is a date
     "timedelta64": datetime.timedelta,
 }
-
 _NO_TIMES = (str, bytes, list, tuple)  # NumPy would parse strings
 
 
@@ -41,10 +52,16 @@ class Time(Scalar):
             raise SchemaError(f"{kind} has one of the units {known}, not {given}")
         super().__init__(f"{kind}[{unit}]", "q")
         self.dtype = np.dtype(self.name).newbyteorder("<")
-        self._unit = unit
-        self._numpy_type = _NUMPY_TYPES[kind]
-        self._accepted_types = (self._numpy_type, _PYTHON_TYPES[kind])
-        self.zero = self.give(0)
+        numpy_type = _NUMPY_TYPES[kind]
+        self._numpy_type = numpy_type
+        self._accepted_types = (numpy_type, _PYTHON_TYPES[kind])
+
+        # Called for each value that is read. A method would look up two attributes each time.
+        def give(number: int) -> Any:
+            return numpy_type(number, unit)
+
+        self.give = give
+        self.zero = give(0)
 
     def check(self, value: Any) -> int:
         if isinstance(value, _NO_TIMES):
@@ -54,9 +71,6 @@ class Time(Scalar):
             raise wrong(self, value)
         number = array.view(np.int64)
         return int(number)
-
-    def give(self, number: int) -> Any:
-        return self._numpy_type(number, self._unit)
 
     def array(self, values: Any, name: str) -> np.ndarray:
         if isinstance(values, np.ma.MaskedArray):
