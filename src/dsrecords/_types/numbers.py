@@ -58,7 +58,7 @@ class Integer(Scalar):
     def check(self, value: Any) -> int:
         if value.__class__ is not int:
             if isinstance(value, np.bool_):  # which is no integer to `operator.index`
-                value = int(value)
+                return int(value)
             try:
                 value = operator.index(value)
             except TypeError:

@@ -118,18 +118,6 @@ def _not_a_string(entry: Any) -> SchemaError:
 # The rules of the grammar. Each returns None for names that it is not about.
 
 
-def _nullable(text: str, depth: int) -> Type | None:
-    if not text.endswith("?"):
-        return None
-    inner = text[:-1].rstrip()
-    if inner.endswith("?"):
-        raise _error(text, "one ? is enough")
-    kind = parse(inner, depth)
-    kind.nullable = True
-    kind.name += "?"
-    return kind
-
-
 def _word(text: str, depth: int) -> Type | None:
     make = _WORDS.get(text)
     if make is None:
@@ -141,6 +129,18 @@ def _registered(text: str, depth: int) -> Type | None:
     if text not in registry:
         return None
     return Registered(text)
+
+
+def _nullable(text: str, depth: int) -> Type | None:
+    if not text.endswith("?"):
+        return None
+    inner = text[:-1].rstrip()
+    if inner.endswith("?"):
+        raise _error(text, "one ? is enough")
+    kind = parse(inner, depth)
+    kind.nullable = True
+    kind.name += "?"
+    return kind
 
 
 def _struct(text: str, depth: int) -> Type | None:
@@ -193,9 +193,9 @@ def _with_argument(text: str, depth: int) -> Type | None:
 
 
 _RULES = (
-    _nullable,
     _word,
     _registered,
+    _nullable,
     _struct,
     _shaped_array,
     _with_argument,
