@@ -7,7 +7,7 @@ samples. The guide is `docs/index.md`.
 from dsrecords import io
 from dsrecords._schema.infer import infer_schema
 from dsrecords._tools.repair import Repair, repair
-from dsrecords._types.parse import register_type
+from dsrecords._types.registry import register_type
 from dsrecords._v04.upgrade import upgrade
 from dsrecords._write.create import make_dataset
 from dsrecords.dataset import IndexedRecordDataset, open

@@ -11,7 +11,22 @@ from zlib import crc32
 import bytes_by_hand as by_hand
 import make_golden
 import pytest
-from bytes_by_hand import COMMIT, DELETE, ID, NO_EDIT, NONE, NUMBER, PENDING, RECORD, TAKE_LAST, TEXT, Log, header, index, slot
+from bytes_by_hand import (
+    COMMIT,
+    DELETE,
+    ID,
+    NO_EDIT,
+    NONE,
+    NUMBER,
+    PENDING,
+    RECORD,
+    TAKE_LAST,
+    TEXT,
+    Log,
+    header,
+    index,
+    slot,
+)
 from conftest import python
 
 import dsrecords

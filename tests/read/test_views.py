@@ -10,7 +10,14 @@ import pytest
 from conftest import SCHEMA, flip, python, row, rows, shown
 
 import dsrecords
-from dsrecords import CorruptError, IndexedRecordDataset, ReadOnlyError, StaleViewError, io, make_dataset
+from dsrecords import (
+    CorruptError,
+    IndexedRecordDataset,
+    ReadOnlyError,
+    StaleViewError,
+    io,
+    make_dataset,
+)
 
 KEYS = [
     slice(2, 5), slice(None), slice(None, None, -1), slice(-3, None), slice(8, 1, -3), slice(50), slice(5, 5), range(1, 9, 3),

@@ -82,7 +82,7 @@ def test_name_that_is_no_type_is_refused_and_the_field_named(tmp_path, name):
 
 @pytest.mark.parametrize("entry", [None, 5, b"int8", [5], {"a": None}, bytes, object, print.__class__])
 def test_what_is_no_name_is_refused(tmp_path, entry):
-    with pytest.raises(SchemaError, match="field 'x': a type is a text"):
+    with pytest.raises(SchemaError, match="field 'x': a type must be a string"):
         make_dataset([], tmp_path / "a.rec", {"x": entry})
 
 
@@ -96,7 +96,7 @@ def test_what_is_no_name_is_refused(tmp_path, entry):
     ],
 )  # fmt: skip
 def test_message_says_which_type_is_meant(tmp_path, entry, say):
-    with pytest.raises(SchemaError, match=f"; say {say}[^T]*$"):
+    with pytest.raises(SchemaError, match=f"; did you mean {say}[^T]*$"):
         make_dataset([], tmp_path / "a.rec", [entry])
 
 

@@ -14,7 +14,13 @@ from conftest import flip, frames
 from PIL import Image
 
 import dsrecords
-from dsrecords import CorruptError, DSRecordsError, IndexedRecordDataset, UnsupportedVersionError, make_dataset
+from dsrecords import (
+    CorruptError,
+    DSRecordsError,
+    IndexedRecordDataset,
+    UnsupportedVersionError,
+    make_dataset,
+)
 from dsrecords._storage import files
 
 TYPES = {

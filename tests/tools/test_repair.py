@@ -9,7 +9,14 @@ import pytest
 from conftest import SCHEMA, flip, frames, row, rows
 
 import dsrecords
-from dsrecords import CorruptError, IndexedRecordDataset, LockedError, UnsupportedVersionError, make_dataset, repair
+from dsrecords import (
+    CorruptError,
+    IndexedRecordDataset,
+    LockedError,
+    UnsupportedVersionError,
+    make_dataset,
+    repair,
+)
 from dsrecords._storage import files
 
 

@@ -117,7 +117,7 @@ def form(kind):
     return found
 
 
-BASES = {"Type", "File", "Nested"}  # of others, and none themselves
+BASES = {"Type", "Scalar", "File", "Nested"}  # of others, and none themselves
 FORMS = {form(_types.parse(kind)) for kind in TYPES}
 
 
@@ -127,9 +127,9 @@ def test_the_table_has_every_type_that_there_is():
 
     classes = {cls.__name__ for cls in below(_values.Type) if cls.__module__.startswith("dsrecords.")} - BASES
     assert {cls for cls, _ in FORMS} == classes
-    assert {*_types.SCALARS, *_types._SIMPLE, *_types._IMAGES} <= TYPES.keys()
+    assert _types._WORDS.keys() <= TYPES.keys()
     begun = {re.sub(r"(?s)^(\w+)([\[(]).*(.)$", r"\1\2\3", kind) for kind in TYPES}
-    assert begun >= _types._MADE.keys()
+    assert begun >= _types._WITH_ARGUMENTS.keys()
 
 
 @pytest.mark.parametrize("kind", TYPES)

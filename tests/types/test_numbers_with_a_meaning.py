@@ -100,6 +100,42 @@ def test_columns_of_times_are_taken(tmp_path):
             ds.extend_columns({"t": [np.datetime64("2026-01-01"), np.datetime64("2026-01-01T01")], "d": [None, None]})
 
 
+def objects(*values):
+    array = np.empty(len(values), object)
+    array[:] = values
+    return array
+
+
+YEAR_1, NANOSECOND = np.datetime64("0001-01-01"), np.datetime64(1, "ns")
+
+
+# Where NumPy finds one unit for both, nanoseconds, the year 1 becomes 1754.
+@pytest.mark.parametrize(
+    "values",
+    [
+        [YEAR_1, NANOSECOND],
+        objects(YEAR_1, NANOSECOND),
+        [[YEAR_1, NANOSECOND]],
+        [[YEAR_1], [NANOSECOND]],
+        [objects(YEAR_1), objects(NANOSECOND)],
+    ],
+    ids=["a list", "an array of objects", "a row", "rows", "arrays of objects"],
+)
+@pytest.mark.parametrize("unit", ["us", "ns"])
+def test_times_of_several_units_do_not_wrap(tmp_path, values, unit):
+    shape = np.shape(values)
+    kind = f"datetime64[{unit}][{','.join(map(str, shape))}]"
+    with pytest.raises(SchemaError, match=rf"is out of the range of datetime64\[{unit}\].*, or finer"):
+        make_dataset([{"t": values}], tmp_path / "a.rec", {"t": kind})
+
+
+def test_times_of_several_units_in_an_array_of_objects_become_those_of_the_type(tmp_path):
+    path, _ = make_dataset([], tmp_path / "a.rec", {"t": "datetime64[us]"})
+    with dsrecords.open(path) as ds:
+        ds.extend_columns({"t": objects(YEAR_1, np.datetime64(1000, "ns"))})
+        assert ds.column("t").tolist() == [YEAR_1.astype("M8[us]").item(), np.datetime64(1, "us").item()]
+
+
 def test_bfloat16_is_a_float_and_its_columns_are_of_ml_dtypes(tmp_path):
     path, _ = make_dataset([{"x": 0.1, "y": [[1, 2]]}] * 2, tmp_path / "a.rec", {"x": "bfloat16", "y": "bfloat16[1,2]"})
     ds = dsrecords.open(path)

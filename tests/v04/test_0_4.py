@@ -14,7 +14,15 @@ import pytest
 from conftest import SCHEMA, python, rows, shown
 
 import dsrecords
-from dsrecords import CorruptError, IndexedRecordDataset, ReadOnlyError, SchemaError, StaleViewError, io, make_dataset
+from dsrecords import (
+    CorruptError,
+    IndexedRecordDataset,
+    ReadOnlyError,
+    SchemaError,
+    StaleViewError,
+    io,
+    make_dataset,
+)
 
 GOLDEN = Path(__file__).parents[1] / "golden_0_4"
 EXPECTED = json.loads((GOLDEN / "expected.json").read_text(encoding="utf-8"))

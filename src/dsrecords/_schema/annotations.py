@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from dsrecords._schema.notation import is_type_name, list_of, nullable
-from dsrecords._types.scalars import quote
+from dsrecords._types.names import quote
 from dsrecords.errors import SchemaError
 
 _TYPES: dict[Any, str] = {

@@ -19,7 +19,8 @@ import numpy as np
 from dsrecords._format.layout import HeadLayout
 from dsrecords._schema.annotations import annotated_schema, is_annotated
 from dsrecords._schema.samples import named_fields as named
-from dsrecords._types.base import Bytes, Custom, Load, Type, describe
+from dsrecords._types.base import Load, Type, describe
+from dsrecords._types.binary import Bytes, Custom
 from dsrecords._types.compressed import Zstd
 from dsrecords._types.parse import parse, type_text
 from dsrecords._types.scalars import Scalar

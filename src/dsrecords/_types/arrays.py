@@ -1,120 +1,197 @@
-"""Types of arrays. Knows nothing of files or samples."""
+"""Arrays, whose dtype and shape the schema states, or each array by itself.
+
+Knows nothing of files, fields or records.
+"""
 
 from __future__ import annotations
 
-import json
 import math
-import re
 import struct
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from dsrecords._types.base import PAD, Type, describe
+from dsrecords._types.base import PAD, DType, Type, describe, masked, unexpected
+from dsrecords._types.dtypes import decode_dtype, encode_dtype
 from dsrecords._types.scalars import Scalar
 from dsrecords.errors import CorruptError, SchemaError
 
-# All that NumPy writes for a dtype that is not a record. It reads far more, and divides by zero for some of it ("M8[s/0]").
-_DTYPE = re.compile(
-    r"[<>|](b1|[iu][1248]|f(2|4|8|12|16)|c(8|16|24|32)|[SUV]\d{1,9}|[mM]8(\[([1-9]\d{0,8})?(Y|M|W|D|h|m|s|ms|us|ns|ps|fs|as)\])?)"
-)
+Shape = tuple[int, ...]
+
+_COUNTS = struct.Struct("<II")  # of an `array`: length of the description, number of dimensions
 _MOST_DIMENSIONS = 31  # NumPy 1 has 32, of which a batch takes one
-_LIMIT = 2**62  # bytes; NumPy's own sizes are signed 64-bit numbers
+_MOST_READ_DIMENSIONS = 64  # NumPy's own limit
+_MOST_BYTES = 2**62  # NumPy's own sizes are signed 64-bit numbers
+_MOST_EMPTY_VALUES = 2**24  # values that take no bytes, such as V0
 
 
 class ShapedArray(Type):
-    """An array of one dtype and shape, such as `float32[3,224,224]`; a `*` in the shape is free."""
+    """An array of one dtype and shape, such as `float32[3,224,224]`; a `*` is a free size.
+
+    The payload is the free sizes as uint64, then the array's bytes.
+
+    Attributes:
+        scalar: the type of its values.
+        dtype: their dtype.
+        shape: the sizes, None for those that are free.
+        free: the number of free sizes.
+    """
 
     def __init__(self, scalar: Scalar, shape: tuple[int | None, ...]) -> None:
-        self.scalar, self.dtype, self.shape = scalar, scalar.dtype, shape
-        self.free = shape.count(None)
-        self.name = f"{scalar.name}[{','.join('*' if n is None else str(n) for n in shape)}]"
-        if math.prod(n or 1 for n in shape) * self.dtype.itemsize > _LIMIT:
+        self.scalar = scalar
+        self.dtype = scalar.dtype
+        self.shape = shape
+        self._free_axes = []
+        sizes = []
+        for axis, size in enumerate(shape):
+            if size is None:
+                self._free_axes.append(axis)
+                sizes.append("*")
+            else:
+                sizes.append(str(size))
+        self.free = len(self._free_axes)
+        self._free_sizes = struct.Struct(f"<{self.free}Q")
+        shown = ",".join(sizes)
+        self.name = f"{scalar.name}[{shown}]"
+        smallest_shape = tuple(size or 1 for size in shape)
+        if not _fits(smallest_shape, self.dtype):
             raise SchemaError(f"{self.name} is larger than any memory")
-        if len(shape) > _MOST_DIMENSIONS:
-            raise SchemaError(f"an array of {len(shape)} dimensions; at most {_MOST_DIMENSIONS}")
-        self.nbytes = math.prod(n for n in shape if n is not None) * self.dtype.itemsize  # of a fixed shape
+        ndim = len(shape)
+        if ndim > _MOST_DIMENSIONS:
+            raise SchemaError(f"an array of {ndim} dimensions; at most {_MOST_DIMENSIONS}")
 
     def dump(self, value: Any) -> bytes:
         array = self.scalar.array(value, self.name)
-        if self.free and array.shape == (0,):  # [] is how one writes no boxes at all
-            array = array.reshape([n or 0 for n in self.shape])
-        if len(array.shape) != len(self.shape) or any(n not in (None, m) for n, m in zip(self.shape, array.shape)):
-            raise SchemaError(f"{self.name} expected, not shape {array.shape}")
-        if not self.free:
-            return array.tobytes()
-        sizes = [m for n, m in zip(self.shape, array.shape) if n is None]
-        return struct.pack(f"<{len(sizes)}Q", *sizes) + array.tobytes()
+        if self.free:
+            return self._dump_free(array)
+        if array.shape != self.shape:
+            raise self._wrong_shape(array)
+        return array.tobytes()
+
+    def _dump_free(self, array: np.ndarray) -> bytes:
+        shape = array.shape
+        if shape == (0,):  # [] is how one writes no boxes at all
+            shape = tuple(size or 0 for size in self.shape)
+        if len(shape) != len(self.shape):
+            raise self._wrong_shape(array)
+        free_sizes = [shape[axis] for axis in self._free_axes]
+        expected_shape = self._with_free_sizes(free_sizes)
+        if shape != expected_shape:
+            raise self._wrong_shape(array)
+        head = self._free_sizes.pack(*free_sizes)
+        return head + array.tobytes()
+
+    def _with_free_sizes(self, free_sizes: Sequence[int]) -> Shape:
+        """Return the shape with these in the place of the free sizes."""
+        shape: list[Any] = list(self.shape)
+        for axis, size in zip(self._free_axes, free_sizes):
+            shape[axis] = size
+        return tuple(shape)
+
+    def _wrong_shape(self, array: np.ndarray) -> SchemaError:
+        return SchemaError(f"{self.name} expected, not shape {array.shape}")
 
     def load(self, data: memoryview, copy: bool) -> np.ndarray:
         shape: Any = self.shape
         if self.free:
-            if len(data) < 8 * self.free:
+            start = self._free_sizes.size
+            if len(data) < start:
                 raise CorruptError(f"{self.name} takes more than {len(data)} bytes")
-            sizes = iter(struct.unpack_from(f"<{self.free}Q", data))
-            shape = tuple(next(sizes) if n is None else n for n in shape)
-            data = data[8 * self.free :]
-        return view(data, self.scalar.native(), shape, copy)
+            free_sizes = self._free_sizes.unpack_from(data)
+            shape = self._with_free_sizes(free_sizes)
+            data = data[start:]
+        dtype = self.scalar.native()
+        return view(data, dtype, shape, copy)
 
     def row(self) -> np.ndarray | None:
+        if self.free or self.nullable:
+            return None
         shape: Any = self.shape
-        return None if self.free or self.nullable else np.empty((0, *shape), self.scalar.native())
+        dtype = self.scalar.native()
+        return np.empty((0, *shape), dtype)
 
 
 class AnyArray(Type):
-    """An array that says its own dtype and shape: any but objects."""
+    """An array of any dtype but objects, and of any shape.
+
+    The payload is the length of the dtype's description and the number of dimensions (uint32), the
+    shape (uint64), the description in JSON, zeros up to a multiple of 8, and the array's bytes.
+    """
 
     name = "array"
 
     def dump(self, value: Any) -> bytes:
-        if isinstance(value, (str, bytes, bytearray, np.ma.MaskedArray)):
-            masked = isinstance(value, np.ma.MaskedArray)
-            raise SchemaError(f"an array expected, not {'a masked one: fill it first' if masked else describe(value)}")
+        array = self._to_array(value)
+        encoded = encode_dtype(array.dtype)
+        description = encoded.encode()
+        ndim = array.ndim
+        counts = _COUNTS.pack(len(description), ndim)
+        sizes = struct.pack(f"<{ndim}Q", *array.shape)
+        head = counts + sizes + description
+        padding = PAD[len(head) & 7]
+        values = array.tobytes()
+        return head + padding + values
+
+    def _to_array(self, value: Any) -> np.ndarray:
+        if isinstance(value, np.ma.MaskedArray):
+            raise masked("an array")
+        if isinstance(value, (str, bytes, bytearray)):
+            raise unexpected("an array", value)
         array = np.asarray(value)
         if array.dtype.hasobject:
-            raise SchemaError(f"an array of numbers, texts, times or records expected, not of objects such as {describe(value)}")
-        described = array.dtype.descr if array.dtype.names is not None else array.dtype.str
-        descr = json.dumps(described, separators=(",", ":")).encode()
-        if _dtype(json.loads(descr)) != array.dtype or not _fits(array.shape, array.dtype):
-            raise SchemaError(f"{describe(array)} cannot be stored: of its dtype NumPy says only {described!r}")
-        head = struct.pack(f"<II{array.ndim}Q", len(descr), array.ndim, *array.shape) + descr
-        return head + PAD[len(head) & 7] + array.tobytes()
+            raise SchemaError(
+                "an array of numbers, strings, times or records expected, "
+                f"not of objects such as {describe(value)}"
+            )
+        if not _fits(array.shape, array.dtype):
+            raise SchemaError(f"{describe(array)} has too many values")
+        return array
 
     def load(self, data: memoryview, copy: bool) -> np.ndarray:
-        if len(data) < 8:
-            raise CorruptError(f"an array takes more than {len(data)} bytes")
-        length, ndim = struct.unpack_from("<II", data)
-        start = 8 + 8 * ndim
-        if ndim > 64 or start + length > len(data):
-            raise CorruptError(f"an array of {ndim} dimensions does not fit into {len(data)} bytes")
-        dtype = _dtype(json.loads(str(data[start : start + length], "utf-8")))
-        return view(data[(start + length + 7) & -8 :], dtype, struct.unpack_from(f"<{ndim}Q", data, 8), copy)
+        nbytes = len(data)
+        if nbytes < _COUNTS.size:
+            raise CorruptError(f"an array takes more than {nbytes} bytes")
+        length, ndim = _COUNTS.unpack_from(data)
+        sizes_end = _COUNTS.size + 8 * ndim
+        end = sizes_end + length
+        if ndim > _MOST_READ_DIMENSIONS or end > nbytes:
+            raise CorruptError(f"an array of {ndim} dimensions does not fit into {nbytes} bytes")
+        sizes = data[_COUNTS.size : sizes_end]
+        shape = struct.unpack(f"<{ndim}Q", sizes)
+        description = data[sizes_end:end]
+        encoded = str(description, "utf-8")
+        dtype = decode_dtype(encoded)
+        padded_end = (end + 7) & -8
+        values = data[padded_end:]
+        return view(values, dtype, shape, copy)
 
 
-def _dtype(descr: Any) -> np.dtype[Any]:
-    """The dtype of a description: what NumPy writes for it, once JSON has made lists of the tuples. Raises CorruptError."""
-    return np.lib.format.descr_to_dtype(_tuples(descr, 0))
+def _fits(shape: Shape, dtype: DType) -> bool:
+    """Whether NumPy can have an array of this shape, and a file may claim that it has one."""
+    if dtype.itemsize == 0:
+        return math.prod(shape) < _MOST_EMPTY_VALUES
+    nbytes = dtype.itemsize
+    for size in shape:
+        if size > 0:  # NumPy leaves zeros out
+            nbytes *= size
+    return nbytes <= _MOST_BYTES
 
 
-def _tuples(descr: Any, depth: int) -> Any:
-    if isinstance(descr, list) and depth < 32:  # fields: name (or title and name), dtype, and perhaps a shape
-        return [
-            (tuple(name) if isinstance(name, list) else name, _tuples(kind, depth + 1), *(tuple(n) for n in shape))
-            for name, kind, *shape in descr
-        ]
-    if isinstance(descr, str) and _DTYPE.fullmatch(descr):
-        return descr
-    raise CorruptError(f"{str(descr)[:80]!r} is not the description of a dtype")
-
-
-def _fits(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
-    """Whether NumPy can have such an array. Values that take no bytes (`V0`) would else be as many as a file claims."""
-    return math.prod(n or 1 for n in shape) * dtype.itemsize <= _LIMIT and (dtype.itemsize > 0 or math.prod(shape) < 2**24)
-
-
-def view(data: memoryview, dtype: np.dtype[Any], shape: tuple[int, ...], copy: bool) -> np.ndarray:
-    """An array over bytes, once the shape is known to fit them."""
-    if math.prod(shape) * dtype.itemsize != len(data) or not (len(data) or _fits(shape, dtype)):
+def view(
+    data: memoryview,
+    dtype: DType,
+    shape: Shape,
+    copy: bool,
+) -> np.ndarray:
+    """Return an array over `data`, or a copy. Raises CorruptError if the shape does not fit."""
+    nbytes = math.prod(shape) * dtype.itemsize
+    fits = nbytes == len(data)
+    if nbytes == 0:
+        fits = fits and _fits(shape, dtype)
+    if not fits:
         raise CorruptError(f"{dtype} with shape {shape} does not take {len(data)} bytes")
     array: np.ndarray = np.ndarray(shape, dtype, data)
-    return array.copy() if copy and len(data) else array  # a copy of nothing would make U1 of U0, and memory for it
+    if copy and nbytes > 0:  # a copy of no bytes would make U1 of U0, and memory for it
+        return array.copy()
+    return array

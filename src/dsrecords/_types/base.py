@@ -1,12 +1,12 @@
-"""Types of single values: what all have in common; texts, bytes, JSON. Knows nothing of files or samples.
+"""What all types have in common, and how messages describe a value.
 
-A type turns a value into bytes (`dump`) and back (`load`). Both say what does not fit without saying where: whoever calls knows
-the record and the field. `load` takes sizes and counts from a file, and checks each before it is used.
+A type turns a value into bytes (`dump`) and bytes back into a value (`load`). It knows nothing of
+files, fields or records: its errors say what is wrong, and the caller adds where. `load` reads
+sizes and counts from a file that may be damaged, and checks each of them before it is used.
 """
 
 from __future__ import annotations
 
-import json
 import struct
 from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any
@@ -16,130 +16,140 @@ import numpy as np
 from dsrecords.errors import CorruptError, SchemaError
 
 Load = Callable[[memoryview, bool], Any]
+DType = np.dtype[Any]
+LIST_TYPES = (list, tuple)  # what stands for many values, apart from arrays
 NONE = 2**64 - 1  # the size of a payload that is None
-PAD = tuple(bytes(n) for n in (0, 7, 6, 5, 4, 3, 2, 1))  # the zeros behind a payload of n bytes: PAD[n & 7]
-_DECODED = "images, audio, categories, messages and lists of structs"
+PAD = tuple(bytes(-n & 7) for n in range(8))  # PAD[n & 7]: the zeros after n bytes
+
+_DECODED_TYPES = "images, audio, categories, messages and lists of structs"
+_TYPES_SHOWN_WITH_VALUE = (
+    str,
+    bytes,
+    int,
+    float,
+    complex,
+    np.generic,
+)
+_LONGEST_SHOWN = 40  # characters of a value in a message
 
 
 class Type:
-    """Base of all types. `name` is what a schema calls it, `?` included; `code` is a scalar's struct code, else empty."""
+    """Base of all types.
+
+    Attributes:
+        name: what a schema calls the type, `?` included.
+        code: the struct code of a scalar; empty for all other types.
+        nullable: whether a value may be None.
+        unreadable: what `load` may raise for bytes that passed their checksum and still are no
+            value of the type. Whatever else it raises is a defect of the library.
+    """
 
     name = ""
     code = ""
     nullable = False
-    # What turns bytes that passed their checksum into a value can still find nonsense; anything else it raises is a defect.
-    unreadable: tuple[type[Exception], ...] = (ValueError, TypeError, KeyError, OverflowError, RecursionError, struct.error)
+    unreadable: tuple[type[Exception], ...] = (
+        ValueError,
+        TypeError,
+        KeyError,
+        OverflowError,
+        RecursionError,
+        struct.error,
+    )
 
     def dump(self, value: Any) -> bytes:
-        """The bytes of a value (not None). Raises SchemaError, or what the value itself raises on the way."""
+        """Return the bytes of a value that is not None.
+
+        Raises SchemaError if it is not of this type, or whatever the value's own methods raise.
+        """
         raise SchemaError(f"type {self.name} cannot be written")
 
     def accept(self, data: bytes) -> bytes:
-        """The bytes that a serializer made, once they are known to be a payload of this type."""
-        return Bytes().dump(data)
+        """Return the bytes that a serializer made as a payload of this type. Raises SchemaError."""
+        return as_bytes(data)
 
     def load(self, data: memoryview, copy: bool) -> Any:
-        """The value of these bytes: owned if `copy`, else perhaps a read-only view of them. Raises CorruptError."""
+        """Return the value of a payload. Raises CorruptError, or one of `unreadable`.
+
+        If `copy` is true, the value owns its memory; else it may be a read-only view of `data`.
+        """
         raise CorruptError(f"type {self.name} cannot be read")
 
     def plain(self, data: memoryview) -> memoryview:
-        """The bytes that a deserializer gets."""
+        """Return the bytes that a deserializer is called with: the payload, decompressed."""
         return data
 
     def load_columns(self, data: memoryview, copy: bool) -> Any:
-        """The same, where lists of numbers are arrays and lists of structs are dicts of columns."""
+        """Return the value as `load` does, but lists as columns.
+
+        That is: lists of numbers as arrays, lists of structs as dicts of columns.
+        """
         return self.load(data, copy)
 
     def row(self) -> np.ndarray | None:
-        """An array of no values, (0, …), where all have one shape and dtype; else None."""
+        """Return an array of no values, (0, …), if all have one dtype and shape; else None."""
         return None
 
     def stored_row(self) -> np.ndarray | None:
-        """The same, where that array's bytes are the payloads as they are stored."""
+        """Return what `row` does if values in such an array are stored as they are; else None."""
         return self.row()
 
     def decoder(self, decoding: Any, field: Any) -> Load:
-        """The function for `decode={field: decoding}`. Raises SchemaError."""
-        raise SchemaError(f"decode is for {_DECODED}, this is {self.name}", field=field)
+        """Return the function that reads a field for `decode={field: decoding}`.
+
+        Raises SchemaError if the type has no such decoding.
+        """
+        raise SchemaError(f"decode is for {_DECODED_TYPES}, this is {self.name}", field=field)
 
     def __repr__(self) -> str:
         return self.name
 
 
-class Bytes(Type):
-    name = "bytes"
-
-    def dump(self, value: Any) -> bytes:
-        if isinstance(value, bytes):
-            return value
-        if isinstance(value, (bytearray, memoryview)):
-            return bytes(value)  # a copy: the caller may go on to change it
-        raise wrong(self, value)
-
-    def load(self, data: memoryview, copy: bool) -> Any:
-        return bytes(data) if copy else data
-
-
-class Custom(Type):
-    """Bytes that a function of the user's wrote: only functions of the user's can write and read them."""
-
-    def __init__(self, function: str) -> None:
-        self.function, self.name = function, f"custom({function})"
-
-    def dump(self, value: Any) -> bytes:
-        raise SchemaError(f"written by the serializer {self.function}, which is not in the file: give serializers=[...]")
-
-    def load(self, data: memoryview, copy: bool) -> Any:
-        raise SchemaError(
-            f"written by the serializer {self.function}, which is not in the file: give its deserializer, as in "
-            "IndexedRecordDataset(path, deserializers=[...]); io.identity gives the bytes"
-        )
-
-
-class Str(Type):
-    name = "str"
-
-    def dump(self, value: Any) -> bytes:
-        if isinstance(value, str):
-            return value.encode()
-        raise wrong(self, value)
-
-    def load(self, data: memoryview, copy: bool) -> str:
-        return str(data, "utf-8")
-
-
-def _no_constant(text: str) -> Any:
-    raise ValueError(f"{text} is not JSON")
-
-
-class Json(Type):
-    """Whatever `json` can write, but NaN and the infinities, which JSON does not have."""
-
-    name = "json"
-    _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
-    _decode = json.JSONDecoder(parse_constant=_no_constant).decode
-
-    def dump(self, value: Any) -> bytes:
-        return self._encode(value).encode()
-
-    def load(self, data: memoryview, copy: bool) -> Any:
-        return self._decode(str(data, "utf-8"))
+def as_bytes(value: Any) -> bytes:
+    """Return bytes, a bytearray or a memoryview as bytes. Raises SchemaError for anything else."""
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, (bytearray, memoryview)):
+        return bytes(value)  # a copy, because the caller may change its buffer afterwards
+    raise unexpected("bytes", value)
 
 
 def describe(value: Any) -> str:
-    """A value in a few words, for messages."""
-    if isinstance(value, np.ndarray):
-        return f"an array of {value.dtype} with shape {value.shape}"
-    text = repr(value) if isinstance(value, (str, bytes, int, float, complex, np.generic)) else ""
+    """Describe a value in a few words, for messages: "an int (5)", "a list of 3", "None"."""
     if value is None:
         return "None"
-    if isinstance(value, (Mapping, Set, Sequence)) and not text:
-        return f"a {type(value).__name__} of {len(value)}"
-    name = type(value).__name__
-    article = "" if name == "bytes" else "an " if name[0] in "aeiouAEIOU" else "a "
-    return article + name + (f" ({text[:40]}{'…' if len(text) > 40 else ''})" if text else "")
+    if isinstance(value, np.ndarray):
+        return f"an array of {value.dtype} with shape {value.shape}"
+    type_name = type(value).__name__
+    described = _with_article(type_name)
+    if isinstance(value, _TYPES_SHOWN_WITH_VALUE):
+        text = repr(value)
+        if len(text) > _LONGEST_SHOWN:
+            text = text[:_LONGEST_SHOWN] + "…"
+        return f"{described} ({text})"
+    if isinstance(value, (Mapping, Set, Sequence)):
+        return f"{described} of {len(value)}"
+    return described
+
+
+def _with_article(type_name: str) -> str:
+    if type_name == "bytes":
+        return type_name
+    if type_name[0] in "aeiouAEIOU":
+        return f"an {type_name}"
+    return f"a {type_name}"
+
+
+def unexpected(expected: str, value: Any) -> SchemaError:
+    """Return the error that something else was expected than `value`; `expected` names it."""
+    return SchemaError(f"{expected} expected, not {describe(value)}")
+
+
+def masked(expected: str) -> SchemaError:
+    """Return the error that something else was expected than a masked array."""
+    return SchemaError(f"{expected} expected, not a masked array: fill it first")
 
 
 def wrong(kind: Type, value: Any) -> SchemaError:
-    """The error of a value of another type."""
-    return SchemaError(f"{kind.name.rstrip('?')} expected, not {describe(value)}")
+    """Return the error that a value is not of type `kind`."""
+    name = kind.name.rstrip("?")
+    return unexpected(name, value)

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from dsrecords._types.base import Bytes, Load, Type, describe, wrong
+from dsrecords._types.base import Load, Type, describe, wrong
+from dsrecords._types.binary import Bytes
 from dsrecords._types.sniff import is_sound, kind_of
 from dsrecords.errors import CorruptError, SchemaError, optional
 

@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 
 from dsrecords._types.arrays import ShapedArray
-from dsrecords._types.base import NONE, PAD, Load, Str, Type, describe
-from dsrecords._types.scalars import Scalar, lay_out, quote
+from dsrecords._types.base import NONE, PAD, Load, Type, describe
+from dsrecords._types.names import quote
+from dsrecords._types.scalars import Scalar, lay_out
+from dsrecords._types.strings import Str
 from dsrecords.errors import CorruptError, SchemaError
 
 

@@ -1,209 +1,341 @@
-"""The names of types: what `"float32[*,4]"` or `"list[{box: float32[4], label: int32}]?"` in a schema means."""
+"""The grammar of type names: which type `"list[{box: float32[4], label: int32}]?"` is.
+
+A name is one word (`int64`), a struct (`{name: type, …}`), a scalar with a shape (`float32[3,*]`),
+or a word with an argument (`list[str]`, `zstd(str)`). With a `?` behind it, a value may be None.
+"""
 
 from __future__ import annotations
 
-import json
+import functools
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from dsrecords._types.arrays import AnyArray, ShapedArray
-from dsrecords._types.base import Bytes, Custom, Json, Str, Type
+from dsrecords._types.base import Type
+from dsrecords._types.bfloat16 import BFloat16
+from dsrecords._types.binary import Bytes, Custom
+from dsrecords._types.category import Category
 from dsrecords._types.compressed import Zstd
 from dsrecords._types.encoded import Audio, MsgPack, Protobuf, Registered, registry
 from dsrecords._types.images import Image
+from dsrecords._types.names import quote, shorten, unquote
 from dsrecords._types.nested import Struct, list_of
-from dsrecords._types.scalars import SCALARS, BFloat16, Category, Scalar, Time, quote
+from dsrecords._types.numbers import SCALARS, number_type
+from dsrecords._types.scalars import Scalar
+from dsrecords._types.strings import Json, Str
+from dsrecords._types.times import Time
 from dsrecords.errors import SchemaError
 
-_LONGEST = 2**20  # characters of a name, most of which are those of categories
-_DEEPEST = 32  # types within types: the header of a file must not send the parser 100,000 brackets deep
-_SIMPLE: dict[str, Any] = {
-    "bytes": Bytes, "str": Str, "json": Json, "array": AnyArray, "bfloat16": BFloat16, "msgpack": MsgPack, "audio": Audio,
-}  # fmt: skip
+_LONGEST_NAME = 2**20  # characters, most of which are names of categories
+_DEEPEST = 32  # types within types; a damaged header must not make the parser recurse without end
+
 _IMAGES = ("jpeg", "png", "webp", "image")
-_UNITS = ("Y", "M", "W", "D", "h", "m", "s", "ms", "us", "ns", "ps", "fs", "as")
-_SHAPE = re.compile(r"(.+)\[\s*((?:\d{1,18}|\*)\s*(?:,\s*(?:\d{1,18}|\*)\s*)*)\]", re.DOTALL | re.ASCII)
-_WITHIN = re.compile(r"(\w+)\s*([\[(])(.*)([\])])", re.DOTALL)
-_PIECE = re.compile(r'"(?:[^"\\]|\\.)*"|[\[({]|[\])}]|[,:]|[^"\[\](){},:]+', re.DOTALL)
-_BARE = re.compile(r"[\w.+ -]+")
-_MEANT = {  # what others call them
-    "int": "int32 or int64", "float": "float32 or float64", "double": "float64", "long": "int64", "string": "str", "jpg": "jpeg",
-    "pil": "image", "ndarray": "array", "tensor": "array", "dict": "json", "list": "list[T], such as list[int64]",
-    "datetime": "datetime64[us]", "timedelta": "timedelta64[us]",
-}  # fmt: skip
-_KNOWN = (
-    f"{', '.join(SCALARS)}, {', '.join(_SIMPLE)}, {', '.join(_IMAGES)}, 'datetime64[s]', 'timedelta64[ms]', 'category[cat,dog]', "
-    "shapes such as 'float32[3,224,224]' and 'float32[*,4]', 'list[T]', '{name: T, other: T}', 'zstd(T)', "
-    "'protobuf[package.Message]', what dsrecords.register_type was given, and 'T?' for what may be None"
+_WORDS: dict[str, Callable[[], Type]] = {
+    **{name: functools.partial(number_type, name) for name in SCALARS},
+    "bytes": Bytes,
+    "str": Str,
+    "json": Json,
+    "array": AnyArray,
+    "bfloat16": BFloat16,
+    "msgpack": MsgPack,
+    "audio": Audio,
+    **{name: functools.partial(Image, name) for name in _IMAGES},
+}
+_OTHER_WORDS = {  # what other libraries call a type
+    "int": "int32 or int64",
+    "float": "float32 or float64",
+    "double": "float64",
+    "long": "int64",
+    "string": "str",
+    "jpg": "jpeg",
+    "pil": "image",
+    "ndarray": "array",
+    "tensor": "array",
+    "dict": "json",
+    "list": "list[T], such as list[int64]",
+    "datetime": "datetime64[us]",
+    "timedelta": "timedelta64[us]",
+}
+_KNOWN_TYPES = (
+    f"{', '.join(_WORDS)}, 'datetime64[s]', 'timedelta64[ms]', 'category[cat,dog]', "
+    "shapes such as 'float32[3,224,224]' and 'float32[*,4]', 'list[T]', '{name: T, other: T}', "
+    "'zstd(T)', 'protobuf[package.Message]', what dsrecords.register_type was given, "
+    "and 'T?' for what may be None"
+)
+_LONGEST_SUGGESTED = 50  # characters that are compared with the names of types
+_SIMILAR_ENOUGH = 0.81  # of difflib: "flaot32" is float32, "point" is no type
+
+_SIZE = r"(?:\d{1,18}|\*)"
+_WITH_SHAPE = re.compile(rf"(.+)\[\s*({_SIZE}\s*(?:,\s*{_SIZE}\s*)*)\]", re.DOTALL | re.ASCII)
+_WITH_ARGUMENT = re.compile(r"(\w+)\s*([\[(])(.*)([\])])", re.DOTALL)
+_ZSTD_OPTION = re.compile(r"(level|dict)\s*=\s*(\d{1,9})")
+_TOKEN = re.compile(
+    r"""
+    "(?:[^"\\]|\\.)*"       # a quoted name
+    | [\[({]                # an opening bracket
+    | [\])}]                # a closing bracket
+    | [,:]                  # a separator
+    | [^"\[\](){},:]+       # anything else
+    """,
+    re.DOTALL | re.VERBOSE,
 )
 
 
 def parse(name: Any, depth: int = 0) -> Type:
-    """The type with this name. Raises SchemaError for a name that is none."""
+    """Return the type with this name, which stands within `depth` others.
+
+    Raises SchemaError if there is no such type.
+    """
     if not isinstance(name, str):
-        word = str(getattr(name, "__name__", name))  # of a class such as int or np.float32; of a dtype
-        raise SchemaError(f"a type is a text such as 'int64' or 'str', not {name!r}{_hint(word)}")
-    if depth > _DEEPEST or len(name) > _LONGEST:
-        raise SchemaError(f"a type has at most {_LONGEST} characters and {_DEEPEST} types within each other: {_short(name)}")
+        raise _not_a_string(name)
+    if len(name) > _LONGEST_NAME:
+        raise _error(name, f"a type has at most {_LONGEST_NAME} characters")
+    if depth > _DEEPEST:
+        raise _error(name, f"there are at most {_DEEPEST} types within each other")
     text = name.strip()
-    if text.endswith("?"):
-        if text[:-1].rstrip().endswith("?"):
-            raise SchemaError(f"{_short(name)}: one ? is enough")
-        kind = parse(text[:-1], depth)
-        kind.nullable, kind.name = True, kind.name + "?"
-        return kind
-    if text in SCALARS:
-        return Scalar(text, SCALARS[text])
-    if text in _SIMPLE:
-        return _SIMPLE[text]()  # type: ignore[no-any-return]
-    if text in registry:
-        return Registered(text)
-    if text in _IMAGES:
-        return Image(text)
-    if text.startswith("{") and text.endswith("}"):
-        return Struct(_parts(text[1:-1], depth))
-    if (match := _SHAPE.fullmatch(text)) and not match[1].startswith(("category", "list")):
-        scalar = parse(match[1], depth + 1)
-        if isinstance(scalar, Scalar) and not scalar.nullable:
-            shape = tuple(None if n.strip() == "*" else int(n) for n in match[2].split(","))
-            return ShapedArray(scalar, shape)
-    if (match := _WITHIN.fullmatch(text)) and (make := _MADE.get(match[1] + match[2] + match[4])):
-        return make(match[3], depth)
-    raise SchemaError(f"{_short(name)} is not a type{_hint(text) or f'. Types are {_KNOWN}'}")
+    for rule in _RULES:
+        kind = rule(text, depth)
+        if kind is not None:
+            return kind
+    advice = _suggestion(text)
+    if not advice:
+        advice = f". Types are {_KNOWN_TYPES}"
+    raise SchemaError(f"{shorten(name)} is not a type{advice}")
 
 
-def _hint(word: str) -> str:
-    """What somebody meant who wrote this for a type; empty if that is not clear."""
-    import difflib  # here, as few need it
-
-    word = word.lower()[:50]
-    near = difflib.get_close_matches(word, (*SCALARS, *_SIMPLE, *_IMAGES), 1, 0.81) if word.isidentifier() else []
-    return f"; say {_MEANT.get(word) or near[0]}" if word in _MEANT or near else ""
+def _error(text: str, problem: str) -> SchemaError:
+    return SchemaError(f"{shorten(text)}: {problem}")
 
 
-def _short(name: str) -> str:
-    return repr(name) if len(name) < 200 else f"{name[:200]!r}…"
+def _not_a_string(entry: Any) -> SchemaError:
+    word = getattr(entry, "__name__", entry)  # of a class such as int or np.float32; of a dtype
+    advice = _suggestion(str(word))
+    expected = "a type must be a string such as 'int64' or 'str'"
+    return SchemaError(f"{expected}, not {entry!r}{advice}")
 
 
-def split(text: str, at: str = ",") -> list[str]:
-    """The parts of a text between commas (or colons) that stand outside of brackets and quotes. Raises SchemaError."""
-    parts, start, position, depth = [], 0, 0, 0
-    while position < len(text):
-        piece = _PIECE.match(text, position)
-        depth += 0 if piece is None else (piece[0] in "[({") - (piece[0] in "])}")
-        if piece is None or depth < 0:
-            raise SchemaError(f"{_short(text)}: a bracket or a quote too many")
-        if piece[0] == at and not depth:
-            parts.append(text[start:position])
-            start = piece.end()
-        position = piece.end()
-    if depth:
-        raise SchemaError(f"{_short(text)}: a bracket is not closed")
-    return [part.strip() for part in (*parts, text[start:])]
+# The rules of the grammar. Each returns None for names that it is not about.
 
 
-def _label(text: str) -> str:
-    """A name in a struct or a category: plain, or as JSON writes a text."""
-    if text.startswith('"'):
-        try:
-            found = json.loads(text)
-        except ValueError:
-            found = None
-        if isinstance(found, str) and found:
-            return found
-    elif _BARE.fullmatch(text):
-        return text
-    raise SchemaError(f"{_short(text)} is not a name; put it in quotes, as JSON does")
+def _word(text: str, depth: int) -> Type | None:
+    make = _WORDS.get(text)
+    if make is None:
+        return None
+    return make()
 
 
-def _parts(text: str, depth: int) -> dict[str, Type]:
-    pairs = [split(part, ":") for part in split(text)]
-    if any(len(pair) != 2 for pair in pairs):
-        raise SchemaError(f"a struct is written as {{name: type, other: type}}, not {{{_short(text)[1:-1]}}}")
-    parts = {_label(key): parse(kind, depth + 1) for key, kind in pairs}
-    if len(parts) < len(pairs):
-        raise SchemaError("two parts of a struct have one name")
-    return parts
+def _registered(text: str, depth: int) -> Type | None:
+    if text not in registry:
+        return None
+    return Registered(text)
 
 
-def _time(kind: str) -> Callable[[str, int], Type]:
-    def make(unit: str, depth: int) -> Type:
-        if unit not in _UNITS:
-            raise SchemaError(f"{kind} has one of the units {', '.join(_UNITS)}, not {_short(unit)}")
-        return Time(f"{kind}[{unit}]", unit)
+def _nullable(text: str, depth: int) -> Type | None:
+    if not text.endswith("?"):
+        return None
+    inner = text[:-1].rstrip()
+    if inner.endswith("?"):
+        raise _error(text, "one ? is enough")
+    kind = parse(inner, depth)
+    kind.nullable = True
+    kind.name += "?"
+    return kind
 
-    return make
+
+def _struct(text: str, depth: int) -> Type | None:
+    if not text.startswith("{"):
+        return None
+    if not text.endswith("}"):
+        return None
+    fields: dict[str, Type] = {}
+    inner = text[1:-1]
+    for field in split(inner):
+        name_and_type = split(field, ":")
+        if len(name_and_type) != 2:
+            raise _error(text, "a struct is written as {name: type, other: type}")
+        quoted, kind = name_and_type
+        name = unquote(quoted)
+        if name in fields:
+            raise _error(text, f"two fields have the name {shorten(name)}")
+        fields[name] = parse(kind, depth + 1)
+    return Struct(fields)
 
 
-def _zstd(text: str, depth: int) -> Type:
-    inner, *options = split(text)
-    pairs = [[side.strip() for side in option.split("=")] for option in options]
-    given = {
-        pair[0]: pair[-1]
-        for pair in pairs
-        if len(pair) == 2 and pair[0] in ("level", "dict") and re.fullmatch(r"\d{1,9}", pair[1])
-    }
-    if len(given) < len(options):
+def _shaped_array(text: str, depth: int) -> Type | None:
+    match = _WITH_SHAPE.fullmatch(text)
+    if match is None:
+        return None
+    word, sizes = match.groups()
+    if word.startswith(("category", "list")):  # category[3] and list[3] have no shape
+        return None
+    scalar = parse(word, depth + 1)
+    if not isinstance(scalar, Scalar) or scalar.nullable:
+        return None
+    shape: list[int | None] = []
+    for size in sizes.split(","):
+        if size.strip() == "*":
+            shape.append(None)
+        else:
+            shape.append(int(size))
+    return ShapedArray(scalar, tuple(shape))
+
+
+def _with_argument(text: str, depth: int) -> Type | None:
+    match = _WITH_ARGUMENT.fullmatch(text)
+    if match is None:
+        return None
+    word, opening, argument, closing = match.groups()
+    make = _WITH_ARGUMENTS.get(word + opening + closing)
+    if make is None:
+        return None
+    return make(argument, depth)
+
+
+_RULES = (
+    _word,
+    _registered,
+    _nullable,
+    _struct,
+    _shaped_array,
+    _with_argument,
+)
+
+
+# The types that are written with an argument.
+
+
+def _list(argument: str, depth: int) -> Type:
+    item = parse(argument, depth + 1)
+    return list_of(item)
+
+
+def _category(argument: str, depth: int) -> Type:
+    if not argument.strip():
+        return Category([])
+    names = [unquote(name) for name in split(argument)]
+    return Category(names)
+
+
+def _zstd(argument: str, depth: int) -> Type:
+    inner, *options = split(argument)
+    given: dict[str, int] = {}
+    for option in options:
+        match = _ZSTD_OPTION.fullmatch(option)
+        if match is None or match[1] in given:
+            forms = "zstd(T), zstd(T, level=9) or zstd(T, level=9, dict=0)"
+            raise _error(f"zstd({argument})", f"zstd is written as {forms}")
+        given[match[1]] = int(match[2])
+    if depth > 0 and "dict" in given:
         raise SchemaError(
-            f"zstd is written as zstd(T), zstd(T, level=9) or zstd(T, level=9, dict=0), not zstd({_short(text)[1:-1]})"
+            "a dictionary is of a whole field: zstd(list[T], dict=…), not list[zstd(T, dict=…)]"
         )
-    numbers = {{"level": "level", "dict": "size"}[key]: int(value) for key, value in given.items()}
-    if depth and "dict" in given:
-        raise SchemaError("a dictionary is of a whole field: zstd(list[T], dict=…), not list[zstd(T, dict=…)]")
-    return Zstd(parse(inner, depth + 1), **numbers, nested=depth > 0)
+    if "dict" in given:
+        given["size"] = given.pop("dict")  # as `Zstd` calls it
+    kind = parse(inner, depth + 1)
+    return Zstd(kind, **given, nested=depth > 0)
 
 
-_MADE: dict[str, Callable[[str, int], Type]] = {
-    "list[]": lambda text, depth: list_of(parse(text, depth + 1)),
-    "custom()": lambda text, depth: Custom(text),
-    "category[]": lambda text, depth: Category([_label(name) for name in split(text)] if text.strip() else []),
-    "protobuf[]": lambda text, depth: Protobuf(text.strip()),
-    "ext()": lambda text, depth: Registered(text.strip()),
+def _datetime(argument: str, depth: int) -> Type:
+    return Time("datetime64", argument)
+
+
+def _timedelta(argument: str, depth: int) -> Type:
+    return Time("timedelta64", argument)
+
+
+def _protobuf(argument: str, depth: int) -> Type:
+    return Protobuf(argument.strip())
+
+
+def _ext(argument: str, depth: int) -> Type:
+    return Registered(argument.strip())
+
+
+def _custom(argument: str, depth: int) -> Type:
+    return Custom(argument)
+
+
+_WITH_ARGUMENTS: dict[str, Callable[[str, int], Type]] = {
+    "list[]": _list,
+    "category[]": _category,
+    "datetime64[]": _datetime,
+    "timedelta64[]": _timedelta,
     "zstd()": _zstd,
-    "datetime64[]": _time("datetime64"),
-    "timedelta64[]": _time("timedelta64"),
+    "protobuf[]": _protobuf,
+    "ext()": _ext,
+    "custom()": _custom,
 }
 
 
-def register_type(name: str, dump: Callable[[Any], bytes], load: Callable[[bytes], Any]) -> None:
-    """Make `name` a type, in this process: schemas can say it from now on, and files that say it are read by `load`.
+def split(text: str, separator: str = ",") -> list[str]:
+    """Split a string at the separators (`,` or `:`) that stand outside of brackets and quotes.
 
-    Call it where a module begins, so that spawned workers call it too. A file has the type as `ext(name)` and only the bytes;
-    readers that do not know it get those, and a warning.
-
-    Args:
-        name: letters, digits, `_` and dots, such as `"mylab.point"`.
-        dump: from a value to bytes.
-        load: from those bytes to the value.
-
-    Raises:
-        ValueError: the name is taken, by a type of the library or by functions of another name, or cannot be one.
+    Raises SchemaError if a bracket or a quote is not closed, or a bracket was not opened.
     """
-    if list(map(_origin, registry.get(name, (dump, load)))) != [_origin(dump), _origin(load)]:
-        raise ValueError(f"the type {name} is registered with other functions")
-    if name not in registry:
-        try:
-            parse(name)
-        except SchemaError:
-            Registered(name)
-        else:
-            raise ValueError(f"{name} is a type already")
-    registry[name] = dump, load
+    parts = []
+    part_start = 0
+    position = 0
+    depth = 0
+    while position < len(text):
+        match = _TOKEN.match(text, position)
+        if match is None:
+            raise _error(text, "a quote is not closed")
+        token = match[0]
+        if token in "[({":
+            depth += 1
+        elif token in "])}":
+            depth -= 1
+        elif token == separator and depth == 0:
+            part = text[part_start:position]
+            parts.append(part.strip())
+            part_start = match.end()
+        if depth < 0:
+            raise _error(text, "a bracket is closed that was not opened")
+        position = match.end()
+    if depth > 0:
+        raise _error(text, "a bracket is not closed")
+    last_part = text[part_start:]
+    parts.append(last_part.strip())
+    return parts
 
 
-def _origin(function: Any) -> Any:
-    """What stays the same of a function whose definition is run again, as in a notebook."""
-    return getattr(function, "__module__", None), getattr(function, "__qualname__", function)
+def _suggestion(word: str) -> str:
+    """Return what somebody meant who wrote this for a type; empty if that is not clear."""
+    import difflib  # here, because few need it
+
+    word = word.lower()[:_LONGEST_SUGGESTED]
+    meant = _OTHER_WORDS.get(word)
+    if meant is None and word.isidentifier():
+        similar = difflib.get_close_matches(
+            word,
+            _WORDS,
+            n=1,
+            cutoff=_SIMILAR_ENOUGH,
+        )
+        meant = "".join(similar)
+    if not meant:
+        return ""
+    return f"; did you mean {meant}?"
 
 
 def type_text(entry: Any) -> str:
-    """The name of the type that a nested entry of a schema stands for: a text, a dict of a struct's parts, a list of one item."""
+    """Return the type name that an entry of a schema stands for.
+
+    An entry is a type name, a dict of a struct's fields, or a list of one entry.
+    Raises SchemaError if it is none of these.
+    """
     if isinstance(entry, Mapping):
-        return "{" + ",".join(f"{quote(key)}:{type_text(part)}" for key, part in entry.items()) + "}"
+        fields = []
+        for name, field in entry.items():
+            kind = type_text(field)
+            fields.append(f"{quote(name)}:{kind}")
+        return "{" + ",".join(fields) + "}"
     if isinstance(entry, list):
         if len(entry) != 1:
-            raise SchemaError(f"a list in a schema has one item, the type of what it lists, not {len(entry)}")
+            raise SchemaError(
+                f"a list in a schema must have one item, the type of its values, not {len(entry)}"
+            )
         return f"list[{type_text(entry[0])}]"
     parse(entry)
     return str(entry)

@@ -25,8 +25,9 @@ from dsrecords._schema.functions import is_deserializer, way_of_reading
 from dsrecords._schema.header import Header
 from dsrecords._schema.schema import Field, Schema
 from dsrecords._storage import files
-from dsrecords._types.arrays import _dtype, view
-from dsrecords._types.base import Bytes
+from dsrecords._types.arrays import view
+from dsrecords._types.binary import Bytes
+from dsrecords._types.dtypes import dtype_of as _dtype
 from dsrecords._types.parse import parse
 from dsrecords._types.sniff import seems
 from dsrecords.errors import CorruptError, ReadOnlyError, SchemaError

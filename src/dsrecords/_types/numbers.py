@@ -1,0 +1,124 @@
+"""`bool`, `int8` to `uint64`, `float16` to `float64`. Knows nothing of files, fields or records."""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import Any
+
+import numpy as np
+
+from dsrecords._types.base import wrong
+from dsrecords._types.scalars import Scalar
+from dsrecords.errors import SchemaError
+
+SCALARS = {  # names of the types of numbers, and their struct codes
+    "bool": "?",
+    "int8": "b",
+    "int16": "h",
+    "int32": "i",
+    "int64": "q",
+    "uint8": "B",
+    "uint16": "H",
+    "uint32": "I",
+    "uint64": "Q",
+    "float16": "e",
+    "float32": "f",
+    "float64": "d",
+}
+
+
+class Bool(Scalar):
+    """`bool`."""
+
+    zero = False
+    direct = frozenset({bool})
+
+    def check(self, value: Any) -> Any:
+        if value.__class__ is bool or isinstance(value, np.bool_):
+            return value
+        if isinstance(value, np.ndarray) and not isinstance(value, np.ma.MaskedArray):
+            is_one_bool = value.dtype == bool and value.ndim == 0
+            if is_one_bool:
+                return bool(value)
+        raise wrong(self, value)
+
+
+class Integer(Scalar):
+    """`int8` to `int64` and `uint8` to `uint64`."""
+
+    direct = frozenset({int})
+
+    def __init__(self, name: str, code: str) -> None:
+        super().__init__(name, code)
+        limits = np.iinfo(self.dtype)
+        self._lowest = int(limits.min)
+        self._highest = int(limits.max)
+
+    def check(self, value: Any) -> int:
+        if value.__class__ is not int:
+            if isinstance(value, np.bool_):  # which is no integer to `operator.index`
+                return int(value)
+            try:
+                value = operator.index(value)
+            except TypeError:
+                raise wrong(self, value) from None
+        if self._lowest <= value <= self._highest:
+            return value  # type: ignore[no-any-return]
+        limits = f"{self._lowest} to {self._highest}"
+        raise SchemaError(f"{value} is out of the range of {self.name}, {limits}")
+
+
+_NO_FLOATS = (
+    str,  # which float() would parse, as the next two
+    bytes,
+    bytearray,
+    np.complexfloating,  # of which float() would lose the imaginary part
+    np.ma.MaskedArray,  # of which it would lose the mask
+)
+
+
+class Float(Scalar):
+    """`float16`, `float32` and `float64`. Values are rounded, but never to an infinity."""
+
+    direct = frozenset({float, int})
+
+    def check(self, value: Any) -> float:
+        if value.__class__ is not float:
+            value = self._to_float(value)
+        # Between these bounds a number is finite even as a float16. Most values end here.
+        if self.code == "d" or 65503.0 >= value >= -65503.0 or math.isinf(value):
+            return value  # type: ignore[no-any-return]
+        try:
+            self.pack(value)
+        except OverflowError:
+            raise self._would_be_infinite(value) from None
+        return value  # type: ignore[no-any-return]
+
+    def _to_float(self, value: Any) -> float:
+        if isinstance(value, _NO_FLOATS):
+            raise wrong(self, value)
+        if isinstance(value, np.ndarray) and value.ndim > 0:  # even one with a single element
+            raise wrong(self, value)
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            raise wrong(self, value) from None
+        except OverflowError:
+            raise SchemaError(f"an integer is too large for {self.name}") from None
+        if math.isinf(number) and value != number:  # a long double or a Decimal
+            raise self._would_be_infinite(value)
+        return number
+
+    def _would_be_infinite(self, value: Any) -> SchemaError:
+        return SchemaError(f"{value!r} is finite but would become infinite as {self.name}")
+
+
+def number_type(name: str) -> Scalar:
+    """Return the type with this name, one of `SCALARS`."""
+    code = SCALARS[name]
+    if name == "bool":
+        return Bool(name, code)
+    if name.startswith("float"):
+        return Float(name, code)
+    return Integer(name, code)
