@@ -15,7 +15,7 @@ from dsrecords._read.open import State, default_index
 from dsrecords._read.selection import several
 from dsrecords._read.snapshot import Snapshot
 from dsrecords._read.views import save as save_view
-from dsrecords._schema.schema import make_schema
+from dsrecords._schema.resolve import make_schema
 from dsrecords._storage import files
 from dsrecords._tools.check import check
 from dsrecords._v04.reader import Legacy, begins_as_one

@@ -46,7 +46,7 @@ def write(path, log, index=None, named=None):
 
 def contents(*types, **others):
     """A header's JSON for unnamed fields of these types, its places computed by the library."""
-    from dsrecords._schema.schema import make_schema
+    from dsrecords._schema.resolve import make_schema
 
     return {**make_schema(list(types)).to_json(), "metadata": {}, **others}
 

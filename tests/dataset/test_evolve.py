@@ -184,7 +184,7 @@ def test_fields_without_names_can_get_some(path):
         (lambda ds: ds.drop_fields(list(SCHEMA)), "1 to 4096 fields"),
         (lambda ds: ds.rename_fields({"none": "a"}), "no field 'none'"),
         (lambda ds: ds.rename_fields({"label": "text"}), "field 'text': two fields have this name"),
-        (lambda ds: ds.rename_fields({"label": ""}), "not empty"),
+        (lambda ds: ds.rename_fields({"label": ""}), "non-empty"),
         (lambda ds: ds.rename_fields({"label": 5}), "not 5"),
         (lambda ds: ds.cast({"none": "int8"}), "no field 'none'"),
         (lambda ds: ds.cast({"label": "int33"}), "not a type"),

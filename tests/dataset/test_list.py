@@ -498,8 +498,8 @@ def test_each_append_is_seen_by_the_next_opener_with_no_flush_or_close(path):
         ({**row(0), "text": None}, "text", "str expected, not None"),
         ({**row(0), "more": 3}, "more", "unknown"),
         ({"label": 1, "score": None, "text": ""}, "blob", "missing"),
-        ([1, None, "", b""], None, "a sample is a dict"),
-        (3, None, "a sample is a dict"),
+        ([1, None, "", b""], None, "a sample must be a dict"),
+        (3, None, "a sample must be a dict"),
     ],
 )
 def test_a_wrong_sample_names_field_and_record_and_leaves_all_as_it_was(made, sample, field, says):

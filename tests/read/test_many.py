@@ -16,7 +16,7 @@ from dsrecords import CorruptError, DSRecordsError, IndexedRecordDataset, make_d
 from dsrecords._format import log as _log
 from dsrecords._read import verification as _heads
 from dsrecords._schema.header import read_header
-from dsrecords._schema.schema import make_schema
+from dsrecords._schema.resolve import make_schema
 from dsrecords._storage import files
 
 COUNT = 10_000

@@ -37,7 +37,7 @@ from simulation import Machine  # noqa: E402
 from workloads import INDEX, PATH  # noqa: E402
 
 from dsrecords import DSRecordsError  # noqa: E402
-from dsrecords._schema.schema import make_schema  # noqa: E402
+from dsrecords._schema.resolve import make_schema  # noqa: E402
 from dsrecords._types.parse import parse  # noqa: E402
 
 TYPES = (

@@ -13,7 +13,8 @@ import numpy as np
 
 from dsrecords._dataset.reading import Records
 from dsrecords._read.snapshot import Plan, Snapshot
-from dsrecords._schema.schema import Field, Key, Schema, make_schema
+from dsrecords._schema.resolve import make_schema
+from dsrecords._schema.schema import Field, Key, Schema
 from dsrecords._types.base import describe
 from dsrecords._types.binary import Bytes, Custom
 from dsrecords._types.images import Image

@@ -15,8 +15,9 @@ from dsrecords._read.batch import columns, rows
 from dsrecords._read.prefetch import prefetch
 from dsrecords._read.selection import position, positions, several
 from dsrecords._read.snapshot import Plan, Snapshot
+from dsrecords._schema.binding import bind
 from dsrecords._schema.header import Header
-from dsrecords._schema.schema import Key, Schema, bind
+from dsrecords._schema.schema import Key, Schema
 from dsrecords._types.base import Load
 from dsrecords.errors import CorruptError, SchemaError
 

@@ -105,7 +105,8 @@ def _type_of_annotated(hint: Any, metadata: tuple[Any, ...]) -> Any:
     if not names:
         return _type_of(hint)
     name = names[0]
-    is_nullable = type(None) in typing.get_args(hint)
+    members = typing.get_args(hint)
+    is_nullable = type(None) in members
     if is_nullable and not name.endswith("?"):
         return f"{name}?"
     return name
@@ -114,7 +115,8 @@ def _type_of_annotated(hint: Any, metadata: tuple[Any, ...]) -> Any:
 def _type_of_union(hint: Any, members: tuple[Any, ...]) -> Any:
     not_none = [member for member in members if member is not type(None)]
     if len(not_none) > 1:
-        raise SchemaError(f"{hint} is several types: specify one, as in Annotated[..., 'json']")
+        advice = "specify one, as in Annotated[..., 'json']"
+        raise SchemaError(f"{hint} is several types: {advice}")
     found = _type_of(not_none[0])
     if len(not_none) < len(members):
         return nullable(found)

@@ -32,12 +32,14 @@ def options_of(function: Any) -> dict[str, Any]:
 
 def is_serializer(function: Any) -> bool:
     """Return whether this is a serializer of `dsrecords.io`, with or without options."""
-    return hasattr(without_options(function), "dsrecords_type")
+    inner = without_options(function)
+    return hasattr(inner, "dsrecords_type")
 
 
 def is_deserializer(function: Any) -> bool:
     """Return whether this is a deserializer of `dsrecords.io`, with or without options."""
-    return hasattr(without_options(function), "dsrecords_reads")
+    inner = without_options(function)
+    return hasattr(inner, "dsrecords_reads")
 
 
 def written_type(serializer: Any) -> str | None:
@@ -53,7 +55,8 @@ def written_type(serializer: Any) -> str | None:
 
 def writes_payload(serializer: Any) -> bool:
     """Return whether the bytes of a serializer are stored as they are."""
-    return bool(_ask(serializer, "dsrecords_payload"))
+    answer = _ask(serializer, "dsrecords_payload")
+    return bool(answer)
 
 
 def way_of_reading(deserializer: Any, type_name: str) -> str | None:
@@ -71,7 +74,8 @@ def way_of_reading(deserializer: Any, type_name: str) -> str | None:
 
 
 def _ask(function: Any, attribute: str, *arguments: Any) -> Any:
-    answer = getattr(without_options(function), attribute, None)
+    inner = without_options(function)
+    answer = getattr(inner, attribute, None)
     if not callable(answer):
         return answer
     options = options_of(function)

@@ -23,7 +23,12 @@ class Header:
         frames: how its frames are packed and verified.
     """
 
-    def __init__(self, raw: RawHeader, schema: Schema, metadata: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        raw: RawHeader,
+        schema: Schema,
+        metadata: dict[str, Any],
+    ) -> None:
         self.raw = raw
         self.id = raw.id
         self.size = raw.size
@@ -32,7 +37,11 @@ class Header:
         self.frames = Frames(schema.layout, raw.id)
 
 
-def make_header(schema: Schema, metadata: dict[str, Any], id: bytes) -> Header:
+def make_header(
+    schema: Schema,
+    metadata: dict[str, Any],
+    id: bytes,
+) -> Header:
     """Make the header of a new dataset.
 
     Raises:
@@ -40,11 +49,17 @@ def make_header(schema: Schema, metadata: dict[str, Any], id: bytes) -> Header:
     """
     if not isinstance(metadata, dict):
         raise SchemaError(f"metadata must be a dict, not {describe(metadata)}")
-    raw = make_raw_header({**schema.to_json(), "metadata": metadata}, id)
+    json = schema.to_json()
+    json["metadata"] = metadata
+    raw = make_raw_header(json, id)
     return Header(raw, schema, metadata)
 
 
-def read_header(fd: int, path: str, offset: int = 0) -> Header:
+def read_header(
+    fd: int,
+    path: str,
+    offset: int = 0,
+) -> Header:
     """Read a header (or the copy of it at another offset) and check everything in it.
 
     Raises:

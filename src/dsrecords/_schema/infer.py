@@ -72,19 +72,17 @@ def infer_schema(samples: Iterable[Any], limit: int = LIMIT) -> dict[str, Any] |
     if isinstance(samples, (str, bytes, Mapping)):
         expected = "samples must be a list or another iterable of samples"
         raise SchemaError(f"{expected}, not {describe(samples)}")
+    some = itertools.islice(samples, limit)
     rows = []
-    for position, sample in enumerate(itertools.islice(samples, limit)):
-        rows.append(_fields(sample, position))
+    for position, sample in enumerate(some):
+        row = _fields(sample, position)
+        rows.append(row)
     if not rows:
         raise SchemaError("there are no samples to infer the schema from: give a schema")
     _require_same_fields(rows)
     schema = {}
     for key in rows[0]:
-        examples = [_Example(row[key], position) for position, row in enumerate(rows)]
-        try:
-            schema[key] = _infer_type(examples)
-        except SchemaError as error:
-            raise SchemaError(error.message, field=key) from None
+        schema[key] = _infer_field(rows, key)
     first_key = next(iter(schema), None)
     if isinstance(first_key, str):
         return schema
@@ -96,12 +94,18 @@ def _fields(sample: Any, position: int) -> Mapping[Any, Any]:
     fields = named_fields(sample)
     if fields is not None:
         return fields
-    if isinstance(sample, (tuple, list)):
-        return dict(enumerate(sample))
-    if isinstance(sample, np.ndarray) and sample.ndim == 1:
-        return dict(enumerate(sample))
-    expected = "a sample must be a dict, a dataclass or a tuple"
-    raise SchemaError(f"sample {position} is {describe(sample)}; {expected}")
+    if not _is_row(sample):
+        given = describe(sample)
+        expected = "a sample must be a dict, a dataclass or a tuple"
+        raise SchemaError(f"sample {position} is {given}; {expected}")
+    return dict(enumerate(sample))
+
+
+def _is_row(sample: Any) -> bool:
+    """Return whether a sample has values in an order, without names."""
+    if isinstance(sample, np.ndarray):
+        return sample.ndim == 1
+    return isinstance(sample, (tuple, list))
 
 
 def _require_same_fields(rows: Sequence[Mapping[Any, Any]]) -> None:
@@ -115,6 +119,17 @@ def _require_same_fields(rows: Sequence[Mapping[Any, Any]]) -> None:
             f"samples have different fields: sample 0 has {first_names}, "
             f"sample {position} has {names}; a missing value must be given as None"
         )
+
+
+def _infer_field(rows: Sequence[Mapping[Any, Any]], key: Any) -> Any:
+    examples = []
+    for position, row in enumerate(rows):
+        example = _Example(row[key], position)
+        examples.append(example)
+    try:
+        return _infer_type(examples)
+    except SchemaError as error:
+        raise SchemaError(error.message, field=key) from None
 
 
 def _infer_type(examples: _Examples) -> Any:
@@ -193,7 +208,8 @@ def _infer_int(examples: _Examples) -> str:
     largest = max(values)
     for name in ("int64", "uint64"):
         limits = np.iinfo(name)
-        if limits.min <= smallest and largest <= limits.max:
+        fits = limits.min <= smallest and largest <= limits.max
+        if fits:
             return name
     raise SchemaError(f"no type holds integers from {smallest} to {largest}")
 
@@ -269,10 +285,14 @@ def _infer_array(examples: _Examples) -> str:
 
 def _common_length(examples: _Examples, axis: int) -> str:
     """Return the length that all arrays have along an axis, or `*`."""
-    lengths = {example.value.shape[axis] for example in examples}
+    lengths: set[int] = set()
+    for example in examples:
+        shape = example.value.shape
+        lengths.add(shape[axis])
     if len(lengths) > 1 or 0 in lengths:  # an axis that can be empty can have other lengths, too
         return "*"
-    return str(lengths.pop())
+    length = lengths.pop()
+    return str(length)
 
 
 def _infer_list(examples: _Examples) -> Any:
@@ -288,21 +308,39 @@ def _infer_list(examples: _Examples) -> Any:
 
 
 def _infer_dict(examples: _Examples) -> Any:
-    """Return a struct for dicts with the same keys, "json" for others."""
-    keys = examples[0].value.keys()
-    are_names = all(isinstance(key, str) and key for key in keys)
-    are_shared = all(example.value.keys() == keys for example in examples)
-    if not keys or not are_names or not are_shared:
+    """Return a struct for dicts with the same names, "json" for others."""
+    if not _have_same_names(examples):
         return _infer_json(examples)
+    first = examples[0].value
     struct = {}
-    for key in keys:
-        parts = [_Example(value[key], sample) for value, sample in examples]
-        try:
-            struct[key] = _infer_type(parts)
-        except SchemaError as error:
-            advice = "or specify 'json' for the dict"
-            raise SchemaError(f"{key!r} of a dict: {error.message}; {advice}") from None
+    for name in first:
+        struct[name] = _infer_part(examples, name)
     return struct
+
+
+def _have_same_names(examples: _Examples) -> bool:
+    """Return whether dicts have the same keys, and these can be the names of a struct's parts."""
+    first = examples[0].value
+    if not first:
+        return False
+    for key in first:
+        if not isinstance(key, str) or not key:
+            return False
+    names = first.keys()
+    return all(example.value.keys() == names for example in examples)
+
+
+def _infer_part(examples: _Examples, name: str) -> Any:
+    """Return the type of the values that dicts have for one of their keys."""
+    parts = []
+    for value, sample in examples:
+        part = _Example(value[name], sample)
+        parts.append(part)
+    try:
+        return _infer_type(parts)
+    except SchemaError as error:
+        message = f"{name!r} of a dict: {error.message}; or specify 'json' for the dict"
+        raise SchemaError(message) from None
 
 
 def _infer_json(examples: _Examples) -> str:
@@ -324,7 +362,11 @@ _INFER_BY_KIND: dict[str, Callable[[_Examples], Any]] = {
 }
 
 
-def _several_types(one: _Example, other: _Example, hint: str = "") -> SchemaError:
+def _several_types(
+    one: _Example,
+    other: _Example,
+    hint: str = "",
+) -> SchemaError:
     shown = f"{_shown(one)} and {_shown(other)}"
     advice = f"give a schema that says which{hint}"
     return SchemaError(f"values of several types, such as {shown}: {advice}")

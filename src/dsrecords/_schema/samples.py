@@ -15,7 +15,8 @@ def named_fields(sample: Any) -> Mapping[Any, Any] | None:
     """
     if isinstance(sample, Mapping):
         return sample
-    if dataclasses.is_dataclass(sample) and not isinstance(sample, type):
+    is_class = isinstance(sample, type)
+    if dataclasses.is_dataclass(sample) and not is_class:
         fields = {}
         for field in dataclasses.fields(sample):
             value = getattr(sample, field.name)
@@ -23,7 +24,10 @@ def named_fields(sample: Any) -> Mapping[Any, Any] | None:
         return fields
     if isinstance(sample, tuple) and hasattr(sample, "_asdict"):
         values = sample._asdict()
-        return {name: _with_dicts(value) for name, value in values.items()}
+        fields = {}
+        for name, value in values.items():
+            fields[name] = _with_dicts(value)
+        return fields
     return None
 
 

@@ -1,146 +1,415 @@
-"""The schema: which fields a sample has, where each lies in a frame, and how a sample becomes numbers and payloads.
+"""The schema of a dataset: its fields, how a record stores them, and how a sample is encoded.
 
-Knows types, and nothing of files. Functions of `dsrecords.io` are known here only by what they say of themselves:
-`dsrecords_type` of a serializer and `dsrecords_reads` of a deserializer.
+Knows types and the layout of a head, and nothing of files.
 """
 
 from __future__ import annotations
 
 import base64
-import functools
-import json
 import operator
 import struct
-from collections.abc import Callable, Mapping, Sequence, Set
-from typing import Any
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence, Set
+from typing import Any, NoReturn
 
 import numpy as np
 
 from dsrecords._format.layout import HeadLayout
-from dsrecords._schema.annotations import annotated_schema, is_annotated
-from dsrecords._schema.samples import named_fields as named
-from dsrecords._types.base import Load, Type, describe
-from dsrecords._types.binary import Bytes, Custom
+from dsrecords._schema.compare import Types, difference
+from dsrecords._schema.encoded import Encoded
+from dsrecords._schema.samples import named_fields
+from dsrecords._schema.stored import (
+    MOST_FIELDS,
+    read_stated_fields,
+    read_stated_type,
+    require_stated_layout,
+)
+from dsrecords._types.base import Type, describe
 from dsrecords._types.compressed import Zstd
-from dsrecords._types.parse import parse, type_text
 from dsrecords._types.scalars import Scalar
 from dsrecords.errors import SchemaError
 
-Key = Any  # a field's name; its position where fields have no names
-_MOST_FIELDS = 4096
-_MOST_DIFFERENCES = 8  # between two schemas, that are told
-_NUMBERS = frozenset((int, float))  # Python's, which `struct` takes as the types of numbers do
-_LONGEST_NAME = 200  # of a function, as a custom type
+Key = Any
+"""The name of a field; its position where fields have no names."""
+
+_NUMBERS = frozenset((int, float))
+_MOST_SHOWN = 20  # names of fields in a message
 
 
 class Field:
-    """One field: its type, its place in the frame, and the functions that write it."""
+    """A field: its type, the function that writes its values, and where a record stores them.
 
-    at = -1  # of a scalar: the byte of the frame where its value lies
-    present = (
-        -1
-    )  # of a scalar that may be None: the byte of the frame that says whether it is there
-    payload = -1  # of any other: which payload it is
-    slot = presence = -1  # positions among the numbers that the head is packed from
+    A scalar is stored as a number in the head of a record, any other value as a payload. The
+    attributes that state where are set by `Schema`, and are -1 where they do not apply.
 
-    def __init__(self, key: Key, type: Type, dump: Callable[[Any], Any] | None = None) -> None:
-        self.key, self.type = key, type
-        self.dump = type.check if isinstance(type, Scalar) else dump or type.dump
+    Attributes:
+        key: its name, or its position where fields have no names.
+        type: the type of its values.
+        dump: the function that converts a value (not None) to the number that is packed, or to the
+            bytes of the payload. Raises SchemaError, or one of `type.unreadable`.
+        at: of a scalar: byte offset of its number in the head.
+        present: of a scalar that may be None: byte offset of its presence byte in the head.
+        slot: of a scalar: position of its number among the numbers that are packed.
+        presence: of a scalar that may be None: position of its presence byte among them.
+        payload: of any other field: number of its payload.
+    """
 
-    def spec(self, named: bool) -> dict[str, Any]:
-        """What the header's JSON says of it."""
-        places = {"payload": self.payload, "at": self.at, "present": self.present}
-        name = {"name": self.key} if named else {}
-        dictionary = self.type.dictionary if isinstance(self.type, Zstd) else None
-        kept = {} if dictionary is None else {"dict": base64.b64encode(dictionary).decode()}
-        return {
-            **name,
-            "type": self.type.name,
-            **{place: n for place, n in places.items() if n >= 0},
-            **kept,
-        }
+    def __init__(
+        self,
+        key: Key,
+        type: Type,
+        dump: Callable[[Any], Any] | None = None,
+    ) -> None:
+        self.key = key
+        self.type = type
+        if isinstance(type, Scalar):
+            self.dump: Callable[[Any], Any] = type.check
+        else:
+            self.dump = dump or type.dump
+        self.at = -1
+        self.present = -1
+        self.slot = -1
+        self.presence = -1
+        self.payload = -1
+
+    def to_json(self, named: bool) -> dict[str, Any]:
+        """Return what the JSON of a header states about this field."""
+        stated = {}
+        if named:
+            stated["name"] = self.key
+        stated["type"] = self.type.name
+        if self.payload >= 0:
+            stated["payload"] = self.payload
+        if self.at >= 0:
+            stated["at"] = self.at
+        if self.present >= 0:
+            stated["present"] = self.present
+        if isinstance(self.type, Zstd):
+            dictionary = self.type.dictionary
+            if dictionary is not None:
+                stated["dict"] = base64.b64encode(dictionary).decode()
+        return stated
+
+
+_ScalarField = tuple[Field, Scalar]
+"""A field that is a scalar, and its type."""
 
 
 class Schema:
     """Fields in their order, and the layout of the head that follows from their types.
 
     Attributes:
-        named: whether samples are dicts (else tuples).
-        keys: the fields' names, or their positions.
-        payloads: the fields that are payloads; P of them.
+        fields: all fields.
+        named: whether fields have names, so that samples are dicts. If not, samples are tuples.
+        keys: names of the fields, or their positions.
+        by_key: the fields by name or position.
+        payloads: the fields that are stored as payloads, P of them.
         layout: of the head of a record.
+
+    Raises:
+        SchemaError: there are too few or too many fields, or their names are not distinct,
+            non-empty Unicode strings.
     """
 
     def __init__(self, fields: Sequence[Field], named: bool) -> None:
-        self.fields, self.named = list(fields), named
+        self.fields = list(fields)
+        self.named = named
         self.keys = tuple(field.key for field in fields)
-        for key in self.keys if named else ():
-            if not isinstance(key, str) or not key:
-                raise SchemaError(f"a field's name is a text that is not empty, not {key!r}")
-            if any("\ud800" <= letter <= "\udfff" for letter in key):
-                raise SchemaError(f"a field's name is Unicode, which {key!r} is not")
-        self.by_key = {field.key: field for field in fields}
-        if not 0 < len(fields) <= _MOST_FIELDS:
-            raise SchemaError(f"a schema has 1 to {_MOST_FIELDS} fields, not {len(fields)}")
-        if len(self.by_key) < len(fields):
-            raise SchemaError(
-                "two fields have this name",
-                field=next(key for key in self.keys if self.keys.count(key) > 1),
-            )
-        self.payloads = [field for field in fields if not isinstance(field.type, Scalar)]
-        for number, field in enumerate(self.payloads):
-            field.payload = number
-        self._lay_out()
+        _require_valid_keys(self.keys, named)
+        self.by_key: dict[Key, Field] = dict(zip(self.keys, fields))
+        self.payloads: list[Field] = []
+        scalars: list[_ScalarField] = []
+        for field in fields:
+            type = field.type
+            if isinstance(type, Scalar):
+                scalars.append((field, type))
+            else:
+                field.payload = len(self.payloads)
+                self.payloads.append(field)
+        self.layout = self._lay_out(scalars)
+        self._count = len(fields)
+        self._pick = self._make_pick(scalars)
+        self._usual_class = dict if named else tuple
 
-    def _lay_out(self) -> None:
-        scalars = [(field, field.type) for field in self.fields if isinstance(field.type, Scalar)]
-        types = [scalar for _, scalar in scalars]
-        self.layout = HeadLayout(len(self.payloads), types, [scalar.dtype for scalar in types])
-        numbers = self.layout.numbers
+    def _lay_out(self, scalars: Sequence[_ScalarField]) -> HeadLayout:
+        types = [type for _, type in scalars]
+        dtypes = [type.dtype for type in types]
+        layout = HeadLayout(len(self.payloads), types, dtypes)
+        numbers = layout.numbers
         presence_offsets = iter(numbers.presence_offsets)
-        for number, (field, scalar) in enumerate(scalars):
-            field.at = numbers.offsets[number]
-            field.slot = numbers.slots[number]
-            field.presence = self.layout.presence_slots[number]
-            if scalar.nullable:
+        for i, (field, type) in enumerate(scalars):
+            field.at = numbers.offsets[i]
+            field.slot = numbers.slots[i]
+            field.presence = layout.presence_slots[i]
+            if type.nullable:
                 field.present = next(presence_offsets)
-        plain = not self.payloads and not numbers.presence_offsets
-        plain = plain and all(scalar.direct and scalar.direct != {bool} for scalar in types)
-        order = [field.key for field, _ in sorted(scalars, key=lambda item: item[0].slot)]
-        self._pick = operator.itemgetter(*order) if plain and len(order) > 1 else None
-        self._holder: Any = dict if self.named else tuple
+        return layout
+
+    def _make_pick(self, scalars: Sequence[_ScalarField]) -> Callable[[Any], Any] | None:
+        """Return the function with which `packed` takes the numbers out of a sample.
+
+        Returns:
+            None where a sample can need more than `struct` does.
+        """
+        if self.payloads:
+            return None
+        if len(scalars) == 1:  # with one key, itemgetter does not return a tuple
+            return None
+        for _, type in scalars:
+            if not _is_packed_as_it_is(type):
+                return None
+        keys: list[Key] = [None] * len(scalars)
+        for field, _ in scalars:
+            keys[field.slot] = field.key
+        return operator.itemgetter(*keys)
+
+    # Lookup
+
+    def field(self, key: Key) -> Field:
+        """Return the field with this name or position; a negative position counts from the end.
+
+        Raises:
+            SchemaError: there is no such field.
+        """
+        can_be_position = not self.named and isinstance(key, (int, np.integer))
+        if can_be_position and -self._count <= key < 0:
+            key = key + self._count
+        try:
+            return self.by_key[key]
+        except (KeyError, TypeError):
+            message = f"no field {key!r}: a sample has {self._shown_keys()}"
+            raise SchemaError(message) from None
 
     def payload_key(self, payload: int | None) -> Key:
-        """The name (or position) of the field that is payload number `payload`; None for None."""
-        return None if payload is None else self.payloads[payload].key
+        """Return the name (or position) of the field with this payload number; None for None."""
+        if payload is None:
+            return None
+        return self.payloads[payload].key
 
-    def types(self) -> dict[str, str] | list[str]:
-        """As a user writes it: names to types, or a list of types."""
+    def types(self) -> Types:
+        """Return the names of the types as a user writes them: a dict by name, or a list."""
+        names = [field.type.name for field in self.fields]
         if self.named:
-            return {field.key: field.type.name for field in self.fields}
-        return [field.type.name for field in self.fields]
+            return dict(zip(self.keys, names))
+        return names
+
+    def difference(
+        self,
+        other: Schema,
+        mine: str,
+        its: str,
+    ) -> str | None:
+        """Return, in words, how another schema differs from this one; None where they agree.
+
+        Args:
+            other: the other schema.
+            mine: what this schema is called in the words.
+            its: what the other one is called.
+        """
+        my_types = self.types()
+        its_types = other.types()
+        return difference(my_types, its_types, mine, its)
+
+    # Dictionaries of zstd
+
+    def trainable(self) -> list[tuple[Field, Zstd]]:
+        """Return the fields that can have a dictionary, and their types."""
+        found = []
+        for field in self.payloads:
+            type = field.type
+            if isinstance(type, Zstd) and type.size > 0:
+                found.append((field, type))
+        return found
+
+    def use_dictionaries(self, other: Schema) -> None:
+        """Compress with the dictionaries of another schema of the same types."""
+        my_fields = self.trainable()
+        its_fields = other.trainable()
+        for (_, my_type), (_, its_type) in zip(my_fields, its_fields):
+            dictionary = its_type.dictionary
+            my_type.use(dictionary)
+
+    # The JSON of a header
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what the JSON of a header states about the fields and the size of a head."""
+        fields = [field.to_json(self.named) for field in self.fields]
+        return {
+            "fields": fields,
+            "head": self.layout.size,
+        }
+
+    @classmethod
+    def from_json(cls, header: Any) -> Schema:
+        """Return the schema that the JSON of a header states.
+
+        Raises:
+            SchemaError: it is not a schema, or states offsets that do not follow from its types.
+            ValueError: a dictionary is not base64.
+        """
+        stated_fields = read_stated_fields(header)
+        named = any("name" in stated for stated in stated_fields)
+        fields = []
+        for position, stated in enumerate(stated_fields):
+            key: Key = position
+            if named:
+                key = stated.get("name")
+            type = read_stated_type(stated)
+            field = Field(key, type)
+            fields.append(field)
+        schema = cls(fields, named)
+        require_stated_layout(header, schema.to_json())
+        return schema
+
+    # Encoding samples
 
     def packed(self, sample: Any, kind: int) -> bytes | None:
-        """A head from byte 4 on, of the usual sample of numbers; None for whatever needs a closer look."""
+        """Return the head of a sample of numbers, from byte 4 on: the fast path of `append`.
+
+        Args:
+            sample: what was given, whatever it is.
+            kind: of the frame.
+
+        Returns:
+            None if the sample (or the schema) needs `encode`, which also finds what is wrong.
+        """
         pick = self._pick
-        if pick is None or type(sample) is not self._holder or len(sample) != len(self.keys):
+        if pick is None or type(sample) is not self._usual_class or len(sample) != self._count:
             return None
         try:
             numbers = pick(sample)
-            return (
-                self.layout.pack(kind, self.layout.size, *numbers)
-                if _NUMBERS.issuperset(map(type, numbers))
-                else None
-            )
+            if not _NUMBERS.issuperset(map(type, numbers)):
+                return None
+            return self.layout.pack(kind, self.layout.size, *numbers)
         except (KeyError, struct.error, OverflowError):
             return None
 
+    def encode(
+        self,
+        sample: Any,
+        record: int | None,
+    ) -> Encoded:
+        """Encode a sample.
+
+        Args:
+            sample: what `values` takes.
+            record: its position, for errors.
+
+        Raises:
+            SchemaError: the sample does not fit; names the record and the field.
+            OSError: a file that a value names cannot be read.
+        """
+        values = self.values(sample, record)
+        return self.encode_values(values, record)
+
+    def encode_values(
+        self,
+        values: Sequence[Any],
+        record: int | None,
+    ) -> Encoded:
+        """Encode a sample, of which `values` has returned the values."""
+        numbers: list[Any] = self.layout.zeros.copy()
+        payloads: list[bytes | None] = [None] * len(self.payloads)
+        for field, value in zip(self.fields, values):
+            if value is None and field.type.nullable:
+                continue
+            try:
+                encoded = field.dump(value)
+            except SchemaError as error:
+                cause = error.__cause__
+                raise SchemaError(error.message, record=record, field=field.key) from cause
+            except OSError:  # a file that does not exist is the caller's to see
+                raise
+            except field.type.unreadable as error:
+                message = f"{field.type.name}: {error}"
+                raise SchemaError(message, record=record, field=field.key) from error
+            if field.slot < 0:
+                payloads[field.payload] = encoded
+                continue
+            numbers[field.slot] = encoded
+            if field.presence >= 0:
+                numbers[field.presence] = 1
+        return numbers, payloads
+
+    def values(
+        self,
+        sample: Any,
+        record: int | None,
+    ) -> Sequence[Any]:
+        """Return the values of a sample's fields, in the order of the fields.
+
+        Args:
+            sample: with names: a dict, another mapping, a dataclass or a named tuple. Without: a
+                tuple, a list or another sequence, or a row of an array.
+            record: its position, for errors.
+
+        Raises:
+            SchemaError: the sample is not one, or has other fields.
+        """
+        if self.named:
+            return self._values_by_name(sample, record)
+        return self._values_by_position(sample, record)
+
+    def _values_by_name(
+        self,
+        sample: Any,
+        record: int | None,
+    ) -> Sequence[Any]:
+        fields = sample
+        if not isinstance(sample, dict):
+            fields = named_fields(sample)
+        if fields is None:
+            given = describe(sample)
+            message = f"a sample must be a dict with {self._shown_keys()}, not {given}"
+            raise SchemaError(message, record=record)
+        if fields.keys() != self.by_key.keys():
+            self._refuse_keys(fields, record)
+        return [fields[key] for key in self.keys]
+
+    def _refuse_keys(
+        self,
+        keys: Collection[Key],
+        record: int | None,
+    ) -> NoReturn:
+        """Raise the error of a sample with other fields than those of the schema."""
+        key = _first_outside(self.keys, keys)
+        problem = "missing"
+        if key is None:
+            key = _first_outside(keys, self.by_key)
+            problem = "unknown"
+        message = f"{problem}: a sample must have {self._shown_keys()}"
+        raise SchemaError(message, record=record, field=key)
+
+    def _values_by_position(
+        self,
+        sample: Any,
+        record: int | None,
+    ) -> Sequence[Any]:
+        # Tuples and lists first: what tells other sequences takes longer than to encode numbers.
+        is_row = isinstance(sample, (tuple, list)) or _is_sequence(sample)
+        if not is_row:
+            given = describe(sample)
+            message = f"a sample must be a tuple of {self._count}, not {given}"
+            raise SchemaError(message, record=record)
+        values: Sequence[Any] = sample
+        if len(values) != self._count:
+            message = f"a sample must have {self._count} fields, not {len(values)}"
+            raise SchemaError(message, record=record)
+        return values
+
     def columns(self, samples: Sequence[Any]) -> list[Sequence[Any]] | None:
-        """The values of many samples, field by field, if all are dicts (or tuples) of as many fields; else None."""
-        types = set(map(type, samples))
-        if not types <= ({dict} if self.named else {tuple, list}) or set(map(len, samples)) != {
-            len(self.keys)
-        }:
+        """Return the values of many samples, field by field: the fast path of `extend`.
+
+        Returns:
+            None if there are no samples, or `values` must look at each: not all are dicts (without
+            names: tuples or lists), or some have other fields.
+        """
+        usual_classes = {tuple, list}
+        if self.named:
+            usual_classes = {dict}
+        if not usual_classes.issuperset(map(type, samples)):
+            return None
+        lengths = set(map(len, samples))
+        if lengths != {self._count}:
             return None
         if not self.named:
             return list(zip(*samples))
@@ -149,250 +418,64 @@ class Schema:
         except KeyError:
             return None
 
-    def encode(self, sample: Any, record: int | None) -> tuple[list[Any], list[bytes | None]]:
-        """The numbers of the head and the payloads of a sample. Raises SchemaError that names record and field."""
-        return self.encode_values(self.values(sample, record), record)
-
-    def encode_values(
-        self, values: Sequence[Any], record: int | None
-    ) -> tuple[list[Any], list[bytes | None]]:
-        """The same, from the values of a sample's fields."""
-        numbers: list[Any] = self.layout.zeros.copy()
-        payloads: list[bytes | None] = [None] * len(self.payloads)
-        for field, value in zip(self.fields, values):
-            if value is None and field.type.nullable:
-                continue
-            try:
-                if field.slot >= 0:
-                    numbers[field.slot] = field.dump(value)
-                    if field.presence >= 0:
-                        numbers[field.presence] = 1
-                else:
-                    payloads[field.payload] = field.dump(value)
-            except SchemaError as error:
-                raise SchemaError(
-                    error.message, record=record, field=field.key
-                ) from error.__cause__
-            except field.type.unreadable as error:
-                if isinstance(error, OSError):  # a path that is not there is the caller's to see
-                    raise
-                raise SchemaError(
-                    f"{field.type.name}: {error}", record=record, field=field.key
-                ) from error
-        return numbers, payloads
-
-    def values(self, sample: Any, record: int | None) -> Sequence[Any]:
-        """The values of a sample's fields, in their order. Raises SchemaError that names record and field."""
-        if self.named:
-            if not isinstance(sample, Mapping):
-                sample = named(sample) or sample
-            if not isinstance(sample, Mapping):
-                raise SchemaError(
-                    f"a sample is a dict with {self._names()}, not {describe(sample)}",
-                    record=record,
-                )
-            if sample.keys() != self.by_key.keys():
-                for key in self.keys:
-                    if key not in sample:
-                        raise SchemaError(
-                            f"missing: a sample has {self._names()}", record=record, field=key
-                        )
-                key = next(key for key in sample if key not in self.by_key)
-                raise SchemaError(
-                    f"unknown: a sample has {self._names()}", record=record, field=key
-                )
-            return [sample[key] for key in self.keys]
-        if (
-            isinstance(sample, (str, bytes, Mapping, Set))
-            or not hasattr(sample, "__len__")
-            or getattr(sample, "ndim", 1) == 0
-        ):
-            raise SchemaError(
-                f"a sample is a tuple of {len(self.keys)}, not {describe(sample)}", record=record
-            )
-        if len(sample) != len(self.keys):
-            raise SchemaError(
-                f"a sample has {len(self.keys)} fields, here are {len(sample)}", record=record
-            )
-        return sample  # type: ignore[no-any-return]
-
-    def _names(self) -> str:
-        if len(self.keys) == 1:
+    def _shown_keys(self) -> str:
+        """Return the names (or positions) of the fields, as messages show them."""
+        if self._count == 1:
             return f"the field {self.keys[0]!r}"
-        shown = ", ".join(map(repr, self.keys[:20])) + ", …" * (len(self.keys) > 20)
-        return f"the fields {shown if self.named else f'0 to {len(self.keys) - 1}'}"
-
-    def field(self, key: Key) -> Field:
-        """The field with this name (or position). Raises SchemaError."""
-        if not self.named and isinstance(key, (int, np.integer)) and -len(self.keys) <= key < 0:
-            key = key + len(self.keys)
-        try:
-            return self.by_key[key]
-        except (KeyError, TypeError):
-            raise SchemaError(f"no field {key!r}: a sample has {self._names()}") from None
-
-    def difference(self, other: Schema, mine: str, its: str) -> str | None:
-        """In words, how this schema and another one differ; None where they agree. `mine`, `its`: what the two are called."""
-        if self.named != other.named:
-            kinds = [
-                f"{who} has fields {'with' if one.named else 'without'} names"
-                for who, one in ((its, other), (mine, self))
-            ]
-            return ", ".join(kinds)
-        found = []
-        for key in dict.fromkeys((*other.keys, *self.keys)):
-            here, there = (schema.by_key.get(key) for schema in (self, other))
-            label = key if self.named else f"field {key}"
-            if here is None or there is None:
-                having, lacking, field = (its, mine, there) if here is None else (mine, its, here)
-                found.append(
-                    f"{having} has {label}: {field.type.name if field else ''}, {lacking} does not"
-                )
-            elif here.type.name != there.type.name:
-                found.append(
-                    f"{its} has {label}: {there.type.name}, {mine} has {label}: {here.type.name}"
-                )
-        if not found and self.keys != other.keys:
-            found = [
-                f"{its} has its fields in the order {', '.join(other.keys)}, {mine} in the order {', '.join(self.keys)}"
-            ]
-        more = (
-            f"; and {len(found) - _MOST_DIFFERENCES} more" if len(found) > _MOST_DIFFERENCES else ""
-        )
-        return "; ".join(found[:_MOST_DIFFERENCES]) + more if found else None
-
-    def trainable(self) -> list[tuple[Field, Zstd]]:
-        """The fields that can have a dictionary."""
-        return [
-            (field, field.type)
-            for field in self.payloads
-            if isinstance(field.type, Zstd) and field.type.size
-        ]
-
-    def use_dictionaries(self, other: Schema) -> None:
-        """Compress as another schema of the same types does."""
-        for (_, mine), (_, its) in zip(self.trainable(), other.trainable()):
-            mine.use(its.dictionary)
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "fields": [field.spec(self.named) for field in self.fields],
-            "head": self.layout.size,
-        }
-
-    @classmethod
-    def from_json(cls, data: Any) -> Schema:
-        """The schema that a header states. Raises SchemaError where it states what does not follow from its types."""
-        fields = data.get("fields") if isinstance(data, dict) else None
-        if not isinstance(fields, list) or not all(isinstance(field, dict) for field in fields):
-            raise SchemaError("the header's JSON has no list of fields")
-        if len(fields) > _MOST_FIELDS:
-            raise SchemaError(f"{len(fields)} fields, more than {_MOST_FIELDS}")
-        named = any("name" in field for field in fields)
-        schema = cls(
-            [
-                Field(f.get("name") if named else i, parse(f.get("type")))
-                for i, f in enumerate(fields)
-            ],
-            named,
-        )
-        for field, given in zip(schema.fields, fields):
-            if isinstance(field.type, Zstd) and field.type.size and "dict" in given:
-                field.type.use(base64.b64decode(str(given["dict"]), validate=True))
-        stated = {
-            "fields": [{k: v for k, v in f.items() if k in _SPEC} for f in fields],
-            "head": data.get("head"),
-        }
-        if json.dumps(stated, sort_keys=True) != json.dumps(
-            schema.to_json(), sort_keys=True
-        ):  # 16.0 is not 16 here
-            raise SchemaError("the places that the header states do not follow from its types")
-        return schema
+        if not self.named:
+            return f"the fields 0 to {self._count - 1}"
+        some = self.keys[:_MOST_SHOWN]
+        names = ", ".join(map(repr, some))
+        if len(some) < self._count:
+            names += ", …"
+        return f"the fields {names}"
 
 
-_SPEC = ("name", "type", "payload", "at", "present", "dict")
+def _require_valid_keys(keys: Sequence[Key], named: bool) -> None:
+    if named:
+        for key in keys:
+            _require_valid_name(key)
+    count = len(keys)
+    if not 0 < count <= MOST_FIELDS:
+        raise SchemaError(f"a schema must have 1 to {MOST_FIELDS} fields, not {count}")
+    known = set()
+    for key in keys:
+        if key in known:
+            raise SchemaError("two fields have this name", field=key)
+        known.add(key)
 
 
-def make_schema(schema: Any) -> Schema:
-    """The schema that a user gives: names to types or serializers, a list of them, or a class with annotations."""
-    if isinstance(schema, Schema):
-        return schema
-    if is_annotated(schema):
-        schema = annotated_schema(schema)
-    has_names = isinstance(schema, Mapping)
-    if not has_names and (isinstance(schema, (str, bytes)) or not isinstance(schema, Sequence)):
-        it = f"the class {schema.__name__}" if isinstance(schema, type) else describe(schema)
-        text = "a schema is a dict or a list of types or serializers, or a dataclass, TypedDict or NamedTuple"
-        raise SchemaError(f"{text}, not {it}")
-    items = list(schema.items()) if isinstance(schema, Mapping) else list(enumerate(schema))
-    fields = []
-    for key, entry in items:
-        try:
-            fields.append(Field(key, *_resolve(entry)))
-        except SchemaError as error:
-            raise SchemaError(error.message, field=key) from None
-    return Schema(fields, has_names)
+def _require_valid_name(name: Any) -> None:
+    if not isinstance(name, str) or not name:
+        raise SchemaError(f"a field's name must be a non-empty string, not {name!r}")
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair
+        raise SchemaError(f"a field's name must be valid Unicode, not {name!r}") from None
 
 
-def _inner(function: Any) -> Any:
-    return function.func if isinstance(function, functools.partial) else function
+def _is_packed_as_it_is(type: Scalar) -> bool:
+    """Return whether `struct` packs values of a type as they are, and refuses what the type does.
+
+    Not of bool: `struct` would pack any object as one.
+    """
+    if type.nullable or type.direct == {bool}:
+        return False
+    return len(type.direct) > 0
 
 
-def has(function: Any, attribute: str) -> bool:
-    """Whether a function, perhaps with options bound by `functools.partial`, says this of itself."""
-    return hasattr(_inner(function), attribute)
+def _first_outside(keys: Iterable[Key], others: Container[Key]) -> Key:
+    """Return the first of some keys that is not among others; None if all are."""
+    for key in keys:
+        if key not in others:
+            return key
+    return None
 
 
-def says(function: Any, attribute: str, *args: Any) -> Any:
-    """What a function says of itself, given its options: None if it says nothing."""
-    answer = getattr(_inner(function), attribute, None)
-    options = function.keywords if isinstance(function, functools.partial) else {}
-    return answer(*args, **options) if callable(answer) else answer
-
-
-def _resolve(entry: Any) -> tuple[Type, Callable[[Any], Any] | None]:
-    """The type that an entry of a schema stands for, and the function that writes it, if it is not the type's own."""
-    if isinstance(entry, (Mapping, list)):
-        return parse(type_text(entry)), None
-    if isinstance(entry, type) or not callable(entry):
-        return parse(entry), None
-    name = says(entry, "dsrecords_type")
-    if name is None:
-        if has(entry, "dsrecords_reads"):
-            raise SchemaError(
-                f"io.{_inner(entry).__name__} is a deserializer; writing takes a serializer, io.save_…"
-            )
-        name = str(getattr(_inner(entry), "__name__", type(entry).__name__))
-        return Custom(name[:_LONGEST_NAME]), _checked(Bytes().dump, entry)
-    kind = parse(name)
-    return kind, _checked(kind.accept, entry) if says(entry, "dsrecords_payload") else None
-
-
-def _checked(
-    dump: Callable[[Any], bytes], function: Callable[[Any], Any]
-) -> Callable[[Any], bytes]:
-    return lambda value: dump(function(value))
-
-
-def bind(field: Field, deserializer: Callable[..., Any] | None, decode: str | None) -> Load:
-    """The function that reads a field: as its type does, as `decode` says, or by a deserializer."""
-    if decode is not None:
-        return field.type.decoder(decode, field.key)
-    if deserializer is None:
-        return field.type.load
-    kind = field.type.inner if isinstance(field.type, Zstd) else field.type
-    if has(deserializer, "dsrecords_reads"):
-        how = says(deserializer, "dsrecords_reads", kind.name.rstrip("?"))
-        if how is None and not isinstance(kind, Bytes):  # which may hold anything
-            raise SchemaError(
-                f"io.{_inner(deserializer).__name__} does not read {field.type.name}",
-                field=field.key,
-            )
-        if how == "value":
-            return field.type.load
-    elif has(deserializer, "dsrecords_type"):
-        raise SchemaError(
-            f"io.{_inner(deserializer).__name__} is a serializer; reading takes a deserializer, io.load_…",
-            field=field.key,
-        )
-    return lambda data, copy: deserializer(bytes(field.type.plain(data)))
+def _is_sequence(sample: Any) -> bool:
+    """Return whether a sample, neither tuple nor list, has values in an order."""
+    if isinstance(sample, (str, bytes, Mapping, Set)):
+        return False
+    if getattr(sample, "ndim", 1) == 0:  # an array of no dimensions has no length
+        return False
+    return hasattr(sample, "__len__")

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from dsrecords._dataset.reading import Functions
-from dsrecords._schema.schema import Field, Schema, make_schema
+from dsrecords._schema.resolve import make_schema
+from dsrecords._schema.schema import Field, Schema
 from dsrecords._types.binary import Bytes, Custom
 from dsrecords._v04.reader import begins_as_one, reader_of
 from dsrecords._write.create import make_dataset

@@ -14,7 +14,8 @@ import numpy as np
 from dsrecords._read.open import default_index
 from dsrecords._read.snapshot import Plan, Snapshot
 from dsrecords._schema.infer import LIMIT, infer_schema
-from dsrecords._schema.schema import Field, Schema, make_schema
+from dsrecords._schema.resolve import make_schema
+from dsrecords._schema.schema import Field, Schema
 from dsrecords._storage.files import Descriptor
 from dsrecords._types.compressed import Zstd
 from dsrecords._write.builder import Builder

@@ -1,0 +1,81 @@
+"""What the JSON of a header states about fields. Knows types, and nothing of schemas or files.
+
+A header may come from anybody: nothing in its JSON is used before it is checked.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+from dsrecords._types.base import Type
+from dsrecords._types.compressed import Zstd
+from dsrecords._types.parse import parse
+from dsrecords.errors import SchemaError
+
+MOST_FIELDS = 4096
+"""The most fields that a schema can have."""
+
+_KNOWN = ("name", "type", "payload", "at", "present", "dict")
+
+
+def read_stated_fields(header: Any) -> list[dict[str, Any]]:
+    """Return what the JSON of a header states about each field.
+
+    Raises:
+        SchemaError: it has no list of fields, or too many fields.
+    """
+    fields = None
+    if isinstance(header, dict):
+        fields = header.get("fields")
+    if not isinstance(fields, list):
+        raise SchemaError("the header's JSON has no list of fields")
+    count = len(fields)
+    if count > MOST_FIELDS:
+        raise SchemaError(f"{count} fields, more than {MOST_FIELDS}")
+    for field in fields:
+        if not isinstance(field, dict):
+            raise SchemaError("a field in the header's JSON is not an object")
+    return fields
+
+
+def read_stated_type(field: dict[str, Any]) -> Type:
+    """Return the type that is stated for a field, with its dictionary if it has one.
+
+    Raises:
+        SchemaError: there is no such type.
+        ValueError: the dictionary is not base64.
+    """
+    name = field.get("type")
+    type = parse(name)
+    if "dict" in field and isinstance(type, Zstd) and type.size > 0:
+        encoded = str(field["dict"])
+        dictionary = base64.b64decode(encoded, validate=True)
+        type.use(dictionary)
+    return type
+
+
+def require_stated_layout(header: dict[str, Any], layout: dict[str, Any]) -> None:
+    """Check that a header states the layout that follows from its types.
+
+    Args:
+        header: the JSON of the header. Members that are not known are ignored.
+        layout: what `Schema.to_json` returns for the types that the header states.
+
+    Raises:
+        SchemaError: it states another one.
+    """
+    fields = []
+    for field in header["fields"]:
+        known = {name: field[name] for name in _KNOWN if name in field}
+        fields.append(known)
+    stated = {
+        "fields": fields,
+        "head": header.get("head"),
+    }
+    # Compared as JSON, in which 16.0 and 16 differ, and so do true and 1.
+    stated_json = json.dumps(stated, sort_keys=True)
+    expected_json = json.dumps(layout, sort_keys=True)
+    if stated_json != expected_json:
+        raise SchemaError("the offsets that the header states do not follow from its types")
