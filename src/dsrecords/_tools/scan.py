@@ -43,9 +43,11 @@ class LogScan:
         self._stop = stop
 
     def __iter__(self) -> Iterator[Found]:
+        walk = self.walk
+        stop = self._stop
         offset = self._start
-        while offset < self._stop:
-            found = self.walk.frame(offset)
+        while offset < stop:
+            found = walk.frame(offset)
             yield found
             if found.size:
                 offset += found.size
