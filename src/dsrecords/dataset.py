@@ -18,7 +18,8 @@ from dsrecords._read.views import save as save_view
 from dsrecords._schema.resolve import make_schema
 from dsrecords._storage import files
 from dsrecords._tools.check import check
-from dsrecords._v04.reader import Legacy, begins_as_one
+from dsrecords._v04.detect import is_v04_file
+from dsrecords._v04.reader import V04State
 from dsrecords._write.columns import Columns, Rows
 from dsrecords._write.create import compact
 from dsrecords._write.create import create as create_files
@@ -138,9 +139,9 @@ class IndexedRecordDataset(Evolving):
         try:
             options: dict[str, Any] = {"index_must_exist": self._index_must_exist}
             opener: Any = State
-            if begins_as_one(absolute[0]):
+            if is_v04_file(absolute[0]):
                 opener, options = (
-                    Legacy,
+                    V04State,
                     {
                         **options,
                         "deserializers": self._deserializers,
@@ -394,7 +395,7 @@ class IndexedRecordDataset(Evolving):
 
     def check(self) -> list[CorruptError]:
         """Look at every byte of the dataset. Returns what is wrong: an empty list, or an error for each thing; none is raised."""
-        return self._state.problems() if isinstance(self._state, Legacy) else check(self._state)
+        return self._state.problems() if isinstance(self._state, V04State) else check(self._state)
 
     def close(self) -> None:
         """Publish the index, let go of the lock. What comes after it raises ValueError; views of it stay open."""

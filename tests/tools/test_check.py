@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bytes_by_hand import DELETE, Log, index
 from conftest import flip, frames
 from PIL import Image
 
@@ -306,6 +307,44 @@ def test_the_problems_are_returned_and_not_raised_and_can_be_sent_elsewhere(copy
     problems = checked(copy)
     assert [type(problem) for problem in problems] == [CorruptError]
     assert [str(problem) for problem in pickle.loads(pickle.dumps(problems))] == [str(problem) for problem in problems]
+
+
+def test_each_time_that_a_view_shows_a_damaged_record_is_told_of(copy, tmp_path):
+    view = str(tmp_path / "view.idx")
+    dsrecords.open(copy)[[2, 1, 2]].save_view(view)
+    first = next(part[0] for part in layout(copy) if part[2:4] == (2, "text"))
+    flip(copy, first)
+    problems = dsrecords.open(copy, index_path=view).check()
+    assert [(p.record, p.field, p.offset) for p in problems] == [
+        (0, "text", first),
+        (2, "text", first),
+    ]
+    assert {p.message for p in problems} == {"the checksum is wrong"}
+
+
+def test_an_edit_of_positions_that_are_not_there_is_told_of_though_the_index_covers_it(path):
+    log = Log()
+    for n in range(3):
+        log.number(n)
+    edit = log.commit(DELETE, [5])
+    Path(path).write_bytes(log.data)
+    Path(path).with_suffix(".idx").write_bytes(index(log, edits=1))
+    problems = dsrecords.open(path).check()
+    assert [(p.record, p.offset) for p in problems] == [(None, edit)]
+    assert "an edit deletes positions" in problems[0].message
+
+
+def test_an_entry_of_a_frame_that_is_no_record_is_told_of_where_the_log_is_damaged(path):
+    log = Log()
+    first = log.number(0)
+    commit = log.commit()
+    log.number(1)
+    no_record = commit, 40, int.from_bytes(log.data[commit : commit + 4], "little")
+    Path(path).write_bytes(log.data)
+    places = [log.frames[0], no_record, log.frames[1]]
+    Path(path).with_suffix(".idx").write_bytes(index(log, places))
+    flip(path, first + 20)
+    assert [p.record for p in dsrecords.open(path).check()] == [0, 1]
 
 
 def test_entries_that_all_point_past_the_end_are_told_of_where_the_system_does_not_say_what_is_in_memory(made, monkeypatch):

@@ -254,6 +254,19 @@ def test_upgrade_that_fails_leaves_nothing_and_says_where(tmp_path):
     assert not os.listdir(tmp_path)
 
 
+def test_upgrade_refuses_functions_for_fields_that_are_not_there(tmp_path):
+    for functions, message in (
+        ({"wrod": bytes.decode}, "no field 'wrod'"),
+        ([bytes.decode] * 2, "2 deserializers for 1 field"),
+        ([io.save_str], r"one\.rec, field 'word': io\.save_str is a serializer"),
+    ):
+        with pytest.raises(SchemaError, match=message):
+            dsrecords.upgrade(
+                GOLDEN / "one.rec", tmp_path / "new.rec", {"word": "str"}, deserializers=functions
+            )
+    assert not os.listdir(tmp_path)
+
+
 def test_upgrade_refuses_what_is_there_and_what_is_new_already(old, made, tmp_path):
     with pytest.raises(FileExistsError):
         dsrecords.upgrade(old, old, ["int32", "str"])
@@ -371,14 +384,14 @@ def npy(header):
         (io.load_bool, b"", "a bool of 0 bytes"),
         (io.load_int, b"123", "an integer of 3 bytes"),
         (io.load_float, b"1", "a float of 1 bytes"),
-        (io.load_str, b"\xff", "no text"),
-        (io.load_np, b"", "no array"),
-        (io.load_np, npy("{'descr': '|O', "), "no array"),
+        (io.load_str, b"\xff", "not a string"),
+        (io.load_np, b"", "not an array"),
+        (io.load_np, npy("{'descr': '|O', "), "not an array"),
         (io.load_np, npy("{'descr': '|O', 'fortran_order': False, 'shape': (1,)}"), "dtype"),
         (io.load_np, npy("{'descr': '<f4', 'fortran_order': False, 'shape': (9,)}"), "does not take"),
         (io.load_np, npy("{'descr': 'M8[s/0]', 'fortran_order': False, 'shape': (1,)}"), "dtype"),
         (io.load_np, npy("{'descr': '<f8', 'fortran_order': False, 'shape': (-1,)}"), "shape"),
-        (io.load_np, npy("(" * 9000), "no array"),
+        (io.load_np, npy("(" * 9000), "not an array"),
         (io.load_np, npy("(" * 60000), "header of 60000"),
         (io.load_list(load_fn=io.load_int), b"", "a list"),
         (io.load_list(load_fn=io.load_int), struct.pack("<LL", 2, 99), "item 0 of a list"),

@@ -1,1 +1,1 @@
-"""What is done with a whole dataset: checking and repairing."""
+"""What is done with a whole dataset: `check` it, `repair` it."""

@@ -1,139 +1,224 @@
-"""Looking at every byte of a dataset: what is wrong, and where. Reads with `pread`: a file cut short is no SIGBUS."""
+"""`check`: reads every byte of a dataset, and says what is wrong and where. Writes nothing.
+
+The log is scanned from its beginning, and the list that it means is compared with the list that the
+dataset shows. Behind damage nobody can tell what edits refer to: then each record of the list is
+verified by itself.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from dsrecords._format import index as _index
-from dsrecords._format.entries import Entries
 from dsrecords._format.frame import COMMIT, PENDING, RECORD
-from dsrecords._format.layout import NONE, PAGE, padded_size
-from dsrecords._format.log import Found, Place, Walk, find_frame
+from dsrecords._format.layout import PAGE
+from dsrecords._format.log import Found, Place
 from dsrecords._read.open import State
-from dsrecords._schema.schema import Schema
+from dsrecords._read.snapshot import Snapshot
 from dsrecords._storage import files
+from dsrecords._tools.scan import LogScan, dirty_padding
 from dsrecords.errors import CorruptError
+
+_NO_COMMIT = "the pending records before it have no commit"
+_DIRTY_PADDING = "the padding behind a payload is not zero"
+_DAMAGED_ENTRY = "the index's entry is damaged; an index (no view) that is removed is made again"
 
 
 def check(state: State) -> list[CorruptError]:
-    """What is wrong with the log, the list and the index; empty if nothing is."""
-    snapshot, header = state.snapshot, state.header
-    entries, end = snapshot.entries, snapshot.end
-    wrongs: dict[
-        int, tuple[str, Any, int]
-    ] = {}  # of the frame at an offset: what is wrong, in which field, and where
-    replayed = _index.map_entries(-1, None, entries.bits)
-    walk, at = Walk(state.fd, header.frames, header.size, end), header.size
-    pending: list[Place] = []
-    while at < end:
-        _, kind, size, stored, wrong, payload, where = walk.frame(at)
-        places, op = pending, 0
-        positions: Any = ()
-        if not wrong and kind == PENDING:
-            pending.append((at, size, stored))
-        elif not wrong and kind in (RECORD, COMMIT):
-            if kind == RECORD:
-                wrong = "the pending records before it have no commit" if pending else ""
-                places = [(at, size, stored)]
-            else:
-                wrong, op, positions = walk.commit(at, size, pending)
-            if (
-                not wrongs and not wrong
-            ):  # behind damage nobody can tell what edits and commits refer to
-                replayed = replayed.apply(places, op, positions)
-            wrong, pending = "" if wrongs else wrong, []
-        elif not wrong and pending:
-            wrong, pending = "the pending records before it have no commit", []
-        if not wrong and kind in (RECORD, PENDING) and (padded := padding(walk, header.schema, at)):
-            wrongs[padded[0][0]] = "the padding behind a payload is not zero", None, padded[0][0]
-        if wrong:
-            wrongs[at] = wrong, header.schema.payload_key(payload), where
-        found = (
-            at + size
-            if size
-            else find_frame(state.fd, header.frames, at + 8, end, (RECORD, PENDING, COMMIT))
+    """Check the log, the list and the index.
+
+    Returns:
+        An error for each thing that is wrong; an empty list if nothing is.
+    """
+    snapshot = state.snapshot
+    log = _LogCheck(state, snapshot)
+    log.run()
+    if log.findings or state.view:  # there is no list of all records to compare with
+        problems = _verify_entries(state, snapshot, log)
+    else:
+        problems = _compare_entries(state, snapshot, log)
+    return problems + _index_problems(state)
+
+
+class _Finding(NamedTuple):
+    """Something that is wrong with the log, and where: in which field, at which byte offset."""
+
+    text: str
+    field: Any
+    offset: int
+
+
+class _LogCheck:
+    """Every frame of the log, verified, and the list that they mean.
+
+    Attributes:
+        findings: what is wrong; by the offset of the frame, for padding by its own offset.
+        entries: the list; it is complete if nothing is wrong.
+        scan: of the log.
+    """
+
+    def __init__(self, state: State, snapshot: Snapshot) -> None:
+        header = state.header
+        bits = snapshot.entries.bits
+        self.findings: dict[int, _Finding] = {}
+        self.entries = _index.map_entries(-1, None, bits)
+        self.scan = LogScan(
+            state.fd,
+            header,
+            header.size,
+            snapshot.end,
         )
-        at = end if found is None else found
-    problems = _entries_problems(state, walk, wrongs, None if wrongs or state.view else replayed)
-    problems += [
-        CorruptError(text, file=state.path, field=field, offset=where)
-        for text, field, where in wrongs.values()
-    ]
-    if state.slot is not None and files.identity(state.index_path) is not None:
-        index = files.Descriptor(files.open_read(state.index_path))
-        slots = {slot.seq % 2 for slot in _index.read_slots(index.number)}
-        for seq in {0, 1} - slots:
-            if any(
-                files.pread(index.number, PAGE, PAGE * seq)
-            ):  # one that was never written is all zeros
-                problems.append(
-                    CorruptError("a slot is damaged", file=state.index_path, offset=PAGE * seq)
-                )
-        if files.pread(index.number, header.size, 2 * PAGE) != header.raw.data:
-            problems.append(
-                CorruptError(
-                    "the copy of the header differs", file=state.index_path, offset=2 * PAGE
-                )
-            )
+        self._schema = header.schema
+        self._pending: list[Place] = []
+
+    def run(self) -> None:
+        """Scan the whole log."""
+        schema = self._schema
+        walk = self.scan.walk
+        for found in self.scan:
+            wrong = found.wrong or self._take(found)
+            if wrong:
+                field = schema.payload_key(found.payload)
+                self.findings[found.at] = _Finding(wrong, field, found.where)
+            elif schema.payloads and found.kind in (RECORD, PENDING):
+                dirty = dirty_padding(walk, schema, found.at)
+                if dirty:
+                    start, _ = dirty[0]
+                    self.findings[start] = _Finding(_DIRTY_PADDING, None, start)
+
+    def _take(self, found: Found) -> str:
+        """Apply a frame that verifies to the list.
+
+        Returns:
+            Why it cannot be where it is; an empty string if it can.
+        """
+        place = (found.at, found.size, found.check)
+        if found.kind == PENDING:
+            self._pending.append(place)
+            return ""
+        pending = self._pending
+        if pending:
+            self._pending = []
+        if self.findings:  # behind damage nobody can tell what edits and commits refer to
+            return ""
+        if found.kind == COMMIT:
+            wrong, op, positions = self.scan.walk.commit(found.at, found.size, pending)
+            return wrong or self._apply(pending, op, positions)
+        if pending:
+            return _NO_COMMIT
+        if found.kind == RECORD:
+            self.entries = self.entries.apply([place], 0, ())
+        return ""
+
+    def _apply(
+        self,
+        places: list[Place],
+        op: int,
+        positions: Sequence[int],
+    ) -> str:
+        try:
+            self.entries = self.entries.apply(places, op, positions)
+        except CorruptError as error:  # positions that the list does not have
+            return error.message
+        return ""
+
+
+def _compare_entries(
+    state: State,
+    snapshot: Snapshot,
+    log: _LogCheck,
+) -> list[CorruptError]:
+    """Compare the list with that of the log, which is whole.
+
+    Returns:
+        An error for each entry that differs.
+    """
+    shown = snapshot.entries
+    count = len(shown)
+    count_in_log = len(log.entries)
+    if count != count_in_log:
+        text = f"the index has {count} records, the log {count_in_log}"
+        return [CorruptError(text, file=state.index_path)]
+    rows = shown.rows(0, count)
+    rows_of_log = log.entries.rows(0, count)
+    differing = (rows != rows_of_log).any(axis=1)
+    positions = np.flatnonzero(differing)
+    problems = []
+    for i in positions.tolist():
+        offset, _, _ = shown.get(i)
+        finding = _Finding(_DAMAGED_ENTRY, None, offset)
+        problems.append(_error(state, finding, i))
     return problems
 
 
-def padding(walk: Walk, schema: Schema, at: int) -> list[tuple[int, int]]:
-    """Where, in a whole record's frame, the bytes behind a payload should be zero and are not: (start, stop) of each."""
-    start, found = at + schema.layout.size, []
-    if (
-        len(head := walk.read(at, schema.layout.size)) < schema.layout.size
-    ):  # the file was cut just now
-        return []
-    for length in schema.layout.unpack(head)[: len(schema.payloads)]:
-        if length != NONE:
-            end: int = start + length
-            start = padded_size(end)
-            if any(walk.read(end, start - end)):
-                found.append((end, start))
-    return found
-
-
-def _entries_problems(
-    state: State, walk: Walk, wrongs: dict[int, tuple[str, Any, int]], replayed: Entries | None
+def _verify_entries(
+    state: State,
+    snapshot: Snapshot,
+    log: _LogCheck,
 ) -> list[CorruptError]:
-    """The records that cannot be read as they were written. Takes out of `wrongs` what is said of a record here."""
-    entries, problems = state.snapshot.entries, []
-    rows = entries.rows(0, len(entries))
-    if replayed is not None:
-        if len(replayed) != len(rows):
-            return [
-                CorruptError(
-                    f"the index has {len(rows)} records, the log {len(replayed)}",
-                    file=state.index_path,
-                )
-            ]
-        suspects = np.flatnonzero((rows != replayed.rows(0, len(replayed))).any(axis=1))
-    else:
-        suspects = np.arange(len(rows))
-    for i in suspects.tolist():
-        offset, size, check = entries.get(i)
-        text, field, where = wrongs.pop(offset, ("", None, offset))
-        if not text:
-            inside = offset & 7 == 0 and state.header.size <= offset < state.snapshot.end
-            found = (
-                walk.frame(offset)
-                if inside
-                else Found(offset, 0, 0, 0, "outside of the log", None, offset)
+    """Verify each record of the list by itself.
+
+    Returns:
+        An error for each record that is damaged, then one for whatever else is wrong with the log.
+    """
+    entries = snapshot.entries
+    problems = []
+    elsewhere = dict(log.findings)
+    for i in range(len(entries)):
+        place = entries.get(i)
+        offset = place[0]
+        finding = log.findings.get(offset)
+        if finding is not None:
+            elsewhere.pop(offset, None)
+        elif log.scan.record(place).wrong:
+            finding = _Finding(_DAMAGED_ENTRY, None, offset)
+        if finding is not None:
+            problems.append(_error(state, finding, i))
+    problems += [_error(state, finding) for finding in elsewhere.values()]
+    return problems
+
+
+def _error(state: State, finding: _Finding, record: int | None = None) -> CorruptError:
+    return CorruptError(
+        finding.text,
+        file=state.path,
+        record=record,
+        field=finding.field,
+        offset=finding.offset,
+    )
+
+
+def _index_problems(state: State) -> list[CorruptError]:
+    """Check what the index has besides its entries: two slots, and a copy of the header."""
+    path = state.index_path
+    if state.slot is None or files.identity(path) is None:
+        return []
+    problems = []
+    index = files.Descriptor(files.open_read(path))
+    fd = index.number
+    valid = {slot.seq % 2 for slot in _index.read_slots(fd)}
+    for number in (0, 1):
+        offset = PAGE * number
+        page = files.pread(fd, PAGE, offset)
+        was_written = any(page)
+        if was_written and number not in valid:
+            problem = CorruptError(
+                "a slot is damaged",
+                file=path,
+                offset=offset,
             )
-            if (
-                found.wrong
-                or found.check != check
-                or size not in (0, found.size)
-                or replayed is not None
-            ):
-                text = (
-                    "the index's entry is damaged; an index (no view) that is removed is made again"
-                )
-        if text:
-            problems.append(
-                CorruptError(text, file=state.path, record=i, field=field, offset=where)
-            )
+            problems.append(problem)
+    header = state.header
+    copy_offset = 2 * PAGE
+    copy = files.pread(fd, header.size, copy_offset)
+    if copy != header.raw.data:
+        problem = CorruptError(
+            "the copy of the header differs",
+            file=path,
+            offset=copy_offset,
+        )
+        problems.append(problem)
     return problems

@@ -1,0 +1,206 @@
+"""Recognising files of dsrecords 0.4.
+
+The `.rec` has 1024 zeros, then records: a u64 size for each of N fields, then their bytes. The
+`.idx` has a u64 count and so many u64 offsets; what deletions left there follows. Neither states N,
+a type or a checksum. So files are taken for these only if every record fits. Knows nothing of what
+a field holds.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dsrecords._format.frame import COMMIT, FRAME, PENDING, RECORD
+from dsrecords._format.layout import PAGE
+from dsrecords._storage import files
+from dsrecords._types.sniff import seems
+from dsrecords.errors import CorruptError
+
+_RESERVED = 1024  # zeros before the first record
+_RECORDS_AT_ONCE = 2**16
+_BYTES_AT_ONCE = 2**20
+_MOST_GUESSED = 32  # fields
+_NOT_OURS = "not a DSRecords file: it begins with zeros, as one of dsrecords 0.4"
+
+
+def is_v04_file(path: str) -> bool:
+    """Whether a `.rec` begins with zeros, as those of 0.4 do, and as no other that can be read."""
+    file = files.Descriptor(files.open_read(path))
+    start = files.pread(file.number, _RESERVED, 0)
+    return start == bytes(_RESERVED)
+
+
+def read_index(path: str, index_path: str, must_exist: bool) -> np.ndarray:
+    """Read the index of a file of 0.4.
+
+    Args:
+        path: of the `.rec`, for messages.
+        index_path: of the index.
+        must_exist: whether the index was named: then it is the file that is missing.
+
+    Returns:
+        All of its numbers, uint64 (n,): the count, so many offsets, and what deletions left.
+
+    Raises:
+        CorruptError: it is not such an index, or there is none.
+        FileNotFoundError: there is none, with `must_exist`.
+    """
+    try:
+        index = files.Descriptor(files.open_read(index_path))
+    except FileNotFoundError:
+        if must_exist:
+            raise
+        text = f"{_NOT_OURS}, which cannot be read without its index: there is no {index_path}"
+        raise CorruptError(text, file=path) from None
+    fd = index.number
+    size = files.size(fd)
+    first = files.pread(fd, 8, 0)
+    count = int.from_bytes(first, "little")
+    holds_u64 = size >= 8 and size % 8 == 0
+    if not holds_u64 or count > size // 8 - 1:
+        what = seems(fd)
+        text = f"{_NOT_OURS}, but {index_path} is no index of that: {what}"
+        raise CorruptError(text, file=path)
+    data = files.pread(fd, size, 0)
+    return np.frombuffer(data, "<u8")
+
+
+def header_was_zeroed(data: memoryview) -> bool:
+    """Whether this is a `.rec` of version 1 whose header was overwritten with zeros.
+
+    Its first frame begins at a multiple of 4096, and states its kind and size.
+
+    Args:
+        data: the whole file.
+    """
+    size = len(data)
+    nonzero = _first_nonzero(data)
+    if nonzero is None:  # a header without a record
+        return size >= PAGE and size % PAGE == 0
+    start = nonzero // PAGE * PAGE
+    rest = size - start
+    if start == 0 or rest < FRAME.size:
+        return False
+    _, kind, frame_size = FRAME.unpack_from(data, start)
+    known_kind = kind in (RECORD, PENDING, COMMIT)
+    possible_size = frame_size % 8 == 0 and FRAME.size <= frame_size <= rest
+    return bool(known_kind and possible_size)
+
+
+def _first_nonzero(data: memoryview) -> int | None:
+    """Return the offset of the first byte that is not zero; None if all are."""
+    array = np.frombuffer(data, np.uint8)
+    for start in range(0, len(array), _BYTES_AT_ONCE):
+        part = array[start : start + _BYTES_AT_ONCE]
+        nonzero = part != 0
+        if nonzero.any():
+            return start + int(nonzero.argmax())
+    return None
+
+
+def possible_field_counts(data: memoryview, offsets: np.ndarray, count: int) -> list[int]:
+    """Return how many fields the records may have. The arguments are those of `misfit`."""
+    if not count:
+        return []
+    possible = []
+    for field_count in range(1, _MOST_GUESSED + 1):
+        reason = misfit(data, offsets, count, field_count)
+        if reason is None:
+            possible.append(field_count)
+    return possible
+
+
+def misfit(
+    data: memoryview,
+    offsets: np.ndarray,
+    count: int,
+    field_count: int,
+) -> str | None:
+    """Say why these are not records of so many fields.
+
+    Args:
+        data: the whole `.rec`.
+        offsets: all that the index has, uint64 (n,): those of the records, and what deletions left.
+        count: of the records.
+        field_count: of each record.
+
+    Returns:
+        The reason; None if they may be such records.
+    """
+    size = len(data)
+    of_records = offsets[:count]
+    if not count and size > _RESERVED:  # all were removed; the first one is still in the file
+        of_records = np.array([_RESERVED], np.uint64)
+    # With too few fields every record would seem to end before it does.
+    an_end_fits = not len(of_records)
+    for first in range(0, len(of_records), _RECORDS_AT_ONCE):
+        part = of_records[first : first + _RECORDS_AT_ONCE]
+        wrong, ends = _extents(data, part, field_count)
+        if wrong.any():
+            number = int(wrong.argmax())
+            offset = int(part[number])
+            return f"record {first + number}, at byte {offset}, does not fit into {size} bytes"
+        if not an_end_fits:
+            an_end_fits = _an_end_fits(part, ends, offsets, size)
+    if an_end_fits:
+        return None
+    return "no record ends where another one, or the file, does"
+
+
+def _extents(
+    data: memoryview,
+    offsets: np.ndarray,
+    field_count: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Find out where records end.
+
+    Returns:
+        Whether each record lies outside of the file, bool (n,), and where each ends, uint64 (n,).
+        The ends mean nothing if a record lies outside.
+    """
+    size = len(data)
+    head = 8 * field_count
+    if size < head:
+        return np.ones(len(offsets), bool), offsets
+    # An append after a removal of the last record leaves an offset of 0: a record without a byte.
+    empty = offsets == 0
+    in_zeros = (offsets < _RESERVED) & ~empty
+    behind_end = offsets > size - head
+    outside: np.ndarray = in_zeros | behind_end
+    if outside.any():
+        return outside, offsets
+    sizes = _read_sizes(data, offsets, field_count)
+    totals = sizes.sum(axis=1, dtype=np.uint64)
+    ends = offsets + np.uint64(head) + totals
+    too_large = (sizes > size).any(axis=1)  # their sum may wrap around
+    too_long = ends > size
+    return too_large | too_long, ends
+
+
+def _read_sizes(
+    data: memoryview,
+    offsets: np.ndarray,
+    field_count: int,
+) -> np.ndarray:
+    """Read the sizes of the fields of many records: uint64 (n, field_count)."""
+    array = np.frombuffer(data, np.uint8)
+    starts = offsets.astype(np.int64)
+    bytes_of_head = np.arange(8 * field_count)
+    heads = array[starts[:, None] + bytes_of_head]
+    sizes: np.ndarray = heads.view("<u8")
+    return sizes
+
+
+def _an_end_fits(
+    starts: np.ndarray,
+    ends: np.ndarray,
+    offsets: np.ndarray,
+    size: int,
+) -> bool:
+    """Whether one of these records ends where another one begins, or the file ends."""
+    empty = starts == 0
+    if empty.all():
+        return True
+    fitting = np.append(offsets, np.uint64(size))
+    fits = np.isin(ends[~empty], fitting)
+    return bool(fits.any())
