@@ -73,11 +73,11 @@ def may_be_replaced(path: str) -> bool:
     return kind_of(path) in ("", "index")
 
 
-def map_entries(fd: int, slot: Slot | None, bits: int) -> Entries:
+def map_entries(fd: int, slot: Slot | None) -> Entries:
     if slot is None or not slot.count:
-        return Entries(memoryview(b"").cast("Q"), 0, bits)
+        return Entries(memoryview(b"").cast("Q"), 0)
     mapping = files.map_private(fd, slot.base + 16 * slot.count)
-    return Entries(memoryview(mapping)[slot.base :].cast("Q"), slot.count, bits)
+    return Entries(memoryview(mapping)[slot.base :].cast("Q"), slot.count)
 
 
 def _write_slot(fd: int, slot: Slot) -> None:

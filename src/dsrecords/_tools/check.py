@@ -24,7 +24,7 @@ def check(state: State) -> list[CorruptError]:
     wrongs: dict[
         int, tuple[str, Any, int]
     ] = {}  # of the frame at an offset: what is wrong, in which field, and where
-    replayed = _index.map_entries(-1, None, entries.bits)
+    replayed = _index.map_entries(-1, None)
     walk, at = Walk(state.fd, header.frames, header.size, end), header.size
     pending: list[Place] = []
     while at < end:

@@ -112,7 +112,7 @@ def _mend(path: str, index_path: str) -> None:
     state = State(path, index_path, True, torn=True)
     walk, entries = (
         Walk(state.fd, state.header.frames, state.header.size, state.snapshot.end),
-        _index.map_entries(-1, None, len(state.header.schema.payloads) + 1),
+        _index.map_entries(-1, None),
     )
     schema = state.header.schema
     padded: list[tuple[int, int]] = []
@@ -138,9 +138,9 @@ class _Salvage:
         file = files.Descriptor(files.open_read(path))
         index = files.Descriptor(files.open_read(index_path)) if files.exists(index_path) else None
         self.header = self._find_header(file.number, path, index, index_path)
-        size, bits = files.size(file.number), len(self.header.schema.payloads) + 1
+        size = files.size(file.number)
         self._fd, self._size = file.number, size
-        entries, fault = self._follow(_index.map_entries(-1, None, bits), self.header.size)
+        entries, fault = self._follow(_index.map_entries(-1, None), self.header.size)
         if fault and index is not None:
             for slot in _index.read_slots(index.number):
                 room = files.size(index.number) - slot.base - 16 * slot.count
@@ -151,7 +151,7 @@ class _Salvage:
                     and room >= 0
                 ):
                     entries, _ = self._follow(
-                        _index.map_entries(index.number, slot, bits), slot.covered
+                        _index.map_entries(index.number, slot), slot.covered
                     )
                     break
         self.entries, self._path, self._file = entries, path, file
