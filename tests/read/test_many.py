@@ -45,7 +45,7 @@ def shuffled():
 
 
 def seen(ds):
-    return int(np.count_nonzero(np.asarray(ds._state.snapshot.entries.seen)))
+    return int(np.count_nonzero(np.asarray(ds._state.snapshot.verified.bits)))
 
 
 def test_single_records_in_random_order(numbers):

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from dsrecords._dataset.reading import Records
-from dsrecords._read.snapshot import Plan, Snapshot
+from dsrecords._read.plan import Plan
+from dsrecords._read.snapshot import Snapshot
 from dsrecords._schema.resolve import make_schema
 from dsrecords._schema.schema import Field, Key, Schema
 from dsrecords._types.base import describe

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from dsrecords._read.batch import columns, rows
+from dsrecords._read.plan import Plan
 from dsrecords._read.prefetch import prefetch
 from dsrecords._read.selection import position, positions, several
-from dsrecords._read.snapshot import Plan, Snapshot
+from dsrecords._read.snapshot import Snapshot
 from dsrecords._schema.binding import bind
 from dsrecords._schema.header import Header
 from dsrecords._schema.schema import Key, Schema

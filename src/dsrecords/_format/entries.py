@@ -1,191 +1,247 @@
-"""The entries of an index: where each record of the list is. Knows nothing of files, or of what a record holds."""
+"""The entries of an index: where each record of the list is.
+
+Knows nothing of files, of what a record holds, or of what has been verified.
+"""
 
 from __future__ import annotations
 
-import copy
 import struct
 from collections.abc import Sequence
 
 import numpy as np
 
 from dsrecords._format.frame import DELETE, TAKE_LAST
-from dsrecords._format.layout import position_mix, position_mixes
+from dsrecords._format.layout import LOW_32_BITS, position_mix, position_mixes
 from dsrecords._format.log import Place
 from dsrecords.errors import CorruptError
 
-_LOW = 2**32 - 1
-ENTRY = struct.Struct("<QQ")
+ENTRY = struct.Struct("<QQ")  # offset; size / 8, and above it 32 bits of check
+
+_SIZE_UNKNOWN = LOW_32_BITS  # the stored size of a record whose frame is larger than can be stored
+_SMALLEST_TAIL = 16  # entries
+_FEW = 16  # records up to which they are appended one by one
+_HALF = np.uint64(32)  # bits of a word
+_EIGHTH = np.uint64(3)  # bits to shift to divide by eight
 
 
 class Entries:
-    """Where each record of the list is: the file's entries (mapped, privately), then those that came since.
+    """Where each record of the list is: the file's entries (mapped, privately), then newer ones.
 
-    `base` and `tail` are memoryviews of u64, two for each entry, as in the file: the offset; size / 8 and the mixed check. Of
-    `base`, the first `kept` entries are in use, of `tail` the first `used`. `seen` is a memoryview of a number for each
-    position: which parts of the record there this process has verified; the reader gives the bits their meaning, here they are
-    set back to 0 when another record comes to the position. It is allocated as zeros, which take no memory until they are
-    touched. `changes`, of one item, counts how often a record was replaced in place: who reads many entries can tell whether
-    they still are what they were.
+    What an edit changes in place, it changes in one call: another thread that reads meanwhile finds
+    the old entry or the new one, never half of each.
+
+    Attributes:
+        base: the file's entries, a memoryview of u64, two for each entry: the offset; and a word that
+            holds size / 8 and the check, mixed with the position.
+        kept: how many entries of `base`, counted from the first, are in use.
+        tail: the entries behind those, in the same form, with room for more.
+        used: how many entries of `tail` are in use.
     """
 
-    def __init__(self, base: memoryview, kept: int, bits: int) -> None:
-        self.base, self.kept, self.bits = base, kept, bits
-        self.tail, self.used = memoryview(np.empty(0, np.uint64)), 0
-        self.seen, self.changes = self._unseen(kept), [0]
-
-    def _unseen(self, count: int) -> memoryview:
-        return memoryview(np.zeros(count, np.min_scalar_type(2 ** min(self.bits, 64) - 1)))
+    def __init__(self, base: memoryview, kept: int) -> None:
+        self.base = base
+        self.kept = kept
+        self.tail = memoryview(np.empty(0, np.uint64))
+        self.used = 0
 
     def __len__(self) -> int:
         return self.kept + self.used
 
     def copy(self) -> Entries:
-        """One that edits can change without this one changing."""
-        twin = Entries(memoryview(np.array(self.base[: 2 * self.kept])), self.kept, self.bits)
-        twin.tail, twin.used = memoryview(np.array(self.tail)), self.used
-        twin.seen = self._unseen(len(self.seen))
+        """Copy the entries, so that edits of the copy do not change these."""
+        twin = Entries(memoryview(np.array(self.base[: 2 * self.kept])), self.kept)
+        twin.tail = memoryview(np.array(self.tail))
+        twin.used = self.used
         return twin
+
+    def stored(self, i: int) -> tuple[int, int]:
+        """The entry at position i as it is stored: the offset, and the word."""
+        part = self.base
+        if i >= self.kept:
+            part = self.tail
+            i -= self.kept
+        entry: tuple[int, int] = ENTRY.unpack_from(part, ENTRY.size * i)
+        return entry
 
     def get(self, i: int) -> Place:
-        """Offset, size (0 if only the frame knows) and check of the record at i."""
-        part, at = (self.base, i) if i < self.kept else (self.tail, i - self.kept)
-        offset, word = ENTRY.unpack_from(part, 16 * at)
-        size = word & _LOW
-        return offset, size * 8 if size != _LOW else 0, word >> 32 ^ position_mix(i)
-
-    def _set(self, i: int, place: Place) -> None:
-        part, at = (self.base, i) if i < self.kept else (self.tail, i - self.kept)
-        self.changes[0] += 1
-        self.seen[i] = 0
-        # In one call, under Python's lock: another thread finds the old entry or the new one, never half of each
-        ENTRY.pack_into(
-            part, 16 * at, place[0], min(place[1] >> 3, _LOW) | (place[2] ^ position_mix(i)) << 32
-        )
-        self.seen[i] = 0  # again: it may have noted in between what it had verified of the old one
-
-    def append(self, place: Place) -> None:
-        at, (offset, size, check) = self.used, place
-        if 2 * at == len(self.tail):
-            self._grow(1)
-        i = self.kept + at
-        self.seen[i] = 0
-        ENTRY.pack_into(
-            self.tail, 16 * at, offset, min(size >> 3, _LOW) | (check ^ position_mix(i)) << 32
-        )
-        self.used = at + 1
-
-    def _grow(self, count: int) -> None:
-        room = max(16, 2 * self.used, self.used + count)
-        tail, seen = np.empty(2 * room, np.uint64), self._unseen(self.kept + room)
-        tail[: 2 * self.used] = self.tail[: 2 * self.used]
-        np.asarray(seen)[: len(self)] = np.asarray(self.seen)[: len(self)]
-        self.tail, self.seen = (
-            memoryview(tail),
-            seen,
-        )  # new ones: whoever reads the old ones may go on
-
-    def extend(self, offsets: np.ndarray, sizes: np.ndarray, checks: np.ndarray) -> None:
-        """Many at once; all are arrays of uint64."""
-        count, start = len(offsets), len(self)
-        if 2 * (self.used + count) > len(self.tail):
-            self._grow(count)
-        rows = np.frombuffer(self.tail, np.uint64).reshape(-1, 2)[self.used : self.used + count]
-        rows[:, 0] = offsets
-        rows[:, 1] = pack(start + np.arange(count, dtype=np.uint64), sizes, checks)
-        np.asarray(self.seen)[start : start + count] = 0
-        self.used += count
+        """Offset, size and check of the record at position i; size 0 where only the frame knows."""
+        offset, word = self.stored(i)
+        eighths = word & LOW_32_BITS
+        size = 0
+        if eighths != _SIZE_UNKNOWN:
+            size = 8 * eighths
+        return offset, size, word >> 32 ^ position_mix(i)
 
     def rows(self, start: int, stop: int) -> np.ndarray:
-        """The entries start … stop as in the file: uint64, (n, 2), a copy where they lie in both parts."""
-        base: np.ndarray = np.frombuffer(self.base, np.uint64).reshape(-1, 2)[
-            start : min(stop, self.kept)
-        ]
+        """The entries from `start` to `stop` as in the file: uint64, (n, 2).
+
+        They are a view of the entries in use, or a copy where they lie in both parts.
+        """
+        base = _as_rows(self.base)[start : min(stop, self.kept)]
         if stop <= self.kept:
             return base
-        tail: np.ndarray = np.frombuffer(self.tail, np.uint64).reshape(-1, 2)[
-            max(start - self.kept, 0) : stop - self.kept
-        ]
-        return np.concatenate([base, tail]) if len(base) else tail
+        tail = _as_rows(self.tail)[max(start - self.kept, 0) : stop - self.kept]
+        if not len(base):
+            return tail
+        return np.concatenate([base, tail])
 
     def gather(self, positions: np.ndarray) -> np.ndarray:
-        """The entries at these positions (int64, (n,)), as in the file: uint64, (n, 2), a copy."""
-        base, tail = (
-            np.frombuffer(part, np.uint64).reshape(-1, 2) for part in (self.base, self.tail)
-        )
-        if not self.used or not self.kept:
-            rows: np.ndarray = (tail if self.used else base).take(positions, axis=0)
-            return rows
-        late = positions >= self.kept
-        rows = base.take(np.where(late, 0, positions), axis=0)
-        rows[late] = tail[positions[late] - self.kept]
+        """Copy the entries at these positions (int64, (n,)), as in the file: uint64, (n, 2)."""
+        base = _as_rows(self.base)
+        tail = _as_rows(self.tail)
+        if not self.used:
+            return base.take(positions, axis=0)
+        if not self.kept:
+            return tail.take(positions, axis=0)
+        in_tail = positions >= self.kept
+        rows = base.take(np.where(in_tail, 0, positions), axis=0)
+        rows[in_tail] = tail[positions[in_tail] - self.kept]
         return rows
 
-    def apply(
-        self, places: Sequence[Place] | np.ndarray, op: int, positions: Sequence[int]
-    ) -> Entries:
-        """What a batch does to the list. `places` may be an array: uint64, (n, 3).
+    def append(self, place: Place) -> None:
+        """Append the entry of one record."""
+        if ENTRY.size * self.used == self.tail.nbytes:
+            self._grow(1)
+        word = _word(self.kept + self.used, place)
+        ENTRY.pack_into(self.tail, ENTRY.size * self.used, place[0], word)
+        self.used += 1  # last: only now can another thread see it
 
-        Returns the list to use from then on. It may share memory with this one, in which nothing moves but what is replaced: a
-        thread that goes on reading this one finds the old record or the new one.
+    def extend(self, offsets: np.ndarray, sizes: np.ndarray, checks: np.ndarray) -> None:
+        """Append the entries of many records, whose places are arrays of uint64."""
+        start = len(self)
+        positions = np.arange(start, start + len(offsets), dtype=np.uint64)
+        eighths = np.minimum(sizes >> _EIGHTH, np.uint64(_SIZE_UNKNOWN))
+        words = eighths | (checks ^ position_mixes(positions)) << _HALF
+        self._extend_stored(offsets, words)
+
+    def _extend_stored(self, offsets: np.ndarray, words: np.ndarray) -> None:
+        count = len(offsets)
+        if ENTRY.size * (self.used + count) > self.tail.nbytes:
+            self._grow(count)
+        rows = _as_rows(self.tail)[self.used : self.used + count]
+        rows[:, 0] = offsets
+        rows[:, 1] = words
+        self.used += count  # last: only now can another thread see them
+
+    def apply(
+        self,
+        places: Sequence[Place] | np.ndarray,
+        op: int,
+        positions: Sequence[int],
+    ) -> Entries:
+        """Do what a batch does to the list.
+
+        Args:
+            places: of the records to append; may be an array: uint64, (n, 3).
+            op: what the batch does besides: TAKE_LAST, DELETE, or 0 for nothing.
+            positions: of the records that it does this to.
+
+        Returns:
+            The list to use from now on: this one, unless records were edited. It may share memory with
+            this one, in which nothing moves, and only what is replaced changes: a thread that goes on
+            reading this one finds the old record or the new one.
 
         Raises:
-            CorruptError: positions that the list does not have.
+            CorruptError: the list does not have these positions; nothing was edited.
         """
-        if op:  # what comes with an edit is not to be seen without it
-            return (
-                copy.copy(self).apply(places, 0, ())._edited(op, np.asarray(positions, np.uint64))
-            )
-        if len(places) > 16 and not isinstance(places, np.ndarray):
-            places = np.array(places, np.uint64)
-        if isinstance(places, np.ndarray):
-            self.extend(places[:, 0], places[:, 1], places[:, 2])
-        else:
-            for place in places:
-                self.append(place)
-        return self
-
-    def _edited(self, op: int, positions: np.ndarray) -> Entries:
-        count = len(self)
+        if not op:
+            self._add(places)
+            return self
+        edited = self._twin()  # so that what is appended is not visible before the edit
+        edited._add(places)
         if op == TAKE_LAST:
-            left = count - 1 - np.arange(len(positions))
-            if (wrong := (left < 0) | (positions > np.maximum(left, 0).astype(np.uint64))).any():
-                raise CorruptError(
-                    f"an edit takes position {positions[wrong][0]} of {max(int(left[wrong][0]), -1) + 1}"
-                )
-            for p in positions.tolist():
-                count -= 1
-                if p < count:
-                    self._set(p, self.get(count))
-            return self._first(count)
+            return edited._take_last(np.asarray(positions, np.uint64))
         if op == DELETE and len(positions):
-            if int(positions[-1]) >= count or (positions[1:] <= positions[:-1]).any():
-                raise CorruptError(f"an edit deletes positions that do not ascend within {count}")
-            return self._without(positions.astype(np.int64))
-        return self
+            return edited._delete(np.asarray(positions, np.uint64))
+        return edited
+
+    def _add(self, places: Sequence[Place] | np.ndarray) -> None:
+        if not isinstance(places, np.ndarray):
+            if len(places) <= _FEW:
+                for place in places:
+                    self.append(place)
+                return
+            places = np.array(places, np.uint64)
+        self.extend(places[:, 0], places[:, 1], places[:, 2])
+
+    def _take_last(self, positions: np.ndarray) -> Entries:
+        """Let the last record take the place of each of these in turn; the list gets that much shorter."""
+        last_positions = len(self) - 1 - np.arange(len(positions))  # of the list, before each step
+        highest = np.maximum(last_positions, 0).astype(np.uint64)
+        wrong = (last_positions < 0) | (positions > highest)
+        if wrong.any():
+            first = int(wrong.argmax())
+            count = max(int(last_positions[first]) + 1, 0)
+            raise CorruptError(f"an edit takes position {positions[first]} of {count}")
+        for position, last in zip(positions.tolist(), last_positions.tolist()):
+            if position < last:
+                self._move(last, position)
+        return self._first(len(self) - len(positions))
+
+    def _move(self, source: int, target: int) -> None:
+        """Put the entry at one position in the place of another."""
+        offset, word = self.stored(source)
+        word ^= (position_mix(source) ^ position_mix(target)) << 32
+        part = self.base
+        row = target
+        if target >= self.kept:
+            part = self.tail
+            row = target - self.kept
+        # In one call, while this thread holds the interpreter's lock: nobody sees half an entry.
+        ENTRY.pack_into(part, ENTRY.size * row, offset, word)
+
+    def _delete(self, positions: np.ndarray) -> Entries:
+        """The list without these records: the others behind the first of them move up, in new memory."""
+        count = len(self)
+        if int(positions[-1]) >= count or (positions[1:] <= positions[:-1]).any():
+            raise CorruptError(f"an edit deletes positions that do not ascend within {count}")
+        first = int(positions[0])
+        remains = np.ones(count - first, bool)
+        remains[positions.astype(np.int64) - first] = False
+        rows = self.rows(first, count)[remains]
+        old_positions = np.arange(first, count)[remains]
+        new_positions = np.arange(first, first + len(rows))
+        shorter = self._first(first)
+        shorter.tail = memoryview(np.array(self.tail))
+        shorter._extend_stored(rows[:, 0], moved_words(rows[:, 1], old_positions, new_positions))
+        return shorter
 
     def _first(self, count: int) -> Entries:
-        twin = copy.copy(self)
-        twin.kept, twin.used = min(self.kept, count), max(count - self.kept, 0)
+        """The first records of this list, in the same memory."""
+        shorter = self._twin()
+        shorter.kept = min(self.kept, count)
+        shorter.used = max(count - self.kept, 0)
+        return shorter
+
+    def _twin(self) -> Entries:
+        twin = Entries(self.base, self.kept)
+        twin.tail = self.tail
+        twin.used = self.used
         return twin
 
-    def _without(self, gone: np.ndarray) -> Entries:
-        first, count = int(gone[0]), len(self)
-        rows = np.array(self.rows(first, count))
-        old = np.arange(first, count, dtype=np.uint64)
-        keep = np.ones(count - first, bool)
-        keep[gone - first] = False
-        rows, old = rows[keep], old[keep]
-        offsets, words = rows[:, 0], rows[:, 1]
-        sizes, checks = words & np.uint64(_LOW), words >> np.uint64(32) ^ position_mixes(old)
-        twin = self._first(first)
-        twin.tail, twin.seen = memoryview(np.array(self.tail)), memoryview(np.array(self.seen))
-        twin.extend(offsets, sizes * np.uint64(8), checks)
-        return twin
+    def _grow(self, count: int) -> None:
+        """Make room for `count` more entries, in new memory: whoever reads the old one may go on."""
+        room = max(_SMALLEST_TAIL, 2 * self.used, self.used + count)
+        tail = np.empty(2 * room, np.uint64)
+        tail[: 2 * self.used] = self.tail[: 2 * self.used]
+        self.tail = memoryview(tail)
 
 
-def pack(positions: np.ndarray, sizes: np.ndarray, checks: np.ndarray) -> np.ndarray:
-    """The second words of entries, from arrays of uint64."""
-    words: np.ndarray = np.minimum(sizes >> np.uint64(3), np.uint64(_LOW)) | (
-        checks ^ position_mixes(positions)
-    ) << np.uint64(32)
-    return words
+def _as_rows(part: memoryview) -> np.ndarray:
+    rows: np.ndarray = np.frombuffer(part, np.uint64).reshape(-1, 2)
+    return rows
+
+
+def _word(position: int, place: Place) -> int:
+    """The second word of an entry."""
+    _, size, check = place
+    return min(size >> 3, _SIZE_UNKNOWN) | (check ^ position_mix(position)) << 32
+
+
+def moved_words(words: np.ndarray, old: np.ndarray, new: np.ndarray) -> np.ndarray:
+    """The second words of entries that move from old to new positions.
+
+    All are arrays of integers, (n,); words are uint64, of which the lower half, the size, stays.
+    """
+    moved: np.ndarray = words ^ (position_mixes(old) ^ position_mixes(new)) << _HALF
+    return moved

@@ -140,21 +140,20 @@ def may_be_replaced(path: str) -> bool:
     return kind_of(path) in ("", "index")
 
 
-def map_entries(fd: int, slot: Slot | None, bits: int) -> Entries:
+def map_entries(fd: int, slot: Slot | None) -> Entries:
     """Map the entries of an index.
 
     Args:
         fd: of the index; -1 if `slot` is None.
         slot: which says how many entries there are; None for no entries.
-        bits: the argument of `Entries`.
     """
     if slot is None or not slot.count:
         no_words = memoryview(b"").cast("Q")
-        return Entries(no_words, 0, bits)
+        return Entries(no_words, 0)
     end = slot.base + _ENTRY_SIZE * slot.count
     mapping = memoryview(files.map_private(fd, end))
     words = mapping[slot.base :].cast("Q")
-    return Entries(words, slot.count, bits)
+    return Entries(words, slot.count)
 
 
 def publish_appended(path: str, old: Slot, slot: Slot, entries: Entries) -> None:

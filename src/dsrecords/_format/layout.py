@@ -235,6 +235,39 @@ class HeadLayout:
             }
         )
 
+    def payload_offsets(self, sizes: Sequence[int], head_offset: int) -> list[int]:
+        """Where payloads begin in a record whose head lies at this offset.
+
+        Args:
+            sizes: the stored sizes of the first payloads.
+            head_offset: of the record's frame.
+
+        Returns:
+            An offset for each of those payloads, and where the next one begins.
+        """
+        offset = head_offset + self.size
+        offsets = [offset]
+        for size in sizes:
+            if size != NONE:
+                offset += (size + 7) & -8  # as `padded_size`: this runs for each record
+            offsets.append(offset)
+        return offsets
+
+    def payload_offset_table(self, sizes: np.ndarray, head_offsets: np.ndarray) -> np.ndarray:
+        """Where payloads begin in many records.
+
+        Args:
+            sizes: the stored sizes of the first payloads of each record: uint64, (n, k).
+            head_offsets: uint64, (n,).
+
+        Returns:
+            uint64, (n, k).
+        """
+        padded = padded_sizes(sizes)
+        before = padded.cumsum(axis=1, dtype=np.uint64) - padded
+        table: np.ndarray = (head_offsets + np.uint64(self.size))[:, np.newaxis] + before
+        return table
+
 
 def _presence_slots(numbers: Sequence[NumberFormat]) -> list[int]:
     slots = []

@@ -1,28 +1,20 @@
-"""Reading many records at once: their heads are gathered and verified together, then each field becomes a column."""
+"""Reading many records at once: their heads are verified together, then each field becomes a column."""
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from dsrecords._format.checksums import crc32
-from dsrecords._format.entries import Entries
-from dsrecords._format.layout import NONE, padded_sizes
+from dsrecords._format.layout import NONE
+from dsrecords._format.read_kernels import copy_payloads, gather_heads
+from dsrecords._read.plan import Item, Plan
 from dsrecords._read.prefetch import prefetch
-from dsrecords._read.snapshot import WRONG_SUM, Item, Plan, Snapshot
-from dsrecords._read.verification import (
-    HEAD_SEEN,
-    NEVER_SEEN,
-    heads_seen,
-    remember,
-    take,
-    unverified,
-    verified,
-)
+from dsrecords._read.snapshot import WRONG_CHECKSUM, Snapshot
+from dsrecords._read.verification import HEAD, payload_part
 from dsrecords._schema.schema import Field
 from dsrecords._types.base import describe
 from dsrecords._types.scalars import Scalar
@@ -30,7 +22,10 @@ from dsrecords.errors import CorruptError, SchemaError
 
 
 def columns(
-    snapshot: Snapshot, positions: np.ndarray, plan: Plan, out: Mapping[Any, Any]
+    snapshot: Snapshot,
+    positions: np.ndarray,
+    plan: Plan,
+    out: Mapping[Any, Any],
 ) -> list[Any]:
     """The values of each field of many records, field by field.
 
@@ -41,185 +36,249 @@ def columns(
         out: by field, arrays to read into.
 
     Returns:
-        For each field of the plan: an array (n, …) where all values have one shape, a masked array (n,) of scalars that may be
-            None, else a list.
+        For each field of the plan: an array (n, …) where all values have one shape, a masked array (n,)
+        of scalars that may be None, else a list.
 
     Raises:
         SchemaError: an array of `out` does not fit.
-        CorruptError: naming a record that is not as it was written.
+        CorruptError: a record is not what was written; names the record.
     """
-    entries = snapshot.entries
-    changes = entries.changes[0]
     snapshot.check_plan(plan)
-    if len(positions):
-        heads, places = _heads(snapshot, entries, positions, plan)
-    else:
-        heads, places = (
-            np.zeros(0, snapshot.header.schema.layout.dtype),
-            np.zeros((0, 2), np.uint64),
-        )
-    offsets, data = places[:, 0], snapshot.mapped()
+    batch = _Batch(snapshot, positions, plan, out)
+    found = [batch.column(item) for item in plan.items]
     if plan.payloads:
-        padded = padded_sizes(heads["sizes"][:, : plan.payloads])
-        starts = (
-            (offsets + np.uint64(snapshot.header.schema.layout.size))[:, None]
-            + padded.cumsum(axis=1, dtype=np.uint64)
-            - padded
-        )
-    found: list[Any] = []
-    for item in plan.items:
-        field = item[0]
-        if isinstance(field.type, Scalar):
-            found.append(
-                _into(out, field, _numbers(snapshot, positions, item, field.type, heads, offsets))
-            )
-            continue
-        begins, lengths = (
-            starts[:, field.payload].tolist(),
-            heads["sizes"][:, field.payload].tolist(),
-        )
-        unseen = unverified(snapshot, entries, positions, field, changes)
-        sums = heads["checksums"][:, field.payload].tolist() if unseen else []
-        found.append(
-            _payloads(
-                snapshot, data, positions, item, begins, lengths, unseen, sums, plan.copy, out
-            )
-        )
-    if plan.payloads and snapshot.verify != "always":
-        remember(entries, positions, changes, plan.need & ~NEVER_SEEN)
+        batch.remember()
     return found
 
 
-def _into(out: Mapping[Any, Any], field: Field, column: Any) -> Any:
-    """A column, in the array of `out` that is for it."""
-    if field.key not in out:
-        return column
-    if not isinstance(column, np.ndarray) or isinstance(column, np.ma.MaskedArray):
-        raise SchemaError(
-            f"out is for numbers and arrays of one shape, this is {field.type.name}",
-            field=field.key,
-        )
-    target = out[field.key]
-    if not isinstance(target, np.ndarray) or (target.dtype, target.shape) != (
-        column.dtype,
-        column.shape,
-    ):
-        raise SchemaError(
-            f"out needs an array of {column.dtype} with shape {column.shape}, not {describe(target)}",
-            field=field.key,
-        )
-    if target is not column:
-        target[...] = column
-    return target
-
-
-def _numbers(
-    snapshot: Snapshot,
-    positions: np.ndarray,
-    item: Item,
-    kind: Scalar,
-    heads: np.ndarray,
-    offsets: np.ndarray,
-) -> Any:
-    field, make, builtin = item
-    column = heads[f"at {field.at}"].copy()
-    absent = heads[f"at {field.present}"] == 0 if field.present >= 0 else None
-    if make is not None:
-        try:
-            if builtin:
-                column = kind.shown(column)
-        except CorruptError:
-            builtin = False  # one by one, to name the record
-        if not builtin:
-            there = itertools.repeat(True) if absent is None else (~absent).tolist()
-            numbers = zip(
-                positions.tolist(), offsets.tolist(), column.view("<" + kind.code).tolist(), there
-            )
-            return [
-                _made(snapshot, item, n, i, at + field.at) if has else None
-                for i, at, n, has in numbers
-            ]
-    return column if absent is None else np.ma.MaskedArray(column, absent)
-
-
-def _made(snapshot: Snapshot, item: Item, number: Any, i: int, offset: int) -> Any:
-    field, make, builtin = item
-    try:
-        return make(number)  # type: ignore[misc]
-    except Exception as error:
-        snapshot.explain(error, i, field, builtin, offset)
-        raise
-
-
-def _payloads(
-    snapshot: Snapshot, data: memoryview, positions: np.ndarray, item: Item, starts: list[int], sizes: list[int],
-    unseen: list[bool] | None, sums: list[int], copy: bool, out: Mapping[Any, Any],
-) -> Any:  # fmt: skip
-    """A column of payloads. What is not verified yet is, right before it is copied: so it comes from memory only once."""
-    field = item[0]
-    row = field.type.stored_row() if item[2] else None
-    if row is not None and sizes.count(nbytes := row.itemsize * math.prod(row.shape[1:])) == len(
-        sizes
-    ):
-        stacked: Any = out.get(field.key)
-        shape = (len(sizes), *row.shape[1:])
-        fits = (
-            isinstance(stacked, np.ndarray)
-            and stacked.flags.carray
-            and (stacked.dtype, stacked.shape) == (row.dtype, shape)
-        )
-        stacked = stacked if fits else np.empty(shape, row.dtype)
-        target, at = (
-            memoryview(stacked.reshape(-1).view(np.uint8) if stacked.size else bytearray()),
-            0,
-        )
-        for k, start in enumerate(
-            starts
-        ):  # ten times faster than gathering rows through a strided array
-            piece = data[start : start + nbytes]
-            if unseen and unseen[k] and crc32(piece) != sums[k]:
-                raise snapshot.wrong(WRONG_SUM, int(positions[k]), start, field)
-            target[at : at + nbytes] = piece
-            at += nbytes
-        return _into(out, field, stacked)
-    values: Any = []
-    for k, i in enumerate(positions.tolist()):
-        if (
-            unseen
-            and unseen[k]
-            and sizes[k] != NONE
-            and crc32(data[starts[k] : starts[k] + sizes[k]]) != sums[k]
-        ):
-            raise snapshot.wrong(WRONG_SUM, i, starts[k], field)
-        values.append(snapshot.load(data, i, item, starts[k], sizes[k], copy))
-    if item[2] and (row := field.type.row()) is not None:
-        values = np.array(values, row.dtype).reshape(len(values), *row.shape[1:])
-    return _into(out, field, values)
-
-
 def rows(snapshot: Snapshot, positions: np.ndarray, plan: Plan) -> Iterable[tuple[Any, ...]]:
-    """The values of the fields of many records, record by record, of a plan that is `plain`. Raises CorruptError."""
-    heads, _ = _heads(snapshot, snapshot.entries, positions, plan)
+    """The values of the fields of many records, record by record, of a plan that is `plain`.
+
+    Raises:
+        CorruptError: a record is not what was written; names the record.
+    """
+    heads = _read_heads(snapshot, positions, plan)[0]
     return zip(*(heads[f"at {field.at}"].tolist() for field in plan.fields))
 
 
-def _heads(
-    snapshot: Snapshot, entries: Entries, positions: np.ndarray, plan: Plan
+def _read_heads(
+    snapshot: Snapshot,
+    positions: np.ndarray,
+    plan: Plan,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The verified heads of many records, structured, and their entries (uint64, (n, 2)). Raises CorruptError."""
-    changes, places = entries.changes[0], entries.gather(positions)
-    prefetch(snapshot, places, heads_only=not plan.payloads)
-    if heads_seen(snapshot, entries, positions) and entries.changes[0] == changes:
-        return take(snapshot, places[:, 0]), places
-    heads, right = verified(snapshot, positions, places)
+    """The verified heads of n > 0 records, structured, (n,), and their entries, uint64, (n, 2)."""
+    verified = snapshot.verified
+    entries = snapshot.entries.gather(positions)  # before asking what is verified: see `Verified`
+    prefetch(snapshot, entries, heads_only=not plan.payloads)
+    if verified.has_all_heads(positions):
+        return _gather(snapshot, entries), entries
+    heads, right = snapshot.verify_heads(positions, entries)
     if not right.all():
-        for k in np.flatnonzero(
-            ~right
-        ).tolist():  # which raises what is wrong, if another thread has not put others here
-            places[k, 0] = snapshot.look(entries, int(positions[k]), plan)
-        return take(snapshot, places[:, 0]), places
-    if (
-        not plan.payloads and snapshot.verify != "always"
-    ):  # else it is noted together with the payloads
-        remember(entries, positions, changes, HEAD_SEEN)
-    return heads, places
+        for number in np.flatnonzero(~right).tolist():
+            # Raises what is wrong, unless another thread has put another record here meanwhile.
+            entries[number, 0] = snapshot.verified_offset(int(positions[number]), plan)
+        heads = _gather(snapshot, entries)
+    elif not plan.payloads and snapshot.verify != "always":
+        verified.remember_many(positions, HEAD)  # else they are remembered with the payloads
+    return heads, entries
+
+
+def _gather(snapshot: Snapshot, entries: np.ndarray) -> np.ndarray:
+    return gather_heads(snapshot.mapped(), snapshot.header.schema.layout.dtype, entries[:, 0])
+
+
+class _Batch:
+    """The records of one call, whose heads are verified.
+
+    Attributes:
+        heads: structured, (n,).
+        offsets: of the heads: uint64, (n,).
+        starts: offsets of the plan's payloads: uint64, (n, plan.payloads).
+    """
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        positions: np.ndarray,
+        plan: Plan,
+        out: Mapping[Any, Any],
+    ) -> None:
+        self.snapshot = snapshot
+        self.positions = positions
+        self.plan = plan
+        self.out = out
+        layout = snapshot.header.schema.layout
+        if len(positions):
+            self.heads, entries = _read_heads(snapshot, positions, plan)
+        else:
+            self.heads = np.zeros(0, layout.dtype)
+            entries = np.zeros((0, 2), np.uint64)
+        self.offsets = entries[:, 0]
+        if plan.payloads:
+            sizes = self.heads["sizes"][:, : plan.payloads]
+            self.starts = layout.payload_offset_table(sizes, self.offsets)
+
+    def remember(self) -> None:
+        """Remember that all that the plan needs has been verified."""
+        if self.snapshot.verify != "always":
+            self.snapshot.verified.remember_many(self.positions, self.plan.need)
+
+    def column(self, item: Item) -> Any:
+        """The values of one field."""
+        field = item.field
+        if isinstance(field.type, Scalar):
+            return self._in_out(field, self._numbers(item, field.type))
+        sizes = self.heads["sizes"][:, field.payload].tolist()
+        stacked = self._stacked(item, sizes)
+        if stacked is not None:
+            return self._in_out(field, stacked)
+        values: Any = self._loaded(item, sizes)
+        if item.is_builtin:
+            row = field.type.row()
+            if row is not None:
+                values = np.array(values, row.dtype).reshape(len(values), *row.shape[1:])
+        return self._in_out(field, values)
+
+    def _in_out(self, field: Field, column: Any) -> Any:
+        """A column, in the array of `out` that is for it, if there is one."""
+        if field.key not in self.out:
+            return column
+        if not isinstance(column, np.ndarray) or isinstance(column, np.ma.MaskedArray):
+            text = f"out is for numbers and arrays of one shape, this is {field.type.name}"
+            raise SchemaError(text, field=field.key)
+        target = self.out[field.key]
+        if not _is_like(target, column.dtype, column.shape):
+            wanted = f"an array of {column.dtype} with shape {column.shape}"
+            text = f"out needs {wanted}, not {describe(target)}"
+            raise SchemaError(text, field=field.key)
+        if target is not column:
+            target[...] = column
+        return target
+
+    # Numbers of the heads
+
+    def _numbers(self, item: Item, kind: Scalar) -> Any:
+        """A column of scalars: an array, a masked one where they may be None, or a list."""
+        field = item.field
+        column = self.heads[f"at {field.at}"].copy()
+        missing = None
+        if field.present >= 0:
+            missing = self.heads[f"at {field.present}"] == 0
+        if item.make is not None:
+            if not item.is_builtin:
+                return self._numbers_one_by_one(item, kind, column, missing)
+            try:
+                column = kind.shown(column)
+            except CorruptError:
+                return self._numbers_one_by_one(item, kind, column, missing)  # to name the record
+        if missing is None:
+            return column
+        return np.ma.MaskedArray(column, missing)
+
+    def _numbers_one_by_one(
+        self,
+        item: Item,
+        kind: Scalar,
+        column: np.ndarray,
+        missing: np.ndarray | None,
+    ) -> list[Any]:
+        numbers = column.view(f"<{kind.code}").tolist()
+        is_missing = [False] * len(numbers)
+        if missing is not None:
+            is_missing = missing.tolist()
+        values: list[Any] = []
+        for k, number in enumerate(numbers):
+            if is_missing[k]:
+                values.append(None)
+                continue
+            try:
+                values.append(item.make(number))  # type: ignore[misc]
+            except Exception as error:
+                offset = int(self.offsets[k]) + item.field.at
+                self.snapshot.raise_if_damaged(error, int(self.positions[k]), item, offset)
+                raise
+        return values
+
+    # Payloads
+
+    def _stacked(self, item: Item, sizes: list[int]) -> np.ndarray | None:
+        """A column of payloads that are the bytes of arrays of one shape; None if they are not."""
+        field = item.field
+        row = None
+        if item.is_builtin:
+            row = field.type.stored_row()
+        if row is None:
+            return None
+        size = row.itemsize * math.prod(row.shape[1:])
+        if sizes.count(size) != len(sizes):
+            return None
+        shape = (len(sizes), *row.shape[1:])
+        target: Any = self.out.get(field.key)
+        if _is_like(target, row.dtype, shape) and target.flags.carray:
+            stacked: np.ndarray = target
+        else:
+            stacked = np.empty(shape, row.dtype)
+        self._copy(field, size, stacked)
+        return stacked
+
+    def _copy(self, field: Field, size: int, target: np.ndarray) -> None:
+        checksums: list[int | None] | None = None
+        unverified = self._unverified(field)
+        if unverified is not None:
+            stored = self.heads["checksums"][:, field.payload].tolist()
+            checksums = [sum if lacks else None for sum, lacks in zip(stored, unverified)]
+        buffer = memoryview(bytearray())
+        if target.size:
+            buffer = memoryview(target.reshape(-1).view(np.uint8))
+        data = self.snapshot.mapped()
+        starts = self.starts[:, field.payload].tolist()
+        wrong = copy_payloads(data, starts, size, checksums, buffer)
+        if wrong >= 0:
+            raise self._wrong_checksum(wrong, starts[wrong], field)
+
+    def _loaded(self, item: Item, sizes: Sequence[int]) -> list[Any]:
+        """A column of values that are made of payloads one by one.
+
+        Each is verified right before it is loaded: so it comes from memory only once.
+        """
+        field = item.field
+        snapshot = self.snapshot
+        data = snapshot.mapped()
+        copy = self.plan.copy
+        starts = self.starts[:, field.payload].tolist()
+        unverified = self._unverified(field)
+        checksums = []
+        if unverified is not None:
+            checksums = self.heads["checksums"][:, field.payload].tolist()
+        values = []
+        for k, i in enumerate(self.positions.tolist()):
+            start = starts[k]
+            size = sizes[k]
+            if unverified is not None and unverified[k] and size != NONE:
+                if crc32(data[start : start + size]) != checksums[k]:
+                    raise self._wrong_checksum(k, start, field)
+            values.append(snapshot.load(data, i, item, start, size, copy))
+        return values
+
+    def _unverified(self, field: Field) -> list[bool] | None:
+        """Of each record, whether the checksum of a payload must be compared; None if of none."""
+        snapshot = self.snapshot
+        if not snapshot.verify:
+            return None
+        if snapshot.verify == "always":
+            return [True] * len(self.positions)
+        lacking = snapshot.verified.lacking(self.positions, payload_part(field.payload))
+        if not lacking.any():
+            return None
+        unverified: list[bool] = lacking.tolist()
+        return unverified
+
+    def _wrong_checksum(self, k: int, start: int, field: Field) -> CorruptError:
+        return self.snapshot.damaged(WRONG_CHECKSUM, int(self.positions[k]), start, field)
+
+
+def _is_like(array: Any, dtype: np.dtype, shape: tuple[int, ...]) -> bool:
+    """Whether it is an array with this dtype and shape."""
+    if not isinstance(array, np.ndarray):
+        return False
+    return bool(array.dtype == dtype and array.shape == shape)

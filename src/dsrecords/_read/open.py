@@ -1,7 +1,7 @@
-"""Opening a dataset: the header, the newest usable index, and what the log says after it. Writes nothing; knows no samples.
+"""Opening a dataset: the header, the newest usable index, and what the log says after it.
 
-The `.rec` is the truth, the `.idx` a cache. Damage is not a torn tail: only bytes behind the last whole batch may be unfinished
-work.
+The `.rec` is the truth, the `.idx` a cache. Damage is not a torn tail: only bytes behind the last whole
+batch may be unfinished work. Writes nothing; knows no samples.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from dsrecords._format import index as _index
+from dsrecords._format.entries import ENTRY, Entries
 from dsrecords._format.frame import FRAME
 from dsrecords._format.header import VERSION
 from dsrecords._format.index import Slot
@@ -21,23 +22,29 @@ from dsrecords._format.layout import PAGE
 from dsrecords._format.log import Found, Place, Walk, find_frame
 from dsrecords._read import views as _views
 from dsrecords._read.snapshot import Snapshot
-from dsrecords._schema.header import read_header
+from dsrecords._schema.header import Header, read_header
 from dsrecords._storage import files
 from dsrecords.errors import CorruptError, UnsupportedVersionError
 
-_TRIES = (
-    4  # a reader that opens while a writer recovers may see what looks like damage: it looks again
-)
+# A reader that opens while a writer recovers may see what looks like damage: it looks again.
+_TRIES = 4
 _PATIENCE = 7  # tries, while the files are being replaced and the pair does not fit
 _PAUSE = 0.005  # seconds before the second try, doubled for each further one
+_MOST_SEQ = 2**63  # no writer counts that far: the next number must fit, too
+_DAMAGED = "damaged, or no index of ours"
+_CALLER = 7  # stack levels from the warning to the caller of `dsrecords.open`
 
 
 def default_index(path: str) -> str:
     """`my_data.rec` → `my_data.idx`. Raises ValueError where that is the same file."""
-    index = os.path.splitext(path)[0] + ".idx"
+    index = _beside(path)
     if index == path:
         raise ValueError(f"{path}: the data file cannot have the index's ending; use .rec")
     return index
+
+
+def _beside(path: str) -> str:
+    return os.path.splitext(path)[0] + ".idx"
 
 
 class State:
@@ -51,17 +58,26 @@ class State:
         last: offset of the last frame, and `check`, its check; 0 and 0 if there is none.
         slot: of the index file, the slot that was used; None where the list was made again from the log.
         slot_file: which file that was (device and inode).
-        view: of a view file (see `_views`) what tells it from others, else 0.
-        fault: what is wrong where the log stops being whole before the end of the file; None if it does not.
-        beyond: offset of a frame behind the fault that verifies: then it is damage, or a lost write, and not a torn tail.
+        view: of a view file (see `views`) what tells it from others, else 0.
+        fault: what is wrong where the log stops being whole before the end of the file; None if it does
+            not.
+        beyond: offset of a frame behind the fault that verifies: then it is damage, or a lost write, and
+            not a torn tail.
         half_slot: for a writer, whether one of the index's two slots is half written.
         editing: how often an edit of the list was begun or ended: odd while one is under way.
-        refuses: why nobody may write to these files any more by way of this object; empty if that is not so.
+        refuses: why nobody may write to these files any more by way of this object; empty if that is not
+            so.
     """
 
     refuses = ""
     editing = 0
     half_slot = False
+
+    header: Header
+    slot: Slot | None
+    slot_file: tuple[int, int] | None
+    fault: Found | None
+    beyond: int | None
 
     def __init__(
         self,
@@ -72,144 +88,171 @@ class State:
         index_must_exist: bool = False,
         torn: bool = False,
     ) -> None:
-        self.path, self.index_path = path, index_path
-        self._verify, self._index_must_exist = verify, index_must_exist
-        # What somebody names may be a view: only where a dataset's own index belongs does the log stand in for what is damaged.
-        self._may_be_remade = (
-            not index_must_exist or index_path == os.path.splitext(path)[0] + ".idx"
-        )
+        self.path = path
+        self.index_path = index_path
+        self._verify = verify
+        self._index_must_exist = index_must_exist
+        # What somebody names may be a view: only where a dataset's own index belongs does the log stand
+        # in for what is damaged.
+        self._may_be_remade = not index_must_exist or index_path == _beside(path)
         self.reopen(torn)
+
+    # Opening
 
     def reopen(self, torn: bool = False) -> None:
         """Read the files anew, as if nothing were known of them.
 
         Args:
-            torn: whether to allow damage behind the last whole batch, if an index says what was whole before: the writer deals
-                with it.
+            torn: whether to allow damage behind the last whole batch, if an index says what was whole
+                before: the writer deals with it.
 
         Raises:
             CorruptError: the header or the log is damaged.
         """
-        self.fault: Found | None = None
-        self.beyond: int | None = None
         for attempt in range(max(_TRIES, _PATIENCE)):
             fresh = copy.copy(self)  # so that nothing changes if it fails
-            fresh.__dict__.pop("header", None)
+            fresh._open_log()  # not tried again: a header never changes in place
             try:
-                if fresh._open(torn, attempt >= _PATIENCE - 1):
+                if fresh._open_list(torn, is_last_try=attempt >= _PATIENCE - 1):
                     self.__dict__.update(fresh.__dict__)
                     return
             except CorruptError:
-                if (
-                    attempt >= _TRIES - 1 or "header" not in fresh.__dict__
-                ):  # which never changes in place
+                if attempt >= _TRIES - 1:
                     raise
             time.sleep(_PAUSE * 2**attempt)
 
-    def _open(self, torn: bool, last: bool) -> bool:
-        """One try; False if the index is of another dataset, which is how a replacement in progress looks."""
+    def _open_log(self) -> None:
+        known = self.__dict__.get("header")
         self.file = files.Descriptor(files.open_read(self.path))
         self.fd = self.file.number
         self.header = read_header(self.fd, self.path)
-        self.slot: Slot | None = None
-        self.slot_file: tuple[int, int] | None = None
-        bits = len(self.header.schema.payloads) + 1
-        slots: list[Slot] = []
-        mine: list[Slot] = []
-        covered = self.view = 0  # `covered`: up to where the index vouches for the log
-        try:
-            index = files.open_read(self.index_path)
-        except FileNotFoundError:
-            if self._index_must_exist:
-                raise
-            entries = _index.map_entries(-1, None, bits)
-        else:
-            try:
-                slots = _index.read_slots(index)
-                mine = [slot for slot in slots if slot.id == self.header.id]
-                # A writer that was killed while it wrote a slot left it half written: the next checkpoint writes it anew.
-                self.half_slot = (
-                    torn
-                    and len(slots) == 1
-                    and any(files.pread(index, PAGE, PAGE * (1 - slots[0].seq % 2)))
-                )
-                covered = max((slot.covered for slot in mine), default=0)
-                if slots and not mine and not last:
-                    return False
-                self.slot = next(
-                    (
-                        slot
-                        for slot in mine
-                        if not slot.flags & _index.VIEW and self._usable(slot, index)
-                    ),
-                    None,
-                )
-                self.slot_file = files.identity(index)
-                if view := next((slot for slot in slots if slot.flags & _index.VIEW), None):
-                    _views.admit(
-                        view,
-                        self._usable(view, index),
-                        self.header,
-                        self.fd,
-                        self.path,
-                        self.index_path,
-                    )
-                    self.slot, self.view = view, view.seq + 1
-                elif self.slot is None and not self._may_be_remade:
-                    what = (
-                        "the index of another dataset"
-                        if slots and not mine
-                        else "damaged, or no index of ours"
-                    )
-                    text = f"{what}: as it may have been a view, nothing is shown; without index_path the list is made again"
-                    raise CorruptError(text, file=self.index_path)
-                entries = _index.map_entries(index, self.slot, bits)
-            finally:
-                files.close(index)
-        self.edits, self.last, self.check = (
-            (self.slot.edits, self.slot.last, self.slot.check) if self.slot else (0, 0, 0)
-        )
-        start = self.slot.covered if self.slot else self.header.size
-        self.snapshot = Snapshot(self.path, self.file, self.header, entries, start, self._verify)
-        self.snapshot.mark = start, self.edits, self.last, self.check
+        # An equal header stays the object that it was: plans are compared with it by identity.
+        if known is not None and known.raw.data == self.header.raw.data:
+            self.header = known
+
+    def _open_list(self, torn: bool, is_last_try: bool) -> bool:
+        """One try to read the index, and what the log says after it.
+
+        Returns:
+            False if the index is of another dataset, which is how a replacement in progress looks.
+        """
+        self.fault = None
+        self.beyond = None
+        self.slot = None
+        self.slot_file = None
+        self.view = 0
+        index = self._open_index()
+        if index is None:
+            self._begin(_index.map_entries(-1, None))
+            self.follow()
+            return True
+        if index.is_of_another_dataset and not is_last_try:
+            return False
+        self.slot_file = files.identity(index.fd)
+        self.half_slot = torn and index.has_half_slot()
+        self._choose_slot(index)
+        self._begin(_index.map_entries(index.fd, self.slot))
         if self.view:
             return True
         self.follow(torn and self.slot is not None)
-        if self.snapshot.end < covered:
-            raise CorruptError(
-                f"the index vouches for {covered} bytes of the log, which is whole only up to here"
-                + (f": {self.fault.wrong}" if self.fault else ": the file was cut short"),
-                file=self.path,
-                offset=self.snapshot.end,
-            )
-        if self.slot is None and self.slot_file is not None:
-            what = "of another dataset" if slots and not mine else "damaged, or no index of ours"
+        if self.snapshot.end < index.covered:
+            raise self._cut_short(index)
+        if self.slot is None:
+            what = _DAMAGED
+            if index.is_of_another_dataset:
+                what = "of another dataset"
             warnings.warn(
                 f"{self.index_path} is {what}: the list is made again from {self.path}",
-                stacklevel=5,
+                stacklevel=_CALLER,
             )
         return True
 
-    def _usable(self, slot: Slot, index: int) -> bool:
-        if slot.version != VERSION or slot.flags & ~_index.VIEW:
-            raise UnsupportedVersionError(
-                f"index version {slot.version}, flags {slot.flags}: this library reads version {VERSION}",
+    def _open_index(self) -> _IndexFile | None:
+        try:
+            fd = files.open_read(self.index_path)
+        except FileNotFoundError:
+            if self._index_must_exist:
+                raise
+            return None
+        return _IndexFile(fd, self.header.id)
+
+    def _choose_slot(self, index: _IndexFile) -> None:
+        """Set `slot` to the newest that can be used, and `view`. Raises an error that says why not."""
+        view = index.view
+        if view is not None:
+            is_usable = self._usable(view, index.fd)
+            _views.validate(view, is_usable, self.header, self.fd, self.path, self.index_path)
+            self.slot = view
+            self.view = view.seq + 1
+            return
+        for slot in index.own:
+            if self._usable(slot, index.fd):
+                self.slot = slot
+                return
+        if not self._may_be_remade:
+            what = _DAMAGED
+            if index.is_of_another_dataset:
+                what = "the index of another dataset"
+            raise CorruptError(
+                f"{what}: as it may have been a view, nothing is shown; "
+                "without index_path the list is made again",
                 file=self.index_path,
             )
-        if (
-            slot.base != 2 * PAGE + self.header.size
-            or files.size(index) < slot.base + 16 * slot.count
-        ):
+
+    def _usable(self, slot: Slot, index: int) -> bool:
+        """Whether a slot fits the index file that it is in, and the log."""
+        if slot.version != VERSION or slot.flags & ~_index.VIEW:
+            raise UnsupportedVersionError(
+                f"index version {slot.version}, flags {slot.flags}: "
+                f"this library reads version {VERSION}",
+                file=self.index_path,
+            )
+        if slot.base != 2 * PAGE + self.header.size:
             return False
-        if (
-            max(slot.seq, slot.edits) >= 2**63
-        ):  # no writer counts that far: the next number must fit, too
+        if files.size(index) < slot.base + ENTRY.size * slot.count:
+            return False
+        if max(slot.seq, slot.edits) >= _MOST_SEQ:
             return False
         if slot.covered == self.header.size:
             return slot.count == slot.last == 0
-        raw = files.pread(self.fd, FRAME.size, min(slot.last, slot.covered, files.size(self.fd)))
-        check, _, size = FRAME.unpack(raw) if len(raw) == FRAME.size else (0, 0, 0)
-        return bool(check == slot.check and slot.last + size == slot.covered <= files.size(self.fd))
+        return self._is_last_frame(slot)
+
+    def _is_last_frame(self, slot: Slot) -> bool:
+        """Whether the log has the last frame that a slot speaks of, where it says."""
+        size = files.size(self.fd)
+        start = files.pread(self.fd, FRAME.size, min(slot.last, slot.covered, size))
+        if len(start) < FRAME.size:
+            return False
+        check, _, frame_size = FRAME.unpack(start)
+        end = slot.last + frame_size
+        return bool(check == slot.check and end == slot.covered and end <= size)
+
+    def _begin(self, entries: Entries) -> None:
+        """Begin with the list that the slot says, or an empty one."""
+        end = self.header.size
+        self.edits = 0
+        self.last = 0
+        self.check = 0
+        if self.slot is not None:
+            end = self.slot.covered
+            self.edits = self.slot.edits
+            self.last = self.slot.last
+            self.check = self.slot.check
+        self.snapshot = Snapshot(self.path, self.file, self.header, entries, end, self._verify)
+        self.snapshot.mark = (end, self.edits, self.last, self.check)
+
+    def _cut_short(self, index: _IndexFile) -> CorruptError:
+        why = "the file was cut short"
+        if self.fault is not None:
+            why = self.fault.wrong
+        return CorruptError(
+            f"the index vouches for {index.covered} bytes of the log, "
+            f"which is whole only up to here: {why}",
+            file=self.path,
+            offset=self.snapshot.end,
+        )
+
+    # Following the log
 
     def follow(self, torn: bool = False) -> None:
         """Read what the log has gained; `torn` as in `reopen`.
@@ -217,82 +260,97 @@ class State:
         Raises:
             CorruptError: the log is damaged.
         """
-        snapshot, stop = self.snapshot, files.size(self.fd)
-        if stop < snapshot.end:
-            raise CorruptError(
-                f"the file was cut short: it had {snapshot.end} bytes", file=self.path, offset=stop
-            )
-        walk = Walk(self.fd, self.header.frames, snapshot.end, stop)
+        stop = files.size(self.fd)
+        if stop < self.snapshot.end:
+            text = f"the file was cut short: it had {self.snapshot.end} bytes"
+            raise CorruptError(text, file=self.path, offset=stop)
+        walk = Walk(self.fd, self.header.frames, self.snapshot.end, stop)
         try:
             for places, op, positions in walk:
                 assert walk.last is not None
                 self.apply(places, op, positions, walk.end, walk.last, walk.check)
         except (CorruptError, UnsupportedVersionError) as error:
-            error.file, error.offset = self.path, error.offset or walk.last
+            error.file = self.path
+            error.offset = error.offset or walk.last
             raise
-        snapshot = self.snapshot
-        snapshot.end = max(snapshot.end, walk.end)
-        self.fault, self.beyond = walk.fault, None
-        if (fault := walk.fault) is not None:
-            start = fault.at if walk.misplaced else fault.at + 8
-            try:
-                self.beyond = find_frame(self.fd, self.header.frames, start, stop)
-            except CorruptError as error:
-                error.file = self.path
-                raise
+        self.snapshot.end = max(self.snapshot.end, walk.end)
+        self.fault = walk.fault
+        self.beyond = None
+        if walk.fault is not None:
+            self.beyond = self._find_beyond(walk, walk.fault, stop)
             if self.beyond is not None and not torn:
-                text = f"{fault.wrong}, and whole frames follow (at {self.beyond}): damage, or writes that a crash lost"
-                text += "; dsrecords.repair can help"
-                record = len(snapshot.entries)
-                raise CorruptError(
-                    text,
-                    file=self.path,
-                    record=record,
-                    field=self.header.schema.payload_key(fault.payload),
-                    offset=fault.where,
-                )
+                raise self._damage(walk.fault, self.beyond)
+
+    def _find_beyond(self, walk: Walk, fault: Found, stop: int) -> int | None:
+        """Offset of the first frame behind a fault that somebody may rely on; None if there is none."""
+        start = fault.at
+        if not walk.misplaced:
+            start += 8
+        try:
+            return find_frame(self.fd, self.header.frames, start, stop)
+        except CorruptError as error:
+            error.file = self.path
+            raise
+
+    def _damage(self, fault: Found, beyond: int) -> CorruptError:
+        return CorruptError(
+            f"{fault.wrong}, and whole frames follow (at {beyond}): damage, or writes that a crash "
+            "lost; dsrecords.repair can help",
+            file=self.path,
+            record=len(self.snapshot.entries),
+            field=self.header.schema.payload_key(fault.payload),
+            offset=fault.where,
+        )
 
     def append(self, place: Place) -> None:
         """Take one record into the list."""
-        end = place[0] + place[1]
-        self.snapshot.end = (
-            end  # first: another thread may read the record as soon as it is in the list
-        )
-        self.snapshot.entries.append(place)
-        self.last, self.check = place[0], place[2]
-        self.snapshot.mark = end, self.edits, place[0], place[2]
+        offset, size, check = place
+        end = offset + size
+        snapshot = self.snapshot
+        snapshot.end = end  # first: another thread may read the record as soon as it is in the list
+        snapshot.append(place)
+        self.last = offset
+        self.check = check
+        snapshot.mark = (end, self.edits, offset, check)
 
     def apply(
-        self, places: Any, op: int, positions: Sequence[int], end: int, last: int, check: int
+        self,
+        places: Any,
+        op: int,
+        positions: Sequence[int],
+        end: int,
+        last: int,
+        check: int,
     ) -> None:
-        """Take a whole batch into the list."""
-        self.editing += op != 0  # odd, so that a view that is made meanwhile is made again
+        """Take a whole batch into the list.
+
+        Args:
+            places, op, positions: as for `Entries.apply`.
+            end: of the log, behind the batch.
+            last: offset of its last frame.
+            check: that frame's check.
+        """
+        is_edit = op != 0
+        self.editing += is_edit  # odd, so that a view that is made meanwhile is made again
         try:
-            entries, snapshot = self.snapshot.entries, self.snapshot
-            if op and snapshot.shared:  # views go on showing what they showed
-                entries = entries.copy()
-            snapshot.end = (
-                end  # first: another thread may read the records as soon as they are in the list
-            )
-            if op:  # another one for another list: who has looked at the length of the old one reads that one
-                snapshot = snapshot.with_entries(entries)
-            snapshot.entries = entries.apply(places, op, positions)
-            self.edits += op != 0
-            self.last, self.check = last, check
-            snapshot.mark = end, self.edits, last, check
+            snapshot = self.snapshot
+            snapshot.end = end  # first, as in `append`
+            if (
+                is_edit
+            ):  # in another one: who has looked at the length of the old one reads that one
+                snapshot = snapshot.edited(places, op, positions)
+            else:
+                snapshot.extend(places)
+            self.edits += is_edit
+            self.last = last
+            self.check = check
+            snapshot.mark = (end, self.edits, last, check)
             self.snapshot = snapshot
         finally:
-            self.editing += op != 0
-
-    def need_log(self) -> None:
-        """Nothing: it is a log, so that it can be changed, compacted and viewed (see `_legacy` for what cannot)."""
-
-    def deserializers(self, given: Any) -> Any:
-        """Those that were given, as they are."""
-        return given
+            self.editing += is_edit
 
     def refresh(self) -> None:
-        """See what others have written, or the file that a compaction has put into the place of this one."""
+        """See what others have written, or the file that a compaction has put in place of this one."""
         if files.identity(self.path) != files.identity(self.fd):
             self.reopen()
             return
@@ -300,3 +358,49 @@ class State:
             self.follow()
         except CorruptError:  # or a writer is just cutting off what a killed one left
             self.reopen()
+
+    # What differs in files of dsrecords 0.4, see `_v04.reader`
+
+    def need_log(self) -> None:
+        """Nothing: it is a log, so that it can be changed, compacted and viewed."""
+
+    def deserializers(self, given: Any) -> Any:
+        """The deserializers that were given, as they are."""
+        return given
+
+
+class _IndexFile:
+    """An index file, and what its slots say. It is closed with the last reference to it.
+
+    Args:
+        fd: for reading.
+        id: of the dataset.
+
+    Attributes:
+        slots: those that are valid, the newest first.
+        own: of these, those of the dataset, other than views.
+        view: of these, the newest that is a view, of this dataset or another; None if there is none.
+        covered: up to where they vouch for the log.
+        is_of_another_dataset: whether there are slots, and none of them is of the dataset.
+    """
+
+    def __init__(self, fd: int, id: bytes) -> None:
+        self._file = files.Descriptor(fd)
+        self.fd = fd
+        self.slots = _index.read_slots(fd)
+        of_dataset = [slot for slot in self.slots if slot.id == id]
+        views = [slot for slot in self.slots if slot.flags & _index.VIEW]
+        self.own = [slot for slot in of_dataset if not slot.flags & _index.VIEW]
+        self.view = next(iter(views), None)
+        self.covered = max((slot.covered for slot in of_dataset), default=0)
+        self.is_of_another_dataset = bool(self.slots) and not of_dataset
+
+    def has_half_slot(self) -> bool:
+        """Whether one slot is valid, and where the other belongs is something that is none.
+
+        A writer that was killed while it wrote a slot leaves that; the next checkpoint writes it anew.
+        """
+        if len(self.slots) != 1:
+            return False
+        other = PAGE * (1 - self.slots[0].seq % 2)
+        return any(files.pread(self.fd, PAGE, other))

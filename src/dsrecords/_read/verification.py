@@ -1,169 +1,173 @@
-"""The heads of many records: gathered and verified together, several times faster than one by one. Knows nothing of fields."""
+"""What this process has verified of the records of a list: the one owner of this state.
+
+Knows records by their positions and payloads by their numbers, and nothing of bytes, entries or files.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import copy
+from collections.abc import Iterable
 
 import numpy as np
 
-from dsrecords._format.entries import Entries
-from dsrecords._format.frame import PENDING, RECORD
-from dsrecords._format.layout import padded_sizes, position_mixes
+HEAD = 1
+"""The part of a record that is its head; parts are bits, of which several may be set."""
 
-if TYPE_CHECKING:
-    from dsrecords._read.snapshot import Snapshot
-    from dsrecords._schema.schema import Field
+_UNTRACKED = 1 << 63  # a part that is never remembered, so it is verified at each reading
+_TRACKED_PAYLOADS = 62
 
-_LOW = np.uint64(2**32 - 1)
-HEAD_SEEN = 1
-_NEIGHBOURS = 4000  # records whose heads are verified together
-_AT_ONCE = 500  # up to here NumPy changes an array without giving Python's lock away
-FEW = 7  # so many bits less than there are records: whoever reads more than that at random will read more
-_FAR = 16  # heads are not near each other where there are so many times their bytes between them
-NEVER_SEEN = 1 << 63  # beyond 62 payloads there is no bit left: those are verified at each reading
-_MANY = 1000  # heads for which it pays to ask whether they are one behind the other
-_EIGHTH, _SEVEN = (
-    np.uint64(3),
-    np.uint64(7),
-)  # to divide by eight, and to round up to a multiple of it
+BLOCK = 2048
+"""Positions whose heads may be verified together when one of them is read."""
+
+_MANY_SINGLES = 8  # heads of a block that are verified one by one before the others are, together
+_TRIED = 255  # in the place of their count: the heads of the block have been verified together
+_ATOMIC = 500  # items up to which NumPy changes an array without releasing the interpreter's lock
 
 
-def seen_bit(field: Field) -> int:
-    """Which bit of `Entries.seen` says that this field has been verified."""
-    return HEAD_SEEN if field.payload < 0 else min(2 << field.payload, NEVER_SEEN)
+def payload_part(number: int) -> int:
+    """The part of a record that is its payload with this number."""
+    if number >= _TRACKED_PAYLOADS:
+        return _UNTRACKED
+    return 2 << number
 
 
-def take(snapshot: Snapshot, offsets: np.ndarray) -> np.ndarray:
-    """The heads at these offsets, not to be changed. NumPy copies each as one item: five times faster than as a row of words."""
-    dtype, first = snapshot.header.schema.layout.dtype, int(offsets[0])
-    data = snapshot.mapped()
-    if (
-        len(offsets) > _MANY and (np.diff(offsets) == dtype.itemsize).all()
-    ):  # one behind the other, as they were appended
-        return np.frombuffer(data, dtype, len(offsets), first)
-    room = (len(data) - dtype.itemsize) // 8 + 1
-    everywhere = np.ndarray((room,), f"V{dtype.itemsize}", data, strides=(8,))
-    heads: np.ndarray = everywhere[(offsets >> _EIGHTH).view(np.int64)].view(dtype)
-    return heads
+def block_around(position: int, count: int) -> range:
+    """The positions of the block that a position belongs to, in a list of `count` records."""
+    start = position - position % BLOCK
+    return range(start, min(start + BLOCK, count))
 
 
-def verified(
-    snapshot: Snapshot, positions: np.ndarray, rows: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """The heads of many records, and which of them are right.
+class Verified:
+    """Which parts of each record have been verified.
+
+    Threads may read, verify and remember while another one edits the list. What keeps them apart:
+
+    - Before an edit changes entries in place, `hand_over` makes a successor for the edited list. The
+      one that hands over then knows nothing and learns nothing. So a thread that verified a record
+      which was replaced meanwhile cannot say so of the new one.
+    - Whoever reads an entry reads it before it asks what has been verified. If an edit began in
+      between, the answer is: nothing.
+    - What is remembered is written to `bits` or `_array` as they are at that moment, with no call
+      between looking the attribute up and writing: Python lets other threads run only at calls and
+      jumps.
 
     Args:
-        snapshot: the list.
-        positions: int64, (n,), n > 0.
-        rows: the entries at these positions: uint64, (n, 2).
+        count: of the records in the list.
+        payload_count: of a record.
 
-    Returns:
-        The heads, structured, (n,), of which those that are not right may be anything; and bool, (n,).
+    Attributes:
+        bits: a memoryview of a number for each position, and perhaps some more: the parts that have
+            been verified. Only to be read: `remember` writes. The zeros that it begins with take no
+            memory until they are touched.
     """
-    header, offsets, words = snapshot.header, rows[:, 0], rows[:, 1]
-    size = header.schema.layout.size
-    low, high = int(offsets.min()), int(offsets.max())
-    if low < header.size or high + size > snapshot.end or np.bitwise_or.reduce(offsets) & _SEVEN:
-        inside = (
-            (offsets >= header.size)
-            & (offsets <= max(snapshot.end - size, 0))
-            & (offsets & _SEVEN == 0)
-        )
-        heads = np.zeros(len(rows), header.schema.layout.dtype)
-        if inside.any():
-            heads[inside], inside[inside] = verified(snapshot, positions[inside], rows[inside])
-        return heads, inside
-    heads = take(snapshot, offsets)
-    checks, extents = heads["check"], np.uint64(size)
-    right = (checks == (words >> np.uint64(32) ^ position_mixes(positions))) & (
-        heads["kind"] - np.uint32(RECORD) <= PENDING - RECORD
-    )
-    if header.schema.payloads:
-        sizes = padded_sizes(heads["sizes"])
-        right &= sizes.max(axis=1) <= np.uint64(snapshot.end)  # so that their sum does not overflow
-        extents = extents + sizes.sum(axis=1, dtype=np.uint64)
-    eighths = words & _LOW
-    right &= (heads["size"] == extents) & ((eighths == extents >> _EIGHTH) | (eighths == _LOW))
-    right &= offsets + extents <= np.uint64(snapshot.end)
-    if snapshot.verify:
-        right &= header.frames.checks_of(heads, offsets) == checks
-    return heads, right
 
+    def __init__(self, count: int, payload_count: int) -> None:
+        width = min(1 + payload_count, 64)
+        self._dtype = np.min_scalar_type(2**width - 1)
+        self._use(np.zeros(count, self._dtype), bytearray(_block_count(count)))
 
-def heads_seen(snapshot: Snapshot, entries: Entries, positions: np.ndarray) -> bool:
-    """Whether the heads of many records have been verified."""
-    seen = np.asarray(entries.seen)
-    if np.bitwise_and.reduce(seen.take(positions)) & HEAD_SEEN:
-        return True
-    unseen = positions[seen.take(positions) & HEAD_SEEN == 0]
-    snapshot.alone += len(unseen)
-    if snapshot.alone <= len(entries) >> FEW or not looks_around(snapshot, entries, unseen):
-        return False
-    return bool(np.bitwise_and.reduce(seen.take(unseen)) & HEAD_SEEN)
+    def _use(self, array: np.ndarray, singles: bytearray) -> None:
+        bits = memoryview(array)
+        self._singles = singles  # of each block: how many heads were verified one by one, or _TRIED
+        self._array = array
+        self.bits = bits
 
+    # Asking
 
-def unverified(
-    snapshot: Snapshot, entries: Entries, positions: np.ndarray, field: Field, changes: int
-) -> list[bool] | None:
-    """Of many records, whether a payload's checksum must still be compared; None if of none.
+    def has_all_heads(self, positions: np.ndarray) -> bool:
+        """Whether the heads at these positions (int64, (n,), n > 0) have been verified."""
+        common = np.bitwise_and.reduce(self._array.take(positions))
+        return bool(common & HEAD)
 
-    `changes`: what `Entries.changes` counted before their entries were read.
-    """
-    if not snapshot.verify:
-        return None
-    seen = np.asarray(entries.seen)
-    unseen = seen.take(positions) & seen.dtype.type(seen_bit(field)) == 0
-    if (
-        snapshot.verify == "always"
-        or seen_bit(field) == NEVER_SEEN
-        or entries.changes[0] != changes
-    ):
-        return [True] * len(positions)
-    return unseen.tolist() if unseen.any() else None
+    def lacking(self, positions: np.ndarray, part: int) -> np.ndarray:
+        """Of which positions (int64, (n,)) a part has not been verified: bool, (n,)."""
+        lacking: np.ndarray = self._array.take(positions) & self._dtype.type(part) == 0
+        return lacking
 
+    # Remembering
 
-def remember(entries: Entries, positions: np.ndarray, changes: int, bits: int) -> None:
-    """Note which parts (`bits`) of many records have been verified, unless a record was replaced since (`changes`)."""
-    seen = np.asarray(entries.seen)
-    for first in range(0, len(positions), _AT_ONCE):
-        if entries.changes[0] != changes:
+    def remember(self, position: int, parts: int) -> None:
+        """Remember that parts of a record have been verified."""
+        known = self.bits[position] | (parts & ~_UNTRACKED)
+        try:
+            self.bits[position] = known
+        except TypeError:  # they are read-only since `hand_over`
             return
-        some = positions[first : first + _AT_ONCE]
-        seen[some] |= seen.dtype.type(bits)
-        if entries.changes[0] != changes:
-            seen[some] = 0
 
+    def remember_many(self, positions: np.ndarray, parts: int) -> None:
+        """Remember that parts of many records (positions: int64, (n,)) have been verified."""
+        added = self._dtype.type(parts & ~_UNTRACKED)
+        for first in range(0, len(positions), _ATOMIC):
+            some = positions[first : first + _ATOMIC]
+            known = self._array.take(some) | added
+            try:
+                self._array[some] = known
+            except ValueError:  # it is read-only since `hand_over`
+                return
 
-def looks_around(snapshot: Snapshot, entries: Entries, positions: np.ndarray) -> bool:
-    """Verify the heads around some, if they lie near each other. Those that are wrong are left to whoever asks for them."""
-    if snapshot.verify is not True:
-        return False
-    for start in np.unique(positions // _NEIGHBOURS * _NEIGHBOURS).tolist():
-        around = np.arange(start, min(start + _NEIGHBOURS, len(entries)))
-        changes, places = entries.changes[0], entries.gather(around)
-        offsets, most = (
-            places[:, 0].astype(np.int64),
-            _FAR * snapshot.header.schema.layout.size * len(places) // 2,
-        )
-        for middle in (
-            len(offsets) // 2,
-            len(offsets) // 4,
-        ):  # one of the two may have been replaced, and lie elsewhere
-            near = np.abs(offsets - offsets[middle]) <= most
-            if enough := near.sum() > 0.75 * len(near):
-                break
-        if not enough:
-            snapshot.alone = -len(
-                entries
-            )  # nor will others lie near each other: it would read much that nobody asked for
+    def count_single(self, position: int) -> bool:
+        """Count a head that is to be verified on its own.
+
+        Returns:
+            Whether the heads of its block are to be verified together now. Of each block this is True
+            once: what comes of it, nothing is tried twice.
+        """
+        block = position // BLOCK
+        count = self._singles[block]
+        if count == _TRIED:
             return False
-        if not near.all():  # a few were replaced, and lie elsewhere
-            around, places = around[near], places[near]
-        right = verified(snapshot, around, places)[1]
-        if not right.all():
-            around = around[right]
-            snapshot.alone -= len(right) - len(
-                around
-            )  # what is damaged is not to make all others be looked at once more
-        remember(entries, around, changes, HEAD_SEEN)
-    return True
+        count += 1
+        if count < _MANY_SINGLES:
+            self._singles[block] = count
+            return False
+        self._singles[block] = _TRIED
+        return True
+
+    # Edits of the list
+
+    def make_room(self, count: int) -> None:
+        """Make room for a list of `count` records, before those that are new can be seen."""
+        known_count = len(self.bits)
+        if count <= known_count:
+            return
+        room = max(count, 2 * known_count)
+        if self.bits.readonly:
+            self._know_nothing(room)
+            return
+        array = np.zeros(room, self._dtype)
+        array[:known_count] = self._array
+        singles = bytearray(_block_count(room))
+        singles[: len(self._singles)] = self._singles
+        self._use(array, singles)
+
+    def copy(self) -> Verified:
+        """One for a list of the same records, which can be edited without this one."""
+        twin = copy.copy(self)
+        twin._use(np.array(self._array), bytearray(self._singles))
+        return twin
+
+    def hand_over(self) -> Verified:
+        """A successor that knows what this one knows. This one knows and learns nothing any more."""
+        successor = copy.copy(self)
+        self._know_nothing(len(self.bits))
+        return successor
+
+    def _know_nothing(self, room: int) -> None:
+        # A zero for each position without memory for each; read-only, as memory of `bytes` is.
+        nothing = np.ndarray((room,), self._dtype, bytes(8), strides=(0,))
+        self._use(nothing, bytearray([_TRIED]) * _block_count(room))
+
+    def forget(self, positions: Iterable[int]) -> None:
+        """Forget records that were replaced. To be called before anybody else has this successor."""
+        for position in positions:
+            self.bits[position] = 0
+
+    def forget_from(self, first: int, count: int) -> None:
+        """Forget the records from a position on, of `count`, which have moved; as `forget`."""
+        self._array[first:count] = 0
+        first_block = first // BLOCK
+        self._singles[first_block:] = bytes(len(self._singles) - first_block)
+
+
+def _block_count(room: int) -> int:
+    return -(-room // BLOCK)

@@ -62,9 +62,8 @@ class _LogCheck:
 
     def __init__(self, state: State, snapshot: Snapshot) -> None:
         header = state.header
-        bits = snapshot.entries.bits
         self.findings: dict[int, _Finding] = {}
-        self.entries = _index.map_entries(-1, None, bits)
+        self.entries = _index.map_entries(-1, None)
         self.scan = LogScan(
             state.fd,
             header,

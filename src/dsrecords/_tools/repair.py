@@ -156,8 +156,7 @@ def _verify_log(state: State) -> tuple[Entries, list[tuple[int, int]]]:
     """
     header = state.header
     schema = header.schema
-    bits = len(schema.payloads) + 1
-    entries = _index.map_entries(-1, None, bits)
+    entries = _index.map_entries(-1, None)
     dirty: list[tuple[int, int]] = []
     walk = Walk(state.fd, header.frames, header.size, state.snapshot.end)
     for places, op, positions in walk:

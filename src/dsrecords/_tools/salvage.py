@@ -63,8 +63,7 @@ class Salvage:
         )
 
     def _find_entries(self, index: files.Descriptor | None) -> Entries:
-        bits = len(self.header.schema.payloads) + 1
-        nothing = _index.map_entries(-1, None, bits)
+        nothing = _index.map_entries(-1, None)
         replay = _Replay(nothing, self._scan)
         replay.run()
         if not replay.damaged or index is None:
@@ -72,7 +71,7 @@ class Salvage:
         slot = _usable_slot(index.number, self.header)
         if slot is None:
             return replay.entries
-        indexed = _index.map_entries(index.number, slot, bits)
+        indexed = _index.map_entries(index.number, slot)
         rest = self._scan_from(slot.covered)
         replay = _Replay(indexed, rest)
         replay.run()

@@ -15,7 +15,8 @@ import numpy as np
 from dsrecords._format.checksums import crc32
 from dsrecords._format.header import RawHeader
 from dsrecords._format.layout import LOW_32_BITS, PAGE
-from dsrecords._read.snapshot import Plan, Snapshot
+from dsrecords._read.plan import Plan
+from dsrecords._read.snapshot import Snapshot
 from dsrecords._schema.header import Header
 from dsrecords._schema.schema import Field, Schema
 from dsrecords._storage import files

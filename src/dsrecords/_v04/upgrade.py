@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from dsrecords._read.open import State, default_index
+from dsrecords._read.plan import Plan
 from dsrecords._read.prefetch import prefetch
-from dsrecords._read.snapshot import Plan
 from dsrecords._schema.binding import bind
 from dsrecords._schema.resolve import make_schema
 from dsrecords._schema.schema import Field, Schema

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from dsrecords._read.open import default_index
-from dsrecords._read.snapshot import Plan, Snapshot
+from dsrecords._read.plan import Plan
+from dsrecords._read.snapshot import Snapshot
 from dsrecords._schema.infer import LIMIT, infer_schema
 from dsrecords._schema.resolve import make_schema
 from dsrecords._schema.schema import Field, Schema

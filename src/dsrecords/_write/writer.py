@@ -320,10 +320,8 @@ class Writer:
                 )
             _index.publish_whole(state.index_path, state.header.raw, slot, entries)
         index = files.Descriptor(files.open_read(state.index_path))
-        mapped = _index.map_entries(index.number, slot, entries.bits)
-        if not state.snapshot.shared:  # what a view has verified lies in its own mapping
-            mapped.seen = memoryview(np.array(entries.seen[: len(entries)]))
-        state.snapshot = state.snapshot.with_entries(mapped)
+        mapped = _index.map_entries(index.number, slot)
+        state.snapshot = state.snapshot.with_same_records(mapped)
         state.slot, state.slot_file, self._edited = slot, files.identity(index.number), False
 
     def clear(self, parts: Iterable[tuple[int, int]]) -> None:
