@@ -13,11 +13,13 @@ from dsrecords._format.frame import COMMIT, COMMIT_HEAD, FRAME, PENDING, RECORD
 from dsrecords._format.layout import NONE, PAGE, padded_size
 from dsrecords._format.log import Found, Place, Walk, find_frame
 from dsrecords._read.open import State, default_index
+from dsrecords._schema.encoded import Encoded
 from dsrecords._schema.header import Header, read_header
 from dsrecords._storage import files
 from dsrecords._tools.check import check, padding
 from dsrecords._write.create import build
-from dsrecords._write.writer import Encoded, Writer, lock
+from dsrecords._write.lock import lock
+from dsrecords._write.writer import Writer
 from dsrecords.errors import CorruptError, DSRecordsError, UnsupportedVersionError
 
 Path = str | os.PathLike[str]
