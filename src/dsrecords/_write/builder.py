@@ -14,7 +14,7 @@ from dsrecords._read.open import State
 from dsrecords._schema.header import Header, make_header
 from dsrecords._schema.schema import Schema
 from dsrecords._storage import files
-from dsrecords._write.lock import lock
+from dsrecords._write.lock import lock, release_after_fork
 from dsrecords._write.writer import Writer
 from dsrecords.errors import LockedError
 
@@ -64,6 +64,7 @@ class Builder:
         self._replaced: files.Descriptor | None = None
         if files.exists(path) and not held:
             self._replaced = lock(path)
+            release_after_fork(self)
         try:
             self.writer = self._begin(header)
         except BaseException:  # the lock is not to last for as long as the exception is remembered
@@ -181,6 +182,10 @@ class Builder:
         self._release_replaced()
         if files.exists(self._partial):
             files.unlink(self._partial)
+
+    def forked(self) -> None:
+        """In a forked child, such as a worker that encodes: leave the lock to the parent."""
+        self._release_replaced()
 
     def _release_replaced(self) -> None:
         if self._replaced is not None:

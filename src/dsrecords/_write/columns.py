@@ -127,7 +127,8 @@ class Columns:
             payloads = [column[chunk] for column in self._payloads]
             heads = self._heads(chunk, payloads)
             locations = pack_frames(heads, end, frames)
-            yield Packed(_buffers(heads, payloads), locations)
+            buffers = _buffers(heads, payloads)
+            yield Packed(buffers, locations)
             end += int(heads["size"].sum())
 
     def _heads(self, chunk: slice, payloads: Sequence[Payloads]) -> np.ndarray:
@@ -155,8 +156,8 @@ def pack_frames(heads: np.ndarray, end: int, frames: Frames) -> np.ndarray:
     """
     padded = padded_sizes(heads["sizes"])
     sizes = padded.sum(axis=1, dtype=np.uint64)
-    sizes += np.uint64(heads.itemsize)
-    ends = np.uint64(end) + sizes.cumsum()
+    sizes += heads.itemsize
+    ends = end + sizes.cumsum()
     offsets = ends - sizes
     heads["kind"] = PENDING
     heads["size"] = sizes
@@ -189,7 +190,8 @@ def _buffers(heads: np.ndarray, payloads: Sequence[Payloads]) -> list[bytes]:
     start = 0
     for payloads_of_frame in zip(*payloads):
         stop = start + heads.itemsize
-        buffers.append(raw[start:stop])
+        head = raw[start:stop]
+        buffers.append(head)
         start = stop
         for payload in payloads_of_frame:
             if payload is not None:
@@ -204,11 +206,9 @@ def _by_key(schema: Schema, columns: Any) -> dict[Key, Any]:
         expected = "dict" if schema.named else "list"
         given_type = describe(columns)
         raise SchemaError(f"columns must be a {expected} here, not {given_type}")
-    given: dict[Key, Any] = {}
-    if schema.named:
-        given.update(columns)
-    else:
-        given.update(enumerate(columns))
+    if not schema.named:
+        columns = enumerate(columns)
+    given = dict(columns)
     for key in schema.keys:
         if key not in given:
             raise SchemaError("this column is missing", field=key)
@@ -220,11 +220,11 @@ def _by_key(schema: Schema, columns: Any) -> dict[Key, Any]:
 
 def _common_length(schema: Schema, columns: Mapping[Key, Any]) -> int:
     lengths = {}
-    for key in schema.keys:
+    for key, column in columns.items():
         try:
-            lengths[key] = len(columns[key])
+            lengths[key] = len(column)
         except TypeError:
-            given_type = describe(columns[key])
+            given_type = describe(column)
             text = f"a column must be an array or a list, not {given_type}"
             raise SchemaError(text, field=key) from None
     first = schema.keys[0]
@@ -251,24 +251,24 @@ def _split_missing(column: Any, field: Field) -> tuple[Any, np.ndarray]:
     if isinstance(column, np.ndarray) and column.dtype != object:
         return column, is_missing
     is_missing[:] = [value is None for value in column]
-    if not isinstance(field.type, Scalar):
-        return column, is_missing
-    zero = field.type.zero
-    filled = [zero if value is None else value for value in column]
-    return filled, is_missing
+    if isinstance(field.type, Scalar):
+        zero = field.type.zero
+        filled = [zero if value is None else value for value in column]
+        return filled, is_missing
+    return column, is_missing
 
 
 def _split_masked(column: np.ma.MaskedArray, field: Field) -> tuple[Any, np.ndarray]:
     """As `_split_missing`. A value that is an array is missing where all of it is masked."""
-    elements = math.prod(column.shape[1:])  # of one value
+    count, *shape = column.shape
+    elements = math.prod(shape)  # of one value
     masks = np.ma.getmaskarray(column)
-    masks = masks.reshape(len(column), elements)
+    masks = masks.reshape(count, elements)
     masked_elements = np.count_nonzero(masks, axis=1)
     is_missing = masked_elements > 0
-    is_masked_in_part = is_missing & (masked_elements < elements)
-    if is_masked_in_part.any():
+    if (masked_elements[is_missing] < elements).any():
         raise SchemaError("a row is masked in part", field=field.key)
-    if not isinstance(field.type, Scalar):
-        return column.data, is_missing
-    filled = column.filled(field.type.zero)
-    return filled, is_missing
+    if isinstance(field.type, Scalar):
+        filled = column.filled(field.type.zero)
+        return filled, is_missing
+    return column.data, is_missing
