@@ -20,9 +20,10 @@ from dsrecords._storage import files
 from dsrecords._tools.check import check
 from dsrecords._v04.detect import is_v04_file
 from dsrecords._v04.reader import V04State
-from dsrecords._write.columns import Columns, Rows
-from dsrecords._write.create import compact
+from dsrecords._write.columns import Columns
+from dsrecords._write.compact import compact
 from dsrecords._write.create import create as create_files
+from dsrecords._write.rows import Rows
 from dsrecords._write.writer import Writer, writer_of
 from dsrecords.errors import CorruptError, ReadOnlyError, SchemaError, StaleViewError
 

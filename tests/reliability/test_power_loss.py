@@ -13,6 +13,7 @@ from dsrecords._format import index as _index
 from dsrecords._format import log as _log
 from dsrecords._format.frame import RECORD
 from dsrecords._storage import files
+from dsrecords._write import recovery as _recovery
 from dsrecords._write import writer as _writer
 
 pytestmark = pytest.mark.exhaustive
@@ -34,10 +35,14 @@ def test_every_crash_leaves_a_state_that_the_list_was_in():
 
 
 class Without:
-    """A module, but for some of its functions."""
+    """A module as it is at each moment, but for some of its functions."""
 
     def __init__(self, module, **others):
-        self.__dict__.update(module.__dict__, **others)
+        self._module = module
+        self.__dict__.update(others)
+
+    def __getattr__(self, name):
+        return getattr(self._module, name)
 
 
 def nothing(*arguments, **options):
@@ -78,7 +83,10 @@ DEFECTS = {
     "the index is not synced before its slot, or before it is renamed": [(_index, "files", ONLY_NAMES)],
     "a new log is renamed before it is synced": [(_writer.Writer, "sync", nothing)],
     "the directory is not synced": [(files, "sync_directory", nothing)],
-    "the cut of a torn tail is not synced": [(_writer, "files", Without(files, sync=no_metadata))],
+    "the cut of a torn tail is not synced": [
+        (_recovery, "files", Without(files, sync=no_metadata)),
+        (_writer, "files", Without(files, sync=no_metadata)),
+    ],
     "a torn tail is not cut": [(files, "truncate", nothing)],
     "records of a batch count without their commit": [(_writer, "PENDING", RECORD)],
     "the checksums of payloads are not compared": [(_log.Walk, "_bad_payload", lambda walk, at, size: ("", None, at))],
@@ -90,7 +98,7 @@ DEFECTS = {
 
 
 def in_place(writer, publish=_writer.Writer._publish):
-    writer._edited = False
+    writer._must_rewrite_index = False
     publish(writer)
 
 

@@ -58,7 +58,7 @@ def planted(monkeypatch):
             pwrite(fd, data, offset)
 
     def forgets(writer):
-        writer._refuses = ""
+        writer._why_stopped = ""
         be_ready(writer)
 
     def keeps_going(writer):

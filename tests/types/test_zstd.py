@@ -157,7 +157,7 @@ def test_the_same_samples_and_id_give_the_same_bytes(tmp_path):
 
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_sample_is_the_beginning_and_the_rest_follows(tmp_path, num_workers, monkeypatch):
-    monkeypatch.setattr(dsrecords._write.create, "_SAMPLE", 500)
+    monkeypatch.setattr(dsrecords._write.dictionaries, "_SAMPLE_RECORDS", 500)
     values = texts(1500)
     path, _ = make_dataset([(text,) for text in values], tmp_path / "a.rec", ["zstd(str)"], num_workers=num_workers)
     assert dsrecords.open(path).column(0) == values

@@ -179,6 +179,33 @@ def test_a_forked_child_may_write_what_the_parent_only_reads(made):
     assert list(ds) == rows(12)
 
 
+def test_a_child_that_goes_on_living_does_not_keep_the_lock_of_what_is_replaced(made):
+    begun, tell = os.pipe()
+    end, live = os.pipe()
+    children = []
+
+    def child():
+        os.close(live)
+        os.write(tell, b".")
+        os.read(end, 1)  # until the parent closes the other end
+
+    def samples():
+        yield row(0)
+        children.append(forked(child))  # as a worker that encodes samples is
+        os.read(begun, 1)  # once the child runs: until then it has what its parent has
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        make_dataset(samples(), made, SCHEMA, overwrite=True)
+    with dsrecords.open(made) as ds:
+        ds.append(row(10))
+    os.close(live)
+    assert finished(*children)
+    for pipe in (begun, tell, end):
+        os.close(pipe)
+    assert list(dsrecords.open(made)) == rows(11)
+
+
 def test_a_child_that_goes_on_living_does_not_keep_the_lock_of_its_parent(made):
     code = """
 ds = dsrecords.open(sys.argv[1]); ds.append(row(10))

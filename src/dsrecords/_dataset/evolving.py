@@ -14,14 +14,15 @@ import numpy as np
 from dsrecords._dataset.reading import Records
 from dsrecords._read.plan import Plan
 from dsrecords._read.snapshot import Snapshot
+from dsrecords._schema.encoded import Encoded
 from dsrecords._schema.resolve import make_schema
 from dsrecords._schema.schema import Field, Key, Schema
 from dsrecords._types.base import describe
 from dsrecords._types.binary import Bytes, Custom
 from dsrecords._types.images import Image
 from dsrecords._types.sniff import sniff
-from dsrecords._write.create import build, shown
-from dsrecords._write.writer import Encoded
+from dsrecords._write.create import build
+from dsrecords._write.progress import shown
 from dsrecords.errors import DSRecordsError, SchemaError
 
 Value = Callable[

@@ -16,7 +16,8 @@ from dsrecords._tools.check import check
 from dsrecords._tools.salvage import Salvage
 from dsrecords._tools.scan import dirty_padding
 from dsrecords._write.create import build
-from dsrecords._write.writer import Writer, lock
+from dsrecords._write.lock import lock
+from dsrecords._write.writer import Writer
 from dsrecords.errors import CorruptError, DSRecordsError
 
 Path = str | os.PathLike[str]

@@ -13,11 +13,11 @@ from dsrecords._format.entries import Entries
 from dsrecords._format.frame import COMMIT, COMMIT_HEAD, FRAME, PENDING, RECORD
 from dsrecords._format.layout import NONE, PAGE, padded_size
 from dsrecords._format.log import Found, Place
+from dsrecords._schema.encoded import Encoded
 from dsrecords._schema.header import Header, read_header
 from dsrecords._schema.schema import Schema
 from dsrecords._storage import files
 from dsrecords._tools.scan import LogScan
-from dsrecords._write.writer import Encoded
 from dsrecords.errors import CorruptError, DSRecordsError, UnsupportedVersionError
 
 _COMMIT = struct.Struct("<QQII")  # of a commit, from byte 16 on: start, n, crc32 of the checks, op

@@ -1,4 +1,7 @@
-"""New datasets: written beside what is there, and renamed into place at the end. Knows nothing of samples."""
+"""`Builder`: a new dataset, written beside what is there and renamed into place at the end.
+
+Knows nothing of samples.
+"""
 
 from __future__ import annotations
 
@@ -11,130 +14,184 @@ from dsrecords._read.open import State
 from dsrecords._schema.header import Header, make_header
 from dsrecords._schema.schema import Schema
 from dsrecords._storage import files
-from dsrecords._write.writer import Writer, lock
+from dsrecords._write.lock import lock, release_after_fork
+from dsrecords._write.writer import Writer
 from dsrecords.errors import LockedError
 
 
-def _is_log(path: str) -> bool:
-    file = files.Descriptor(files.open_read(path))
-    return files.pread(file.number, len(MAGIC), 0) == MAGIC
-
-
 class Builder:
-    """A new dataset, written beside and renamed into place at the end, so that a failure leaves what was there.
+    """A new dataset, written under another name until it is whole: a failure leaves what was there.
 
     Args:
-        path, index_path: where it is to be.
-        partial: what it is called until then.
-        overwrite: whether a dataset of ours that is there gives way. It is locked meanwhile, unless `held`.
+        path: where the data file is to be.
+        index_path: where the index is to be.
+        partial: path of the data file until then.
+        schema: of its records.
+        metadata: kept in the header.
+        id: 16 bytes that identify the dataset; by default random.
+        overwrite: whether a dataset that is there gives way.
+        held: whether the lock of that dataset is held already; else it is taken until the end.
+
+    Attributes:
+        writer: of the new dataset.
 
     Raises:
-        FileExistsError: there is one, or a file that is not ours.
+        FileExistsError: there is a file, and `overwrite` is not given, or the file is not ours.
+        FileNotFoundError: a folder does not exist.
         LockedError: another process is making it, or writing to the one that is there.
+        SchemaError: the metadata is not JSON.
     """
 
     def __init__(
-        self, path: str, index_path: str, partial: str, schema: Schema, metadata: dict[str, Any], id: bytes | None,
-        overwrite: bool, held: bool,
-    ) -> None:  # fmt: skip
-        self.path, self.index_path, self._partial = path, index_path, partial
-        header = make_header(schema, metadata, os.urandom(16) if id is None else id)
-        self._replaced = self._check_target(overwrite, held)
+        self,
+        path: str,
+        index_path: str,
+        partial: str,
+        schema: Schema,
+        metadata: dict[str, Any],
+        id: bytes | None,
+        overwrite: bool,
+        held: bool,
+    ) -> None:
+        self._path = path
+        self._index_path = index_path
+        self._partial = partial
+        if id is None:
+            id = os.urandom(16)
+        header = make_header(schema, metadata, id)
+        self._require_free_paths(overwrite)
+        # The dataset that gives way, with its lock; None if there is none or the lock is held.
+        self._replaced: files.Descriptor | None = None
+        if files.exists(path) and not held:
+            self._replaced = lock(path)
+            release_after_fork(self)
         try:
             self.writer = self._begin(header)
-        except BaseException:  # the lock is not to wait until nobody remembers the exception
-            self._release()
+        except BaseException:  # the lock is not to last for as long as the exception is remembered
+            self._release_replaced()
             raise
 
-    def _begin(self, header: Header) -> Writer:
-        if files.exists(self._partial):  # left by a killed process, unless its lock is held
-            lock(self._partial).close()
-            files.unlink(self._partial)
-        try:
-            if os.path.dirname(self.index_path) != os.path.dirname(self.path):
-                files.sync_directory(
-                    self.index_path
-                )  # to learn now, not when all is written, that it is not there
-            file = files.Descriptor(files.create(self._partial))
-        except FileNotFoundError as error:
-            folder = os.path.dirname(
-                self.path if error.filename == self._partial else self.index_path
-            )
-            raise FileNotFoundError(error.errno, "there is no such folder", folder) from None
-        try:
-            if not files.lock(file.number):
-                raise LockedError("another process is making it", file=self._partial)
-            files.pwrite(file.number, header.raw.data, 0)
-            return Writer(
-                State(self._partial, f"{self._partial}.idx", True), file, checkpoints=False
-            )
-        except BaseException:
-            file.close()
-            raise
-
-    def _release(self) -> None:
-        if self._replaced is not None:
-            self._replaced.close()
-
-    def _check_target(self, overwrite: bool, held: bool) -> files.Descriptor | None:
-        for path in filter(files.exists, (self.path, self.index_path)):
+    def _require_free_paths(self, overwrite: bool) -> None:
+        ours = {self._path: _is_log, self._index_path: _index.may_be_replaced}
+        for path, is_ours in ours.items():
+            if not files.exists(path):
+                continue
             if not overwrite:
                 raise FileExistsError(
                     f"{path} exists; make_dataset(..., overwrite=True) would replace a dataset"
                 )
-            if not (_index.may_be_replaced if path == self.index_path else _is_log)(path):
+            if not is_ours(path):
                 raise FileExistsError(
                     f"{path} exists and is not ours: remove it, or give another path"
                 )
-        return lock(self.path) if files.exists(self.path) and not held else None
+
+    def _begin(self, header: Header) -> Writer:
+        """Create the data file under its other name, with the header alone."""
+        if files.exists(self._partial):  # left by a killed process, unless its lock is held
+            lock(self._partial).close()
+            files.unlink(self._partial)
+        file = self._create_partial()
+        try:
+            if not files.lock(file.number):
+                raise LockedError("another process is making it", file=self._partial)
+            files.pwrite(file.number, header.raw.data, 0)
+            state = State(self._partial, f"{self._partial}.idx", True)
+            return Writer(state, file, checkpoints=False)
+        except BaseException:
+            file.close()
+            raise
+
+    def _create_partial(self) -> files.Descriptor:
+        folder = os.path.dirname(self._path)
+        index_folder = os.path.dirname(self._index_path)
+        try:
+            if index_folder != folder:
+                # To learn now, not when all is written, whether it exists.
+                files.sync_directory(self._index_path)
+            return files.Descriptor(files.create(self._partial))
+        except FileNotFoundError as error:
+            missing = index_folder
+            if error.filename == self._partial:
+                missing = folder
+            raise FileNotFoundError(error.errno, "there is no such folder", missing) from None
 
     def finish(self, replace: bool) -> files.Descriptor:
-        """Put both files in place, durably. Returns the descriptor of the `.rec`, which holds its lock.
+        """Put both files in place, durably.
 
-        A crash between the two renames can leave either log with the index of the other, which is made again: so what is replaced
-        must be whole on the disk as well.
+        A crash between the two renames can leave either log with the index of the other, which is
+        then made again from the log: so what is replaced must be whole on the disk as well.
+
+        Args:
+            replace: whether files that are there give way.
+
+        Returns:
+            The descriptor of the `.rec`, which holds its lock.
+
+        Raises:
+            FileExistsError: there is a file by now, and `replace` is not given.
         """
-        writer, state = self.writer, self.writer.state
+        writer = self.writer
+        state = writer.state
         writer.sync()
         if self._replaced is not None:
             files.sync(self._replaced.number)
         index = _index.publish_whole(
-            self.index_path,
+            self._index_path,
             state.header.raw,
             writer.next_slot(),
             state.snapshot.entries,
             rename=False,
         )
         try:
-            same_id = (
-                self._replaced is not None
-                and files.pread(self._replaced.number, 16, ID_OFFSET) == state.header.id
-            )
-            if same_id and files.exists(
-                self.index_path
-            ):  # it would vouch for more of the new log than there is
-                files.unlink(self.index_path)
-                files.sync_directory(self.index_path)
-            (files.rename if replace else files.link)(self._partial, self.path)
-            if same_id:
-                files.sync_directory(
-                    self.path
-                )  # or a crash could bring back the old log, with the index of the new one
-            files.rename(index, self.index_path)
+            self._put_in_place(index, replace)
         except BaseException:  # the first rename decides: once it is done, the index is to follow
             if files.exists(self._partial):
                 files.unlink(index)
             elif files.exists(index):
-                files.rename(index, self.index_path)
+                files.rename(index, self._index_path)
             raise
-        files.sync_directory(self.path)
-        files.sync_directory(self.index_path)
-        self._release()
+        files.sync_directory(self._path)
+        files.sync_directory(self._index_path)
+        self._release_replaced()
         return writer.hand_over()
 
+    def _put_in_place(self, index: str, replace: bool) -> None:
+        has_id_of_replaced = self._has_id_of_replaced()
+        if has_id_of_replaced and files.exists(self._index_path):
+            # The old index would vouch for more of the new log than there is.
+            files.unlink(self._index_path)
+            files.sync_directory(self._index_path)
+        if replace:
+            files.rename(self._partial, self._path)
+        else:
+            files.link(self._partial, self._path)
+        if has_id_of_replaced:
+            # Or a crash could bring back the old log, with the index of the new one.
+            files.sync_directory(self._path)
+        files.rename(index, self._index_path)
+
+    def _has_id_of_replaced(self) -> bool:
+        if self._replaced is None:
+            return False
+        id = self.writer.state.header.id
+        return files.pread(self._replaced.number, len(id), ID_OFFSET) == id
+
     def abandon(self) -> None:
-        """Remove what was written so far, unless it is in place already, and let go of all locks."""
-        self.writer.let_go("it was given up")
-        self._release()
+        """Remove what was written so far, unless it is in place already, and release all locks."""
+        self.writer.let_go("it was abandoned")
+        self._release_replaced()
         if files.exists(self._partial):
             files.unlink(self._partial)
+
+    def forked(self) -> None:
+        """In a forked child, such as a worker that encodes: leave the lock to the parent."""
+        self._release_replaced()
+
+    def _release_replaced(self) -> None:
+        if self._replaced is not None:
+            self._replaced.close()
+
+
+def _is_log(path: str) -> bool:
+    file = files.Descriptor(files.open_read(path))
+    return files.pread(file.number, len(MAGIC), 0) == MAGIC

@@ -1,224 +1,274 @@
-"""Whole columns into frames: the heads of thousands of records are built, and their checks computed, together."""
+"""Whole columns to frames: thousands of records are encoded and checksummed together.
+
+Knows nothing of files: what is packed here, the writer writes.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from dsrecords._format.checksums import crc32
 from dsrecords._format.frame import PENDING, Frames
 from dsrecords._format.layout import NONE, padded_sizes, padding
-from dsrecords._schema.schema import Field, Schema
+from dsrecords._schema.schema import Field, Key, Schema
 from dsrecords._types.base import describe
 from dsrecords._types.scalars import Scalar
 from dsrecords.errors import SchemaError
 
 _CHUNK = 4096  # records packed together
-Packed = tuple[
-    list[bytes], np.ndarray
-]  # buffers to write; uint64 (n, 3): offset, size and check of each frame
+
+Payloads = list[bytes | None]  # of one field, one a record
+
+
+class Packed(NamedTuple):
+    """Frames that are ready to be written.
+
+    Attributes:
+        buffers: their bytes.
+        locations: offset, size and check of each: uint64, (n, 3).
+    """
+
+    buffers: list[bytes]
+    locations: np.ndarray
 
 
 class Columns:
     """Columns that fit the schema, ready to be packed wherever the log ends.
 
+    Args:
+        schema: of the dataset.
+        columns: a dict of one sequence a field; a list of them where fields have no names.
+        start: position that the first record will have, for errors.
+
+    Attributes:
+        count: how many records they are.
+
     Raises:
-        SchemaError: a column is missing, unknown, of another length, or a value does not fit (names record and field).
+        SchemaError: a column is missing, unknown, of another length, or a value does not fit (names
+            record and field).
     """
 
     def __init__(self, schema: Schema, columns: Any, start: int) -> None:
-        self._schema, self._start = schema, start
-        if schema.named != isinstance(columns, Mapping):
-            raise SchemaError(
-                f"columns are a {'dict' if schema.named else 'list'} here, not {describe(columns)}"
-            )
-        given = dict(columns) if schema.named else dict(enumerate(columns))
-        for key in (*schema.keys, *given):
-            if key not in given or key not in schema.by_key:
-                raise SchemaError(
-                    "this column is missing" if key not in given else "there is no such field",
-                    field=key,
-                )
-        lengths = {key: _length(key, column) for key, column in given.items()}
-        self.count = lengths[schema.keys[0]]
-        for key, length in lengths.items():
-            if length != self.count:
-                raise SchemaError(
-                    f"{length} values, but {self.count} of {schema.keys[0]!r}", field=key
-                )
-        self._numbers: list[
-            tuple[int, Scalar, np.ndarray]
-        ] = []  # where in the head, its type, the values
-        self._presence: list[tuple[int, np.ndarray]] = []
-        self._payloads: list[list[bytes | None]] = []
+        self._layout = schema.layout
+        self._start = start
+        given = _by_key(schema, columns)
+        self.count = _common_length(schema, given)
+        # Numbers and presence bytes, by the names that they have in the dtype of a head.
+        self._numbers: dict[str, np.ndarray] = {}
+        # In the order of the fields that are payloads.
+        self._payloads: list[Payloads] = []
         for field in schema.fields:
-            column, absent = _absent(given[field.key], field)
-            if isinstance(field.type, Scalar):
-                self._numbers.append(
-                    (field.at, field.type, self._scalars(field, field.type, column))
-                )
-                if field.present >= 0:
-                    self._presence.append((field.present, ~absent))
-            else:
-                self._payloads.append(
-                    [
-                        None if gone else self._dump(field, i, v)
-                        for i, (v, gone) in enumerate(zip(column, absent))
-                    ]
-                )
+            self._add(field, given[field.key])
 
-    def _scalars(self, field: Field, kind: Scalar, column: Any) -> np.ndarray:
+    def _add(self, field: Field, column: Any) -> None:
+        """Encode the column of the next field."""
+        values, is_missing = _split_missing(column, field)
+        if not isinstance(field.type, Scalar):
+            payloads = self._encode_payloads(field, values, is_missing)
+            self._payloads.append(payloads)
+            return
+        numbers = self._encode_numbers(field, field.type, values)
+        self._numbers[f"at {field.at}"] = numbers
+        if field.present >= 0:
+            self._numbers[f"at {field.present}"] = ~is_missing
+
+    def _encode_numbers(self, field: Field, scalar: Scalar, column: Any) -> np.ndarray:
         try:
-            array = kind.column(column)
-        except (
-            SchemaError,
-            ValueError,
-            TypeError,
-        ):  # value by value, to name the one that does not fit
-            array = np.array(
-                [self._dump(field, i, value) for i, value in enumerate(column)], kind.dtype
-            )
-        if array.ndim != 1:
+            numbers = scalar.column(column)
+        except (SchemaError, ValueError, TypeError):
+            # One by one, to name the value that does not fit.
+            encoded = []
+            for row, value in enumerate(column):
+                number = self._encode_value(field, row, value)
+                encoded.append(number)
+            numbers = np.array(encoded, scalar.dtype)
+        if numbers.ndim != 1:
             raise SchemaError(
-                f"a column of {kind.name} has one dimension, not {array.ndim}", field=field.key
+                f"a column of {scalar.name} must have one dimension, not {numbers.ndim}",
+                field=field.key,
             )
-        return array
+        return numbers
 
-    def _dump(self, field: Field, number: int, value: Any) -> Any:
+    def _encode_payloads(self, field: Field, column: Any, is_missing: np.ndarray) -> Payloads:
+        payloads: Payloads = []
+        missing = is_missing.tolist()
+        for row, value in enumerate(column):
+            if missing[row]:
+                payloads.append(None)
+            else:
+                payload = self._encode_value(field, row, value)
+                payloads.append(payload)
+        return payloads
+
+    def _encode_value(self, field: Field, row: int, value: Any) -> Any:
         try:
             return field.dump(value)
         except field.type.unreadable as error:
-            if isinstance(error, OSError):
+            if isinstance(error, OSError):  # a path that is not there is the caller's to see
                 raise
-            text = (
-                error.message if isinstance(error, SchemaError) else f"{field.type.name}: {error}"
-            )
+            reason = f"{field.type.name}: {error}"
+            if isinstance(error, SchemaError):
+                reason = error.message
             raise SchemaError(
-                f"row {number} of those given: {text}", record=self._start + number, field=field.key
+                f"row {row} of those given: {reason}",
+                record=self._start + row,
+                field=field.key,
             ) from error
 
     def pack(self, frames: Frames, end: int) -> Iterator[Packed]:
-        """Pending frames, chunk by chunk, for a log that ends at `end`."""
-        head, dtype = self._schema.layout.size, self._schema.layout.dtype
+        """Pack pending frames, chunk by chunk, for a log that ends at `end`."""
         for first in range(0, self.count, _CHUNK):
-            rows = slice(first, min(first + _CHUNK, self.count))
-            heads = np.zeros(rows.stop - first, dtype)
-            sizes = np.full(len(heads), head, np.uint64)
-            heads["kind"] = PENDING
-            for at, _, numbers in self._numbers:
-                heads[f"at {at}"] = numbers[rows]
-            for at, present in self._presence:
-                heads[f"at {at}"] = present[rows]
-            for number, payloads in enumerate(self._payloads):
-                lengths = np.array(
-                    [NONE if data is None else len(data) for data in payloads[rows]], np.uint64
-                )
-                heads["sizes"][:, number] = lengths
-                heads["checksums"][:, number] = [
-                    0 if data is None else crc32(data) for data in payloads[rows]
-                ]
-                sizes += padded_sizes(lengths)
-            heads["size"] = sizes
-            places = np.empty((len(heads), 3), np.uint64)
-            places[:, 0], places[:, 1] = np.uint64(end) + sizes.cumsum() - sizes, sizes
-            heads["check"] = places[:, 2] = frames.checks_of(heads, places[:, 0])
-            yield self._buffers(heads, rows), places
-            end = int(places[-1, 0] + places[-1, 1])
+            stop = min(first + _CHUNK, self.count)
+            chunk = slice(first, stop)
+            payloads = [column[chunk] for column in self._payloads]
+            heads = self._heads(chunk, payloads)
+            locations = pack_frames(heads, end, frames)
+            buffers = _buffers(heads, payloads)
+            yield Packed(buffers, locations)
+            end += int(heads["size"].sum())
 
-    def _buffers(self, heads: np.ndarray, rows: slice) -> list[bytes]:
-        raw = heads.tobytes()
-        if not self._payloads:
-            return [raw]
-        buffers, size = [], self._schema.layout.size
-        for i, payloads in enumerate(zip(*(payloads[rows] for payloads in self._payloads))):
-            buffers.append(raw[i * size : (i + 1) * size])
-            for data in payloads:
-                if data is not None:
-                    buffers += (data, padding(len(data)))
-        return buffers
+    def _heads(self, chunk: slice, payloads: Sequence[Payloads]) -> np.ndarray:
+        """The heads of a chunk of records, but for what they say of their frames."""
+        count = chunk.stop - chunk.start
+        heads = np.zeros(count, self._layout.dtype)
+        for name, numbers in self._numbers.items():
+            heads[name] = numbers[chunk]
+        for number, column in enumerate(payloads):
+            _describe_payloads(heads, number, column)
+        return heads
 
 
-class Rows:
-    """Samples whose fields are all scalars, to be written many at a time: several times faster than one by one.
+def pack_frames(heads: np.ndarray, end: int, frames: Frames) -> np.ndarray:
+    """Complete the heads of pending frames that follow one another in the log.
 
-    Whatever does not fit is left to the way of single samples, which writes those before it and says what is wrong.
+    Args:
+        heads: structured, (n,), contiguous: with numbers, and sizes and checksums of payloads. The
+            kind, size and check of each are filled in.
+        end: offset of the first frame.
+        frames: of the dataset.
+
+    Returns:
+        Offset, size and check of each frame: uint64, (n, 3).
     """
+    padded = padded_sizes(heads["sizes"])
+    sizes = padded.sum(axis=1, dtype=np.uint64)
+    sizes += heads.itemsize
+    ends = end + sizes.cumsum()
+    offsets = ends - sizes
+    heads["kind"] = PENDING
+    heads["size"] = sizes
+    checks = frames.checks_of(heads, offsets)
+    heads["check"] = checks
+    return np.stack([offsets, sizes, checks], axis=1)
 
-    def __init__(self, schema: Schema, samples: Iterable[Any], start: int) -> None:
-        self._schema, self._samples, self._start = schema, samples, start
 
-    def write(self, writer: Any) -> None:
-        """Add all samples. If the iterator or a sample raises, those before it are written first."""
-        if isinstance(self._samples, (list, tuple)):
-            for first in range(0, len(self._samples), _CHUNK):
-                samples = self._samples[first : first + _CHUNK]
-                if (columns := self._schema.columns(samples)) is None:
-                    self._one_by_one(writer, samples)
-                else:
-                    self._add(writer, columns)
+def _describe_payloads(heads: np.ndarray, number: int, payloads: Payloads) -> None:
+    """Fill in the sizes and checksums of one payload of each record."""
+    sizes = []
+    checksums = []
+    for payload in payloads:
+        if payload is None:
+            sizes.append(NONE)
+            checksums.append(0)
         else:
-            self._one_by_one(writer, self._samples)
+            sizes.append(len(payload))
+            checksums.append(crc32(payload))
+    heads["sizes"][:, number] = sizes
+    heads["checksums"][:, number] = checksums
 
-    def _one_by_one(self, writer: Any, samples: Iterable[Any]) -> None:
-        rows: list[tuple[Any, ...]] = []
+
+def _buffers(heads: np.ndarray, payloads: Sequence[Payloads]) -> list[bytes]:
+    """The bytes of frames, in their order."""
+    raw = heads.tobytes()
+    if not payloads:
+        return [raw]
+    buffers = []
+    start = 0
+    for payloads_of_frame in zip(*payloads):
+        stop = start + heads.itemsize
+        head = raw[start:stop]
+        buffers.append(head)
+        start = stop
+        for payload in payloads_of_frame:
+            if payload is not None:
+                buffers.append(payload)
+                buffers.append(padding(len(payload)))
+    return buffers
+
+
+def _by_key(schema: Schema, columns: Any) -> dict[Key, Any]:
+    """The columns by the keys of the schema's fields."""
+    if schema.named != isinstance(columns, Mapping):
+        expected = "dict" if schema.named else "list"
+        given_type = describe(columns)
+        raise SchemaError(f"columns must be a {expected} here, not {given_type}")
+    if not schema.named:
+        columns = enumerate(columns)
+    given = dict(columns)
+    for key in schema.keys:
+        if key not in given:
+            raise SchemaError("this column is missing", field=key)
+    for key in given:
+        if key not in schema.by_key:
+            raise SchemaError("there is no such field", field=key)
+    return given
+
+
+def _common_length(schema: Schema, columns: Mapping[Key, Any]) -> int:
+    lengths = {}
+    for key, column in columns.items():
         try:
-            for sample in samples:
-                rows.append(
-                    tuple(self._schema.values(sample, self._start + len(rows)))
-                )  # a generator may reuse the sample
-                if len(rows) == _CHUNK:
-                    full, rows = rows, []
-                    self._add(writer, list(zip(*full)))
-        finally:
-            if rows:
-                self._add(writer, list(zip(*rows)))
-
-    def _add(self, writer: Any, columns: list[Sequence[Any]]) -> None:
-        schema, start, count = self._schema, self._start, len(columns[0])
-        if count == 1:
-            writer.append(schema.encode_values([column[0] for column in columns], start))
-            return
-        try:
-            packed = Columns(
-                schema, dict(zip(schema.keys, columns)) if schema.named else columns, start
-            )
-        except Exception:  # noqa: BLE001 - values of any kind: one by one they are written, or it is said what is wrong
-            writer.extend(
-                schema.encode_values(row, start + i) for i, row in enumerate(zip(*columns))
-            )
-        else:
-            writer.packed_batch(packed.pack)
-        self._start += count
+            lengths[key] = len(column)
+        except TypeError:
+            given_type = describe(column)
+            text = f"a column must be an array or a list, not {given_type}"
+            raise SchemaError(text, field=key) from None
+    first = schema.keys[0]
+    expected = lengths[first]
+    for key, length in lengths.items():
+        if length != expected:
+            text = f"{length} values, but {expected} of {first!r}"
+            raise SchemaError(text, field=key)
+    return expected
 
 
-def _length(key: Any, column: Any) -> int:
-    try:
-        return len(column)
-    except TypeError:
-        raise SchemaError(
-            f"a column is an array or a list, not {describe(column)}", field=key
-        ) from None
+def _split_missing(column: Any, field: Field) -> tuple[Any, np.ndarray]:
+    """Find out which values of a column are missing.
 
-
-def _absent(column: Any, field: Field) -> tuple[Any, np.ndarray]:
-    """A column without its Nones (zeros in the place of scalars), and which they were: bool, (n,)."""
+    Returns:
+        The column, with zeros for missing scalars (for missing payloads it may have anything); and
+        which values are missing: bool, (n,).
+    """
+    is_missing = np.zeros(len(column), bool)
     if not field.type.nullable:
-        return column, np.zeros(len(column), bool)
+        return column, is_missing
     if isinstance(column, np.ma.MaskedArray):
-        masks = np.ma.getmaskarray(column).reshape(len(column), math.prod(column.shape[1:]))
-        absent = np.asarray(masks.all(axis=1)) & bool(masks.size)
-        if (masks.any(axis=1) & ~absent).any():
-            raise SchemaError("a row is masked in part", field=field.key)
-        return (
-            column.filled(field.type.zero) if isinstance(field.type, Scalar) else column.data
-        ), absent
+        return _split_masked(column, field)
     if isinstance(column, np.ndarray) and column.dtype != object:
-        return column, np.zeros(len(column), bool)
-    absent = np.array([value is None for value in column], bool)
+        return column, is_missing
+    is_missing[:] = [value is None for value in column]
     if isinstance(field.type, Scalar):
         zero = field.type.zero
-        return [zero if value is None else value for value in column], absent
-    return column, absent
+        filled = [zero if value is None else value for value in column]
+        return filled, is_missing
+    return column, is_missing
+
+
+def _split_masked(column: np.ma.MaskedArray, field: Field) -> tuple[Any, np.ndarray]:
+    """As `_split_missing`. A value that is an array is missing where all of it is masked."""
+    count, *shape = column.shape
+    elements = math.prod(shape)  # of one value
+    masks = np.ma.getmaskarray(column)
+    masks = masks.reshape(count, elements)
+    masked_elements = np.count_nonzero(masks, axis=1)
+    is_missing = masked_elements > 0
+    if (masked_elements[is_missing] < elements).any():
+        raise SchemaError("a row is masked in part", field=field.key)
+    if isinstance(field.type, Scalar):
+        filled = column.filled(field.type.zero)
+        return filled, is_missing
+    return column.data, is_missing

@@ -1,0 +1,57 @@
+"""Compaction: the records of a list as a new dataset, without what was replaced and deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from dsrecords._read.plan import Plan
+from dsrecords._read.snapshot import Snapshot
+from dsrecords._schema.encoded import Encoded
+from dsrecords._storage.files import Descriptor
+from dsrecords._write.create import build
+from dsrecords._write.dictionaries import retrained
+
+
+def compact(
+    path: str,
+    index_path: str,
+    snapshot: Snapshot,
+    positions: Sequence[int] | np.ndarray,
+    replace: bool = False,
+) -> Descriptor:
+    """Write records of a dataset to a new one. They are verified, and copied as they are stored.
+
+    Args:
+        path: of the new data file.
+        index_path: of its index.
+        snapshot: the list.
+        positions: of the records.
+        replace: whether the new dataset takes the place of this one, whose lock is held.
+
+    Returns:
+        The descriptor of the new `.rec`, which holds its lock.
+
+    Raises:
+        CorruptError: a record is not what was written.
+        FileExistsError: there is a file, and `replace` is not given.
+    """
+    header = snapshot.header
+    schema = header.schema
+    fields = [(field, field.type.load) for field in schema.fields]
+    plan = Plan(header, fields, True, tuple)
+    records: Iterator[Encoded]
+    if schema.trainable():
+        schema, records = retrained(snapshot, positions, plan)
+    else:
+        records = (snapshot.encoded(int(position), plan) for position in positions)
+    return build(
+        path,
+        index_path,
+        schema,
+        header.metadata,
+        records,
+        overwrite=replace,
+        held=replace,
+    )
