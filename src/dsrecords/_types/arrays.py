@@ -95,9 +95,10 @@ class ShapedArray(Type):
     def load(self, data: memoryview, copy: bool) -> np.ndarray:
         shape: Any = self.shape
         if self.free:
+            nbytes = len(data)
             start = self._free_sizes.size
-            if len(data) < start:
-                raise CorruptError(f"{self.name} takes more than {len(data)} bytes")
+            if nbytes < start:
+                raise CorruptError(f"{self.name} takes more than {nbytes} bytes")
             free_sizes = self._free_sizes.unpack_from(data)
             shape = self._with_free_sizes(free_sizes)
             data = data[start:]
