@@ -84,6 +84,8 @@ class Walk:
         self.last: int | None = None
         self.fault: Found | None = None
         self.misplaced = False
+        self._offset = start  # of the next frame
+        self._pending = _Pending()
         self._buffer = memoryview(b"")
         self._buffer_offset = 0
         self._one_by_one = 0  # how many frames to scan before a run is looked for again
@@ -96,52 +98,65 @@ class Walk:
         """
         layout = self._frames.layout
         has_runs = layout.payload_count == 0
-        pending = _Pending()
-        offset = self.end
-        while offset < self._stop:
-            run = self._next_run(offset) if has_runs else None
-            if run is not None:
-                kind, places = run
-                last, size, check = places[-1].tolist()
-                if kind == PENDING:
-                    pending.add_run(places)
-                    offset = last + size
-                    continue
-                if not pending:
-                    self._advance(last, size, check)
-                    yield places, 0, ()
-                    offset = self.end
-                    continue
-                # Records amid pending ones are damage, which `_complete` reports.
-            found = self.frame(offset)
-            if found.wrong:
-                self.fault = found
-                return
-            if found.kind == PENDING:
-                pending.add((offset, found.size, found.check))
-                offset += found.size
-                continue
-            problem, batch = self._complete(found, pending.take())
-            if problem:
-                self.fault = found._replace(wrong=problem)
-                self.misplaced = True
-                return
-            self._advance(offset, found.size, found.check)
-            yield batch
-            offset = self.end
+        while self._offset < self._stop and self.fault is None:
+            run = self._next_run() if has_runs else None
+            batch = self._scan_frame() if run is None else self._take_run(run)
+            if batch is not None:
+                yield batch
+
+    def _scan_frame(self) -> Batch | None:
+        """Scan the next frame.
+
+        Returns:
+            The batch that it ends. None if it is pending, or the fault that ends the scan.
+        """
+        offset = self._offset
+        found = self.frame(offset)
+        if found.wrong:
+            self.fault = found
+            return None
+        if found.kind == PENDING:
+            self._pending.add((offset, found.size, found.check))
+            self._offset += found.size
+            return None
+        problem, batch = self._complete(found)
+        if problem:
+            self.fault = found._replace(wrong=problem)
+            self.misplaced = True
+            return None
+        self._advance(offset, found.size, found.check)
+        return batch
+
+    def _take_run(self, run: _Run) -> Batch | None:
+        """Go on behind a run.
+
+        Returns:
+            The batch of its records. None if they are pending.
+        """
+        if run.kind == RECORD and self._pending:
+            return self._scan_frame()  # which is the fault: no commit came before it
+        last, size, check = run.places[-1].tolist()
+        if run.kind == PENDING:
+            self._pending.add_run(run.places)
+            self._offset = last + size
+            return None
+        self._advance(last, size, check)
+        return run.places, 0, ()
 
     def _advance(self, offset: int, size: int, check: int) -> None:
         """Note that the frame at an offset ends a whole batch."""
         self.end = offset + size
         self.last = offset
         self.check = check
+        self._offset = self.end
 
-    def _complete(self, found: Found, pending: Places) -> tuple[str, Batch]:
+    def _complete(self, found: Found) -> tuple[str, Batch]:
         """Make the batch that ends with a frame, which verifies and is not pending.
 
         Returns:
             Why the frame must not follow the pending ones, empty if it may; the batch.
         """
+        pending = self._pending.take()
         if found.kind == COMMIT:
             self._one_by_one = 0  # a run may well follow the commit
             problem, op, positions = self.commit(found.at, found.size, pending)
@@ -153,8 +168,8 @@ class Walk:
         problem = "the pending records before it have no commit" if len(pending) else ""
         return problem, (records, 0, ())
 
-    def _next_run(self, offset: int) -> tuple[int, np.ndarray] | None:
-        """The run at an offset, if it is time to look for one.
+    def _next_run(self) -> _Run | None:
+        """The run that begins with the next frame, if it is time to look for one.
 
         Where frames of different kinds alternate there are no runs, and looking for them at each
         frame would only take time.
@@ -162,19 +177,18 @@ class Walk:
         if self._one_by_one > 0:
             self._one_by_one -= 1
             return None
-        run = self._run(offset)
+        run = self._run(self._offset)
         if run is None:
-            self._one_by_one = _PATIENCE - 1  # the frame at this offset is the first of them
+            self._one_by_one = _PATIENCE - 1  # the next frame is the first of them
         return run
 
-    def _run(self, offset: int) -> tuple[int, np.ndarray] | None:
-        """Frames that follow each other and are of one kind, verified together.
+    def _run(self, offset: int) -> _Run | None:
+        """Verify, together, frames that follow each other and are of one kind.
 
         Only for records without payloads.
 
         Returns:
-            Their kind, and their offsets, sizes and checks: uint64, (n, 3), n > 1. None if the
-            first two are not such frames.
+            Two frames or more; None if the first two are not such frames.
         """
         layout = self._frames.layout
         head = layout.size
@@ -195,7 +209,7 @@ class Walk:
         places = self._frames.scan(heads, offset)
         if len(places) < 2:
             return None
-        return kind, places
+        return _Run(kind, places)
 
     def frame(self, offset: int) -> Found:
         """Scan the frame at an offset: what it is, and the problem with it."""
@@ -342,6 +356,18 @@ class Walk:
             )
         positions = np.frombuffer(frame[COMMIT_HEAD:], "<u8")
         return "", op, positions.tolist()
+
+
+class _Run(NamedTuple):
+    """Records without payloads that follow each other.
+
+    Attributes:
+        kind: RECORD or PENDING.
+        places: uint64, (n, 3): offset, size and check of each.
+    """
+
+    kind: int
+    places: np.ndarray
 
 
 class _Pending:
