@@ -75,7 +75,13 @@ class Walk:
         misplaced: whether the fault is a whole frame that must not follow those before it.
     """
 
-    def __init__(self, fd: int, frames: Frames, start: int, stop: int) -> None:
+    def __init__(
+        self,
+        fd: int,
+        frames: Frames,
+        start: int,
+        stop: int,
+    ) -> None:
         self._fd = fd
         self._frames = frames
         self._stop = stop
@@ -110,21 +116,21 @@ class Walk:
         Returns:
             The batch that it ends. None if it is pending, or the fault that ends the scan.
         """
-        offset = self._offset
-        found = self.frame(offset)
+        found = self.frame(self._offset)
         if found.wrong:
             self.fault = found
             return None
+        place = (found.at, found.size, found.check)
         if found.kind == PENDING:
-            self._pending.add((offset, found.size, found.check))
+            self._pending.add(place)
             self._offset += found.size
             return None
-        problem, batch = self._complete(found)
+        problem, batch = self._complete(found, place)
         if problem:
             self.fault = found._replace(wrong=problem)
             self.misplaced = True
             return None
-        self._advance(offset, found.size, found.check)
+        self._advance(place)
         return batch
 
     def _take_run(self, run: _Run) -> Batch | None:
@@ -135,22 +141,24 @@ class Walk:
         """
         if run.kind == RECORD and self._pending:
             return self._scan_frame()  # which is the fault: no commit came before it
-        last, size, check = run.places[-1].tolist()
+        last = tuple(run.places[-1].tolist())
         if run.kind == PENDING:
+            offset, size, _ = last
             self._pending.add_run(run.places)
-            self._offset = last + size
+            self._offset = offset + size
             return None
-        self._advance(last, size, check)
+        self._advance(last)
         return run.places, 0, ()
 
-    def _advance(self, offset: int, size: int, check: int) -> None:
-        """Note that the frame at an offset ends a whole batch."""
+    def _advance(self, last: Place) -> None:
+        """Note that this frame ends a whole batch."""
+        offset, size, check = last
         self.end = offset + size
         self.last = offset
         self.check = check
         self._offset = self.end
 
-    def _complete(self, found: Found) -> tuple[str, Batch]:
+    def _complete(self, found: Found, place: Place) -> tuple[str, Batch]:
         """Make the batch that ends with a frame, which verifies and is not pending.
 
         Returns:
@@ -159,11 +167,12 @@ class Walk:
         pending = self._pending.take()
         if found.kind == COMMIT:
             self._one_by_one = 0  # a run may well follow the commit
-            problem, op, positions = self.commit(found.at, found.size, pending)
+            commit = self.commit(found.at, found.size, pending)
+            problem, op, positions = commit
             return problem, (pending, op, positions)
         records = []
         if found.kind == RECORD:
-            records.append((found.at, found.size, found.check))
+            records.append(place)
         # A frame of an unknown kind, of a later version of the format, does nothing to the list.
         problem = "the pending records before it have no commit" if len(pending) else ""
         return problem, (records, 0, ())
@@ -195,11 +204,10 @@ class Walk:
         two = self.read(offset, 2 * head)
         if len(two) < 2 * head:
             return None
-        first = two[:head]
-        second = two[head:]
-        if first[4 : FRAME.size] != second[4 : FRAME.size]:
+        _, kind, size = FRAME.unpack_from(two, 0)
+        _, next_kind, next_size = FRAME.unpack_from(two, head)
+        if next_kind != kind or next_size != size:
             return None
-        _, kind, _ = FRAME.unpack_from(first)
         if kind not in (RECORD, PENDING):
             return None
         # Only what has been read already: a run goes on in the next one.
@@ -264,7 +272,12 @@ class Walk:
             stop = count
         return self._buffer[start:stop]
 
-    def _crc(self, offset: int, count: int, seed: int = 0) -> int:
+    def _crc(
+        self,
+        offset: int,
+        count: int,
+        seed: int = 0,
+    ) -> int:
         """CRC-32 of a part of the file, read in pieces; -1 if the file ends before."""
         stop = offset + count
         crc = seed
@@ -345,8 +358,9 @@ class Walk:
         crc = 0  # of no bytes
         if len(places):
             first = int(places[0, 0])
-            checks = places[:, 2].astype("<u4")
-            crc = crc32(checks.tobytes())
+            checks = places[:, 2]
+            packed_checks = checks.astype("<u4").tobytes()
+            crc = crc32(packed_checks)
         if (start, count, crc_of_checks) != (first, len(places), crc):
             return "a commit that is not of the pending records before it", 0, ()
         if op > DELETE:
@@ -401,7 +415,8 @@ class _Pending:
     def _close_run(self) -> None:
         """Make a run of those that came one by one."""
         if self._places:
-            self._runs.append(np.array(self._places, np.uint64))
+            run = np.array(self._places, np.uint64)
+            self._runs.append(run)
             self._places = []
 
 
@@ -435,7 +450,8 @@ def find_frame(
     budget = _LOOKS * (stop - start) + 64 * _CHUNK  # bytes that may still be verified
     while start < stop - FRAME.size:
         # Shorter than asked for if a writer is just cutting off a torn tail.
-        data = files.pread(fd, min(_CHUNK, stop - start), start)
+        count = min(_CHUNK, stop - start)
+        data = files.pread(fd, count, start)
         words = np.frombuffer(data, "<u8", len(data) // 8)
         if len(words) < 2:
             return None
