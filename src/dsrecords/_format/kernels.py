@@ -65,7 +65,8 @@ def frame_checks(
         uint32, (n,).
     """
     count = len(heads)
-    rows = heads.view(np.uint8).reshape(count, heads.itemsize)
+    data = heads.view(np.uint8)
+    rows = data.reshape(count, heads.itemsize)
     if tables is None:
         crcs = np.empty(count, np.uint32)
         for i, row in enumerate(rows):
@@ -100,7 +101,12 @@ def scan_frames(
     same_size = heads["size"] == size
     alike = _count_leading(same_kind & same_size)
     heads = heads[:alike]
-    offsets = np.arange(offset, offset + alike * size, size, dtype=np.uint64)
+    offsets = np.arange(
+        offset,
+        offset + alike * size,
+        size,
+        dtype=np.uint64,
+    )
     checks = frame_checks(
         heads,
         offsets,

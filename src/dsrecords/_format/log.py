@@ -75,7 +75,13 @@ class Walk:
         misplaced: whether the fault is a whole frame that must not follow those before it.
     """
 
-    def __init__(self, fd: int, frames: Frames, start: int, stop: int) -> None:
+    def __init__(
+        self,
+        fd: int,
+        frames: Frames,
+        start: int,
+        stop: int,
+    ) -> None:
         self._fd = fd
         self._frames = frames
         self._stop = stop
@@ -84,6 +90,8 @@ class Walk:
         self.last: int | None = None
         self.fault: Found | None = None
         self.misplaced = False
+        self._offset = start  # of the next frame
+        self._pending = _Pending()
         self._buffer = memoryview(b"")
         self._buffer_offset = 0
         self._one_by_one = 0  # how many frames to scan before a run is looked for again
@@ -96,65 +104,81 @@ class Walk:
         """
         layout = self._frames.layout
         has_runs = layout.payload_count == 0
-        pending = _Pending()
-        offset = self.end
-        while offset < self._stop:
-            run = self._next_run(offset) if has_runs else None
-            if run is not None:
-                kind, places = run
-                last, size, check = places[-1].tolist()
-                if kind == PENDING:
-                    pending.add_run(places)
-                    offset = last + size
-                    continue
-                if not pending:
-                    self._advance(last, size, check)
-                    yield places, 0, ()
-                    offset = self.end
-                    continue
-                # Records amid pending ones are damage, which `_complete` reports.
-            found = self.frame(offset)
-            if found.wrong:
-                self.fault = found
-                return
-            if found.kind == PENDING:
-                pending.add((offset, found.size, found.check))
-                offset += found.size
-                continue
-            problem, batch = self._complete(found, pending.take())
-            if problem:
-                self.fault = found._replace(wrong=problem)
-                self.misplaced = True
-                return
-            self._advance(offset, found.size, found.check)
-            yield batch
-            offset = self.end
+        while self._offset < self._stop and self.fault is None:
+            run = self._next_run() if has_runs else None
+            batch = self._scan_frame() if run is None else self._take_run(run)
+            if batch is not None:
+                yield batch
 
-    def _advance(self, offset: int, size: int, check: int) -> None:
-        """Note that the frame at an offset ends a whole batch."""
+    def _scan_frame(self) -> Batch | None:
+        """Scan the next frame.
+
+        Returns:
+            The batch that it ends. None if it is pending, or the fault that ends the scan.
+        """
+        found = self.frame(self._offset)
+        if found.wrong:
+            self.fault = found
+            return None
+        place = (found.at, found.size, found.check)
+        if found.kind == PENDING:
+            self._pending.add(place)
+            self._offset += found.size
+            return None
+        problem, batch = self._complete(found, place)
+        if problem:
+            self.fault = found._replace(wrong=problem)
+            self.misplaced = True
+            return None
+        self._advance(place)
+        return batch
+
+    def _take_run(self, run: _Run) -> Batch | None:
+        """Go on behind a run.
+
+        Returns:
+            The batch of its records. None if they are pending.
+        """
+        if run.kind == RECORD and self._pending:
+            return self._scan_frame()  # which is the fault: no commit came before it
+        last = tuple(run.places[-1].tolist())
+        if run.kind == PENDING:
+            offset, size, _ = last
+            self._pending.add_run(run.places)
+            self._offset = offset + size
+            return None
+        self._advance(last)
+        return run.places, 0, ()
+
+    def _advance(self, last: Place) -> None:
+        """Note that this frame ends a whole batch."""
+        offset, size, check = last
         self.end = offset + size
         self.last = offset
         self.check = check
+        self._offset = self.end
 
-    def _complete(self, found: Found, pending: Places) -> tuple[str, Batch]:
+    def _complete(self, found: Found, place: Place) -> tuple[str, Batch]:
         """Make the batch that ends with a frame, which verifies and is not pending.
 
         Returns:
             Why the frame must not follow the pending ones, empty if it may; the batch.
         """
+        pending = self._pending.take()
         if found.kind == COMMIT:
             self._one_by_one = 0  # a run may well follow the commit
-            problem, op, positions = self.commit(found.at, found.size, pending)
+            commit = self.commit(found.at, found.size, pending)
+            problem, op, positions = commit
             return problem, (pending, op, positions)
         records = []
         if found.kind == RECORD:
-            records.append((found.at, found.size, found.check))
+            records.append(place)
         # A frame of an unknown kind, of a later version of the format, does nothing to the list.
         problem = "the pending records before it have no commit" if len(pending) else ""
         return problem, (records, 0, ())
 
-    def _next_run(self, offset: int) -> tuple[int, np.ndarray] | None:
-        """The run at an offset, if it is time to look for one.
+    def _next_run(self) -> _Run | None:
+        """The run that begins with the next frame, if it is time to look for one.
 
         Where frames of different kinds alternate there are no runs, and looking for them at each
         frame would only take time.
@@ -162,30 +186,28 @@ class Walk:
         if self._one_by_one > 0:
             self._one_by_one -= 1
             return None
-        run = self._run(offset)
+        run = self._run(self._offset)
         if run is None:
-            self._one_by_one = _PATIENCE - 1  # the frame at this offset is the first of them
+            self._one_by_one = _PATIENCE - 1  # the next frame is the first of them
         return run
 
-    def _run(self, offset: int) -> tuple[int, np.ndarray] | None:
-        """Frames that follow each other and are of one kind, verified together.
+    def _run(self, offset: int) -> _Run | None:
+        """Verify, together, frames that follow each other and are of one kind.
 
         Only for records without payloads.
 
         Returns:
-            Their kind, and their offsets, sizes and checks: uint64, (n, 3), n > 1. None if the
-            first two are not such frames.
+            Two frames or more; None if the first two are not such frames.
         """
         layout = self._frames.layout
         head = layout.size
         two = self.read(offset, 2 * head)
         if len(two) < 2 * head:
             return None
-        first = two[:head]
-        second = two[head:]
-        if first[4 : FRAME.size] != second[4 : FRAME.size]:
+        _, kind, size = FRAME.unpack_from(two, 0)
+        _, next_kind, next_size = FRAME.unpack_from(two, head)
+        if next_kind != kind or next_size != size:
             return None
-        _, kind, _ = FRAME.unpack_from(first)
         if kind not in (RECORD, PENDING):
             return None
         # Only what has been read already: a run goes on in the next one.
@@ -195,7 +217,7 @@ class Walk:
         places = self._frames.scan(heads, offset)
         if len(places) < 2:
             return None
-        return kind, places
+        return _Run(kind, places)
 
     def frame(self, offset: int) -> Found:
         """Scan the frame at an offset: what it is, and the problem with it."""
@@ -250,7 +272,12 @@ class Walk:
             stop = count
         return self._buffer[start:stop]
 
-    def _crc(self, offset: int, count: int, seed: int = 0) -> int:
+    def _crc(
+        self,
+        offset: int,
+        count: int,
+        seed: int = 0,
+    ) -> int:
         """CRC-32 of a part of the file, read in pieces; -1 if the file ends before."""
         stop = offset + count
         crc = seed
@@ -331,8 +358,9 @@ class Walk:
         crc = 0  # of no bytes
         if len(places):
             first = int(places[0, 0])
-            checks = places[:, 2].astype("<u4")
-            crc = crc32(checks.tobytes())
+            checks = places[:, 2]
+            packed_checks = checks.astype("<u4").tobytes()
+            crc = crc32(packed_checks)
         if (start, count, crc_of_checks) != (first, len(places), crc):
             return "a commit that is not of the pending records before it", 0, ()
         if op > DELETE:
@@ -342,6 +370,18 @@ class Walk:
             )
         positions = np.frombuffer(frame[COMMIT_HEAD:], "<u8")
         return "", op, positions.tolist()
+
+
+class _Run(NamedTuple):
+    """Records without payloads that follow each other.
+
+    Attributes:
+        kind: RECORD or PENDING.
+        places: uint64, (n, 3): offset, size and check of each.
+    """
+
+    kind: int
+    places: np.ndarray
 
 
 class _Pending:
@@ -375,7 +415,8 @@ class _Pending:
     def _close_run(self) -> None:
         """Make a run of those that came one by one."""
         if self._places:
-            self._runs.append(np.array(self._places, np.uint64))
+            run = np.array(self._places, np.uint64)
+            self._runs.append(run)
             self._places = []
 
 
@@ -409,7 +450,8 @@ def find_frame(
     budget = _LOOKS * (stop - start) + 64 * _CHUNK  # bytes that may still be verified
     while start < stop - FRAME.size:
         # Shorter than asked for if a writer is just cutting off a torn tail.
-        data = files.pread(fd, min(_CHUNK, stop - start), start)
+        count = min(_CHUNK, stop - start)
+        data = files.pread(fd, count, start)
         words = np.frombuffer(data, "<u8", len(data) // 8)
         if len(words) < 2:
             return None

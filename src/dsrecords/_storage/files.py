@@ -147,7 +147,11 @@ def pwrite(fd: int, data: Buffer, offset: int) -> None:
         written += os.pwrite(fd, view[written:], offset + written)
 
 
-def pwritev(fd: int, buffers: Sequence[Buffer], offset: int) -> None:
+def pwritev(
+    fd: int,
+    buffers: Sequence[Buffer],
+    offset: int,
+) -> None:
     """Write all buffers, one behind the other, at `offset`; joined only where the system must."""
     if not hasattr(os, "pwritev"):
         joined = b"".join(buffers)

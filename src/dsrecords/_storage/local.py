@@ -26,8 +26,9 @@ class LocalStorage:
     """
 
     def __init__(self, path: str) -> None:
+        fd = files.open_read(path)
         self.path = path
-        self.descriptor = files.Descriptor(files.open_read(path))
+        self.descriptor = files.Descriptor(fd)
         self._window = memoryview(b"")
 
     def close(self) -> None:
