@@ -102,7 +102,7 @@ def test_dump_of_the_page_is_the_golden_file():
 
 
 def test_every_message_of_the_page_has_a_test_of_its_own():
-    table = PAGE.read_text(encoding="utf-8").partition("## What is wrong is called")[2]
+    table = PAGE.read_text(encoding="utf-8").partition("## Errors")[2]
     cells = [line.rsplit("|", 2)[1] for line in table.splitlines() if line.startswith("| ")][2:]
     messages = [text.strip("… ") for cell in cells for text in re.findall("`([^`]+)`", cell) if "Error" not in text]
     assert len(messages) > 20

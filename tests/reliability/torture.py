@@ -96,11 +96,11 @@ def power(options):
             break
     again = total["states"] - len(seen) + total["met again"]
     return (
-        f"{len(seen):,} states, no two the same (the same ones came {again:,} times more), {total['crashes in recovery']:,} of"
-        f" them crashes amid recovery or repair, in {total['runs']:,} runs"
+        f"{len(seen):,} distinct states (reached another {again:,} times), {total['crashes in recovery']:,} of"
+        f" them crashes during recovery or repair, in {total['runs']:,} runs"
     ), (
-        "0 losses; 0 inventions; 0 half batches; opening was refused until `repair` in "
-        f"{total['refused until mended']:,} of the states, where a later write outlived an earlier one"
+        "0 losses; 0 invented records; 0 half batches; opening was refused until `repair` in "
+        f"{total['refused until mended']:,} of the states, where a later write reached the disk and an earlier one did not"
     )
 
 
@@ -114,10 +114,10 @@ def _power(name, part, parts, seed):
 
 
 def errors(options):
-    """Each call to the system fails in each way."""
+    """Each system call fails in each way."""
     tasks = [(operations, start) for operations in [*all_short(), *system_errors.WORKLOADS] for start in system_errors.STARTS]
     tally = counted(_errors, tasks, options.jobs)
-    return f"{tally['faults']:,} runs with a fault", f"{tally['raised']:,} raised; 0 losses; 0 writers that went on"
+    return f"{tally['faults']:,} runs with a fault", f"{tally['raised']:,} raised; 0 losses; 0 writers that continued"
 
 
 def _errors(operations, start):
@@ -134,7 +134,7 @@ def flips(options):
     tally = counted(_flips, [(at, min(at + BITS, places)) for at in range(0, places, BITS)], options.jobs)
     log, index = (len(_damaged(True).files[path]) for path in (PATH, INDEX))
     tried = f"{8 * places:,} flipped bits: all of a log of {log:,} bytes with every type, and of its index of {index:,}"
-    return tried, f"{tally['told of']:,} told of; {tally['harmless']:,} harmless; **0 wrong values**"
+    return tried, f"{tally['told of']:,} reported; {tally['harmless']:,} harmless; **0 wrong values**"
 
 
 def _flips(start, stop):
@@ -147,7 +147,7 @@ def bursts(options):
     """Bursts of random bytes, zeroed and swapped blocks."""
     tally = counted(_bursts, [(options.seed + n, count) for n, count in _number(options.bursts, BURSTS)], options.jobs)
     tried = ", ".join(f"{tally[kind]:,} {kind}" for kind in ("bursts", "zeroed blocks", "swapped blocks"))
-    return tried, f"{tally['told of']:,} told of; {tally['harmless']:,} harmless; **0 wrong values**"
+    return tried, f"{tally['told of']:,} reported; {tally['harmless']:,} harmless; **0 wrong values**"
 
 
 def _bursts(seed, count):
@@ -165,8 +165,8 @@ def truncation(options):
     cuts += [{PATH: rng.randrange(4096 if n % 2 else 0, log), INDEX: rng.randrange(index)} for n in range(pairs)]
     tally = counted(_cuts, [(cuts[at : at + CUTS],) for at in range(0, len(cuts), CUTS)], options.jobs)
     return (
-        f"{sum(tally.values()):,} cuts, {pairs:,} of them of both files; `repair` was given each, and again what it mended",
-        f"{tally['a prefix']:,} read as a state that was committed; {tally['told of']:,} told of; 0 others",
+        f"{sum(tally.values()):,} cuts, {pairs:,} of them of both files; `repair` was run on each, and once more on what it had repaired",
+        f"{tally['a prefix']:,} read as a committed state; {tally['told of']:,} reported; 0 others",
     )
 
 
@@ -177,11 +177,11 @@ def _cuts(cuts):
 
 
 def mends(options):
-    """Damage looked at, saved and mended by `repair`."""
+    """Damaged datasets reported, saved and repaired in place."""
     tally = counted(_mends, [(options.seed + n, count) for n, count in _number(options.mends, MENDS)], options.jobs)
     return f"{tally['damaged datasets']:,} damaged datasets", (
-        f"{tally['records saved']:,} records saved, 0 that were not written; {tally['mended in place']:,} mended in place, "
-        f"{tally['refused in place, untouched']:,} refused and untouched; {tally['without a header']:,} had no header left"
+        f"{tally['records saved']:,} records saved, 0 that were not written; {tally['mended in place']:,} repaired in place, "
+        f"{tally['refused in place, untouched']:,} refused and unchanged; {tally['without a header']:,} had no header left"
     )
 
 
@@ -198,7 +198,7 @@ def kill(options):
     tried = (
         f"{tally['rounds']:,} writers killed with SIGKILL after {tally['acknowledged']:,} acknowledged changes; {READERS} readers"
     )
-    return f"{tried} looked {tally['looks']:,} times", "0 acknowledged changes lost; 0 wrong or half snapshots"
+    return f"{tried} read {tally['looks']:,} times", "0 acknowledged changes lost; 0 wrong or partial snapshots"
 
 
 def _kill(count, seed):
@@ -210,8 +210,8 @@ def together(options):
     seconds = 60 * options.minutes / options.jobs
     tasks = [(seconds, options.seed + number) for number in range(options.jobs)]
     tally = counted(concurrency.trial, tasks, options.jobs)
-    tried = f"{tally['changes']:,} changes; 8 threads, 2 forked and 2 spawned processes looked {tally['looks']:,} times"
-    return tried, f"0 wrong or half snapshots; {tally['second writers refused']:,} second writers refused"
+    tried = f"{tally['changes']:,} changes; 8 threads, 2 forked and 2 spawned processes read {tally['looks']:,} times"
+    return tried, f"0 wrong or partial snapshots; {tally['second writers refused']:,} second writers refused"
 
 
 def model(options):
@@ -229,14 +229,14 @@ def hostile(options):
     cases = list(spread(test_gallery.measured, [(name,) for name in test_gallery.ATTACKS], options.jobs))
     seconds, memory = (max(case[i] for case in cases) for i in (0, 1))
     tried = f"{len(cases)} named cases, in at most {seconds:.2f} s of CPU and {memory / 2**20:.0f} MiB"
-    return tried, "0 errors but those of the gallery; 0 crashes"
+    return tried, "0 errors other than those of the gallery; 0 crashes"
 
 
 def fuzzing(options):
     """Fuzzing by atheris."""
     runs = list(spread(fuzz.campaign, [(name, options.minutes) for name in fuzz.TARGETS], options.jobs))
     tried = ", ".join(f"{name} {count:,}" for name, count in zip(fuzz.TARGETS, runs, strict=True))
-    return f"{options.minutes:g} min for each target; inputs: {tried}", "0 errors but our own"
+    return f"{options.minutes:g} min for each target; inputs: {tried}", "0 errors other than our own"
 
 
 PARTS = {
