@@ -129,7 +129,8 @@ class Columns:
             locations = pack_frames(heads, end, frames)
             buffers = _buffers(heads, payloads)
             yield Packed(buffers, locations)
-            end += int(heads["size"].sum())
+            offset, size, _ = locations[-1].tolist()
+            end = offset + size
 
     def _heads(self, chunk: slice, payloads: Sequence[Payloads]) -> np.ndarray:
         """The heads of a chunk of records, but for what they say of their frames."""
@@ -154,16 +155,22 @@ def pack_frames(heads: np.ndarray, end: int, frames: Frames) -> np.ndarray:
     Returns:
         Offset, size and check of each frame: uint64, (n, 3).
     """
-    padded = padded_sizes(heads["sizes"])
-    sizes = padded.sum(axis=1, dtype=np.uint64)
-    sizes += heads.itemsize
+    sizes = np.full(len(heads), heads.itemsize, np.uint64)
+    payload_sizes = heads["sizes"]
+    if payload_sizes.size:
+        padded = padded_sizes(payload_sizes)
+        sizes += padded.sum(axis=1, dtype=np.uint64)
     ends = end + sizes.cumsum()
     offsets = ends - sizes
     heads["kind"] = PENDING
     heads["size"] = sizes
     checks = frames.checks_of(heads, offsets)
     heads["check"] = checks
-    return np.stack([offsets, sizes, checks], axis=1)
+    locations = np.empty((len(heads), 3), np.uint64)
+    locations[:, 0] = offsets
+    locations[:, 1] = sizes
+    locations[:, 2] = checks
+    return locations
 
 
 def _describe_payloads(heads: np.ndarray, number: int, payloads: Payloads) -> None:
