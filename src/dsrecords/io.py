@@ -19,7 +19,7 @@ from dsrecords._schema.schema import has, says
 from dsrecords._types.arrays import AnyArray
 from dsrecords._types.base import Bytes, describe
 from dsrecords._types.images import Image
-from dsrecords._types.nested import List
+from dsrecords._types.lists import List
 from dsrecords._types.parse import parse
 from dsrecords._types.scalars import SCALARS
 from dsrecords.errors import CorruptError, DSRecordsError, SchemaError, optional

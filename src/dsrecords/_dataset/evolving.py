@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from dsrecords._dataset.reading import Records
+from dsrecords._format.signatures import sniff
 from dsrecords._read.snapshot import Plan, Snapshot
 from dsrecords._schema.schema import Field, Key, Schema, make_schema
 from dsrecords._types.base import Bytes, Custom, describe
 from dsrecords._types.images import Image
-from dsrecords._types.sniff import sniff
 from dsrecords._write.create import build, shown
 from dsrecords._write.writer import Encoded
 from dsrecords.errors import DSRecordsError, SchemaError

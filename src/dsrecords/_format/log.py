@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from dsrecords._format.foreign import seems
 from dsrecords._format.frame import COMMIT, COMMIT_HEAD, DELETE, FRAME, PENDING, RECORD, Frames, crc32
 from dsrecords._schema.schema import Schema
 from dsrecords._storage import files
 from dsrecords._types.base import NONE, describe
-from dsrecords._types.sniff import seems
 from dsrecords.errors import CorruptError, SchemaError, UnsupportedVersionError
 
 MAGIC = b"\x89DSR\r\n\x1a\n"

@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 
+from dsrecords._format.signatures import is_sound, sniff
 from dsrecords._types.base import Json, describe
 from dsrecords._types.parse import parse, type_text
 from dsrecords._types.scalars import quote
-from dsrecords._types.sniff import is_sound, sniff
 from dsrecords.errors import SchemaError
 
 LIMIT = 256  # samples that are looked at, if nothing else is said

@@ -8,12 +8,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from dsrecords._types.arrays import AnyArray, ShapedArray
+from dsrecords._types.audio import Audio
 from dsrecords._types.base import Bytes, Custom, Json, Str, Type
 from dsrecords._types.compressed import Zstd
-from dsrecords._types.encoded import Audio, MsgPack, Protobuf, Registered, registry
 from dsrecords._types.images import Image
-from dsrecords._types.nested import Struct, list_of
+from dsrecords._types.messages import MsgPack, Protobuf
+from dsrecords._types.registered import Registered, registry
 from dsrecords._types.scalars import SCALARS, BFloat16, Category, Scalar, Time, quote
+from dsrecords._types.structs import Struct
+from dsrecords._types.tables import list_of
 from dsrecords.errors import SchemaError
 
 _LONGEST = 2**20  # characters of a name, most of which are those of categories

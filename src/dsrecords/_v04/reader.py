@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from dsrecords._format.foreign import seems
 from dsrecords._format.frame import crc32
 from dsrecords._format.log import PAGE, Header
 from dsrecords._read.snapshot import Plan, Snapshot
@@ -25,7 +26,6 @@ from dsrecords._storage import files
 from dsrecords._types.arrays import _dtype, view
 from dsrecords._types.base import Bytes
 from dsrecords._types.parse import parse
-from dsrecords._types.sniff import seems
 from dsrecords.errors import CorruptError, ReadOnlyError, SchemaError
 
 _RESERVED = 1024  # zeros before the first record

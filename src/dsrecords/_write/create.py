@@ -17,6 +17,7 @@ from dsrecords._schema.infer import LIMIT, infer_schema
 from dsrecords._schema.schema import Field, Schema, make_schema
 from dsrecords._storage.files import Descriptor
 from dsrecords._types.compressed import Zstd
+from dsrecords._types.dictionaries import train_dictionary
 from dsrecords._write.builder import Builder
 from dsrecords._write.columns import Rows
 from dsrecords._write.writer import Encoded
@@ -170,7 +171,7 @@ def _trained(schema: Schema, numbered: Iterator[tuple[int, Any]], num_workers: i
 
 def _train(schema: Schema, sample: list[Encoded]) -> None:
     for field, kind in schema.trainable():
-        kind.train([data for _, payloads in sample if (data := payloads[field.payload]) is not None])
+        train_dictionary(kind, [data for _, payloads in sample if (data := payloads[field.payload]) is not None])
 
 
 def _compressed(schema: Schema, record: Encoded) -> Encoded:
