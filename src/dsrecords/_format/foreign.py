@@ -43,10 +43,11 @@ def _kind_of_text(start: bytes) -> str | None:
     try:
         text = start.decode("utf-8")
     except UnicodeDecodeError as error:
-        cut_short = error.start > len(start) - _LONGEST_CHARACTER
-        if not cut_short:
-            return None
-        text = start[: error.start].decode("utf-8")
+        end = error.start
+        undecoded = len(start) - end
+        if undecoded >= _LONGEST_CHARACTER:
+            return None  # else a character was cut in two
+        text = start[:end].decode("utf-8")
     if not all(map(_is_of_text, text)):
         return None
     if text.lstrip().startswith(("{", "[")):
@@ -73,9 +74,10 @@ def _is_line_of_recordio_index(line: str) -> bool:
 def _is_safetensors(start: bytes, file_size: int) -> bool:
     """Whether a file begins with the size of a JSON object, and the object follows."""
     json_size = int.from_bytes(start[:8], "little")
-    has_two_brackets = json_size > 1
-    fits = json_size < file_size
-    return start[8:9] == b"{" and has_two_brackets and fits
+    if start[8:9] != b"{":
+        return False
+    has_both_braces = json_size >= 2
+    return has_both_braces and json_size < file_size
 
 
 def _is_tfrecord(start: bytes) -> bool:

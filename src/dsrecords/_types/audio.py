@@ -41,7 +41,8 @@ class Audio(File):
             given = describe(samples)
             dtypes = ", ".join(_SUBTYPES)
             expected = f"audio takes (frames,) or (frames, channels) of {dtypes}"
-            raise SchemaError(f"{expected}, not {given}")
+            message = f"{expected}, not {given}"
+            raise SchemaError(message)
         subtype = _SUBTYPES[dtype]
         format = "WAV"
         if samples.dtype.kind == "f":
@@ -65,8 +66,8 @@ class Audio(File):
             if isinstance(samples, np.ndarray):
                 return samples, rate
         given = describe(value)
-        expected = "audio takes a path, bytes, or (array, rate in Hz)"
-        raise SchemaError(f"{expected}, not {given}")
+        message = f"audio takes a path, bytes, or (array, rate in Hz), not {given}"
+        raise SchemaError(message)
 
     def recognizes(self, data: bytes | memoryview) -> bool:
         return is_sound(data)
@@ -81,7 +82,8 @@ class Audio(File):
             decoded_size = frames * channels * 4
             if not 0 <= decoded_size <= _LARGEST_DECODED:
                 claim = f"{frames} frames of {channels} channels are too many"
-                raise CorruptError(f"{claim}; decode as bytes to look at it")
+                message = f"{claim}; decode as bytes to look at it"
+                raise CorruptError(message)
             samples = file.read(dtype="float32")
             return samples, file.samplerate
 

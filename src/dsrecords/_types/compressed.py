@@ -23,12 +23,18 @@ SMALLEST_DICTIONARY = 256  # bytes
 _LARGEST_DICTIONARY = 2**20
 _HIGHEST_LEVEL = 22
 
-# Bytes that any payload may become when it is decompressed. Beyond that a small file could fill the
-# memory, and at most a ratio is believed.
+# How many bytes a payload may have when it is decompressed, so that a small file cannot fill the
+# memory: so many whatever its own size, and so many times its own size.
 _ALWAYS_ALLOWED = 64 * 2**20
-_ALWAYS_ALLOWED_WITHIN = 2**16  # the same within another type: a list may have many
+_ALWAYS_ALLOWED_WITHIN = 2**16  # within another type: a list may have many
 _LARGEST_RATIO = 1000
 _SKIPPABLE = 0x184D2A50.to_bytes(4, "little")  # begins a frame that readers of zstd pass over
+
+
+class _OfThread(threading.local):
+    """What each thread has for itself: codecs cannot be shared."""
+
+    codec: zstd_backends.Codec | None = None
 
 
 class Zstd(Type):
@@ -69,21 +75,20 @@ class Zstd(Type):
     def use(self, dictionary: bytes | None) -> None:
         """Compress and decompress with this dictionary from now on."""
         self.dictionary = dictionary
-        self._local = threading.local()  # zstd's contexts cannot be shared by threads
+        self._of_thread = _OfThread()
 
     def _codec(self) -> zstd_backends.Codec:
-        """This thread's codec."""
-        codec: zstd_backends.Codec | None = getattr(self._local, "codec", None)
+        codec = self._of_thread.codec
         if codec is None:
             make_codec = zstd_backends.choose_codec()
             codec = make_codec(self.level, self.dictionary)
-            self._local.codec = codec
+            self._of_thread.codec = codec
         return codec
 
     def compress(self, data: bytes) -> bytes:
         """A frame of zstd; behind it a skippable one, if it would be too small to be believed."""
         codec = self._codec()
-        frame = codec.compress(data)
+        frame: bytes = codec.compress(data)
         if len(data) <= self._always_allowed:
             return frame
         smallest_size = len(data) // _LARGEST_RATIO + 1
@@ -103,10 +108,12 @@ class Zstd(Type):
                 _validate_size(size, len(data))
             payload = codec.decompress(data, size)
         except codec.error as error:
-            raise CorruptError(f"not zstd, or of another dictionary: {error}") from None
+            message = f"not zstd, or of another dictionary: {error}"
+            raise CorruptError(message) from None
         found = len(payload)
         if found != size:
-            raise CorruptError(f"{size} bytes claimed by zstd, {found} found")
+            message = f"{size} bytes claimed by zstd, {found} found"
+            raise CorruptError(message)
         return memoryview(payload)
 
     def dump(self, value: Any) -> bytes:
@@ -148,22 +155,28 @@ def _validate_inner(inner: Type) -> None:
         name = inner.name.removesuffix("?")
         raise SchemaError(f"the ? goes behind the bracket: zstd({name})?")
     if "zstd(" in inner.name:
-        raise SchemaError(f"zstd within zstd: {inner.name} is compressed already")
+        message = f"zstd within zstd: {inner.name} is compressed already"
+        raise SchemaError(message)
 
 
 def _validate_options(level: int, size: int) -> None:
     if not 1 <= level <= _HIGHEST_LEVEL:
-        raise SchemaError(f"zstd has the levels 1 to {_HIGHEST_LEVEL}, not {level}")
-    has_dictionary = size != 0
-    if has_dictionary and not SMALLEST_DICTIONARY <= size <= _LARGEST_DICTIONARY:
+        message = f"zstd has the levels 1 to {_HIGHEST_LEVEL}, not {level}"
+        raise SchemaError(message)
+    if size == 0:
+        return
+    if not SMALLEST_DICTIONARY <= size <= _LARGEST_DICTIONARY:
         sizes = f"{SMALLEST_DICTIONARY} to {_LARGEST_DICTIONARY} bytes, or 0 for none"
-        raise SchemaError(f"a dictionary of zstd has {sizes}, not {size}")
+        message = f"a dictionary of zstd has {sizes}, not {size}"
+        raise SchemaError(message)
 
 
 def _validate_size(size: int, compressed_size: int) -> None:
     """Raise CorruptError if the size of a payload is not stated, or too large to be believed."""
+    payload = f"{compressed_size} bytes of zstd"
     if size == zstd_backends.UNKNOWN_SIZE:
-        raise CorruptError(f"{compressed_size} bytes of zstd do not state their decompressed size")
+        message = f"{payload} do not state their decompressed size"
+        raise CorruptError(message)
     if size > _LARGEST_RATIO * compressed_size:
-        claim = f"{compressed_size} bytes of zstd claim to be {size}"
-        raise CorruptError(f"{claim}, more than {_LARGEST_RATIO} times as many")
+        message = f"{payload} claim to be {size}, more than {_LARGEST_RATIO} times as many"
+        raise CorruptError(message)

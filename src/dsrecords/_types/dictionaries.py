@@ -34,10 +34,10 @@ def train_dictionary(zstd: Zstd, samples: Samples) -> None:
     size_without = _compressed_size(zstd, judged)
     zstd.use(dictionary)
     size_with = _compressed_size(zstd, judged)
-    # Both for as many samples as there are, times the number of those judged.
-    saved = (size_without - size_with) * len(samples)
-    cost = _COST * len(dictionary) * len(judged)
-    if saved < cost:
+    saved = size_without - size_with
+    cost = _COST * len(dictionary)
+    # The samples that are judged stand for all of them.
+    if saved * len(samples) < cost * len(judged):
         zstd.use(None)
 
 

@@ -52,7 +52,8 @@ class File(Type):
         """Raise CorruptError if these bytes do not begin as such a file does."""
         if not self.recognizes(data):
             kind = kind_of(data) or "the bytes of no known format"
-            raise CorruptError(f"{kind}, not {self.expected}")
+            message = f"{kind}, not {self.expected}"
+            raise CorruptError(message)
 
     def decode_bytes(self, data: memoryview, copy: bool) -> Any:
         """The file as it is."""

@@ -16,11 +16,18 @@ from dsrecords._types.base import Load, describe
 from dsrecords._types.external_file import File
 from dsrecords.errors import CorruptError, SchemaError, optional
 
-_QUALITY = (
-    95  # of JPEG and WebP made from pixels: the usual choice where compression should not show
-)
+# Of JPEG and WebP made from pixels: the usual choice where compression should not show.
+_QUALITY = 95
 _MOST_PIXELS = 178_956_970  # the limit of Pillow
-_ARRAY_MODES = ("L", "RGB", "RGBA", "I", "I;16", "F")  # of Pillow; others are converted
+# Pillow's modes that arrays are made of; images of other modes are converted.
+_ARRAY_MODES = (
+    "L",  # grey
+    "RGB",
+    "RGBA",
+    "I",  # int32
+    "I;16",  # uint16
+    "F",  # float32
+)
 
 
 class Image(File):
@@ -31,7 +38,7 @@ class Image(File):
     """
 
     # What Pillow's decoders raise for broken files.
-    unreadable: tuple[type[Exception], ...] = (
+    unreadable = (
         *File.unreadable,
         OSError,
         SyntaxError,
@@ -65,19 +72,23 @@ class Image(File):
         try:
             value.save(buffer, format, **options)
         except (OSError, KeyError) as error:
-            message = f"Pillow cannot write this image (mode {value.mode}) as {self.name}"
-            raise SchemaError(f"{message}: {error}") from None
+            failure = f"Pillow cannot write this image (mode {value.mode}) as {self.name}"
+            message = f"{failure}: {error}"
+            raise SchemaError(message) from None
         return buffer.getvalue()
 
     def _pixels(self, array: np.ndarray) -> np.ndarray:
         """The array as Pillow takes it: a grey image has no third dimension. Raises SchemaError."""
-        is_image = array.ndim in (2, 3) and 0 not in array.shape
+        shape = array.shape
+        is_image = len(shape) in (2, 3) and 0 not in shape
         if array.dtype != np.uint8 or not is_image:
             given = describe(array)
             shapes = "height × width or height × width × channel"
             expected = f"{self.name} takes an array of uint8, {shapes}"
-            raise SchemaError(f"{expected}, not {given}")
-        if array.shape[2:] == (1,):
+            message = f"{expected}, not {given}"
+            raise SchemaError(message)
+        channels = shape[2:]
+        if channels == (1,):
             return array[:, :, 0]
         return array
 
@@ -112,7 +123,8 @@ class Image(File):
             image = pillow.open(file, formats=[format])
             image.load()
         except pillow.DecompressionBombError as error:
-            raise CorruptError(f"{error}; decode as bytes to look at it") from None
+            message = f"{error}; decode as bytes to look at it"
+            raise CorruptError(message) from None
         return image
 
     load = decode_pil
@@ -137,12 +149,14 @@ class Image(File):
         height, width, colorspace, _ = simplejpeg.decode_jpeg_header(data)
         if height * width > _MOST_PIXELS:
             claim = f"{height} × {width} pixels are more than {_MOST_PIXELS}"
-            raise CorruptError(f"{claim}; decode as bytes to look at it")
-        if colorspace.upper() == "GRAY":
-            pixels = simplejpeg.decode_jpeg(data, colorspace="GRAY")
-            return np.asarray(pixels)[:, :, 0]
-        pixels = simplejpeg.decode_jpeg(data, colorspace="RGB")
-        return np.asarray(pixels)
+            message = f"{claim}; decode as bytes to look at it"
+            raise CorruptError(message)
+        is_grey = colorspace.upper() == "GRAY"
+        wanted = "GRAY" if is_grey else "RGB"
+        pixels: np.ndarray = simplejpeg.decode_jpeg(data, colorspace=wanted)
+        if is_grey:
+            return pixels[:, :, 0]
+        return pixels
 
 
 def _array_mode(image: Any) -> str:

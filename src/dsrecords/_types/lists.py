@@ -39,7 +39,8 @@ class List(Nested):
     def dump(self, value: Any) -> bytes:
         if not is_list(value):
             given = describe(value)
-            raise SchemaError(f"{self.name} takes a list or a tuple, not {given}")
+            message = f"{self.name} takes a list or a tuple, not {given}"
+            raise SchemaError(message)
         item = self.item
         if not isinstance(item, Scalar):
             dumped = self._dump_items(value)
@@ -156,7 +157,7 @@ def _join_numbers(dumped: Dumped, scalar: Scalar) -> bytes:
     count = len(dumped)
     zero = bytes(scalar.width)
     presence = bytearray()
-    parts: list[bytes | bytearray] = [_COUNT.pack(count)]
+    parts = [_COUNT.pack(count)]
     for number in dumped:
         if number is None:
             parts.append(zero)
@@ -165,7 +166,7 @@ def _join_numbers(dumped: Dumped, scalar: Scalar) -> bytes:
             parts.append(number)
             presence.append(1)
     if scalar.nullable:
-        parts.append(presence)
+        parts.append(bytes(presence))
     return b"".join(parts)
 
 
@@ -177,14 +178,16 @@ def _split_numbers(
 
     Raises CorruptError.
     """
+    data_size = len(data)
     count = int.from_bytes(data[:8], "little")
     end = 8 + count * scalar.width
     expected_size = end
     if scalar.nullable:
         expected_size += count
-    if len(data) != expected_size:
+    if data_size != expected_size:
         claim = f"a list of {count} {scalar.name}"
-        raise CorruptError(f"{claim} does not take {len(data)} bytes")
+        message = f"{claim} does not take {data_size} bytes"
+        raise CorruptError(message)
     numbers = np.frombuffer(data, scalar.dtype, count, 8)
     if scalar.nullable:
         return numbers, data[end:]

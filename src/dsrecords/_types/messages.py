@@ -49,7 +49,8 @@ class Protobuf(Type):
         if not self._is_message(value):
             given = describe(value)
             expected = f"a message {self.message}, or its bytes, expected"
-            raise SchemaError(f"{expected}, not {given}")
+            message = f"{expected}, not {given}"
+            raise SchemaError(message)
         protobuf = optional("google.protobuf.message", "protobuf")
         try:
             data = value.SerializeToString(deterministic=True)
@@ -66,7 +67,8 @@ class Protobuf(Type):
     def decoder(self, decoding: Any, field: Any) -> Load:
         if not self._is_message(decoding):
             expected = f"decode of {self.name} is the class of that message"
-            raise SchemaError(f"{expected}, not {decoding!r}", field=field)
+            message = f"{expected}, not {decoding!r}"
+            raise SchemaError(message, field=field)
         protobuf = optional("google.protobuf.message", "protobuf")
         decode_error = protobuf.DecodeError
 

@@ -35,8 +35,8 @@ def is_list(value: Any) -> bool:
 
 def pad_payloads(dumped: Dumped) -> tuple[list[int], list[bytes]]:
     """The sizes of payloads, and the payloads, each with its padding behind it."""
-    sizes: list[int] = []
-    padded: list[bytes] = []
+    sizes = []
+    padded = []
     for payload in dumped:
         if payload is None:
             sizes.append(NONE)

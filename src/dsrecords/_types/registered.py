@@ -50,8 +50,8 @@ class Registered(Type):
             return load(bytes(data))
         if not self._has_warned:
             self._has_warned = True
-            message = self._not_registered()
-            warnings.warn(f"{message}; until then its values are bytes", stacklevel=6)
+            message = self._not_registered() + "; until then its values are bytes"
+            warnings.warn(message, stacklevel=6)
         if copy:
             return bytes(data)
         return data

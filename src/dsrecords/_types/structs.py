@@ -40,7 +40,7 @@ class Struct(Nested):
 
     def __init__(self, parts: Mapping[str, Type]) -> None:
         self.parts = dict(parts)
-        names: list[str] = []
+        names = []
         unreadable: set[type[Exception]] = set()
         for key, part in self.parts.items():
             quoted = quote(key)
@@ -52,8 +52,8 @@ class Struct(Nested):
         self._lay_out()
 
     def _lay_out(self) -> None:
-        names: list[str] = []
-        scalars: list[Scalar] = []
+        names = []
+        scalars = []
         self._payloads: list[tuple[str, Type]] = []
         self._loads: list[PayloadPart] = []
         self._loads_of_columns: list[PayloadPart] = []
@@ -62,9 +62,10 @@ class Struct(Nested):
                 names.append(key)
                 scalars.append(part)
                 continue
+            nullable = part.nullable
             self._payloads.append((key, part))
-            self._loads.append((key, part.nullable, part.load))
-            self._loads_of_columns.append((key, part.nullable, part.load_columns))
+            self._loads.append((key, nullable, part.load))
+            self._loads_of_columns.append((key, nullable, part.load_columns))
         count = len(self._payloads)
         end_of_sizes = 8 * count
         codes, _, slots, presences, _ = lay_out(scalars, end_of_sizes)
@@ -78,7 +79,13 @@ class Struct(Nested):
             if scalar.nullable:
                 presence = next_presence
                 next_presence += 1
-            scalar_part = (key, scalar.check, scalar.give, slot, presence)
+            scalar_part = (
+                key,
+                scalar.check,
+                scalar.give,
+                slot,
+                presence,
+            )
             self._scalars.append(scalar_part)
 
     def dump(self, value: Any) -> bytes:
@@ -125,7 +132,7 @@ class Struct(Nested):
         for key in self.parts:
             if key not in value:
                 return f"{expected}, {key!r} is missing"
-        unknown, *_ = [key for key in value if key not in self.parts]
+        unknown = next(key for key in value if key not in self.parts)
         return f"{expected}, not {unknown!r}"
 
     def load(self, data: memoryview, copy: bool) -> Values:
@@ -151,7 +158,9 @@ class Struct(Nested):
         for key, _, give, slot, presence in self._scalars:
             if presence < 0 or numbers[presence]:
                 number = numbers[slot]
-                values[key] = number if give is None else give(number)
+                if give is not None:
+                    number = give(number)
+                values[key] = number
         offset = head_size
         for size, (key, nullable, load) in zip(head, loads):
             if size == NONE and nullable:

@@ -20,6 +20,7 @@ from dsrecords._types.structs import Struct
 from dsrecords.errors import CorruptError, SchemaError
 
 Columns = dict[str, Any]
+Rows = list[dict[str, Any]]
 
 
 class Table(Nested):
@@ -33,7 +34,7 @@ class Table(Nested):
         self.row_type = row
         self.name = f"list[{row.name}]"
         self.unreadable = row.unreadable
-        columns: dict[str, Type] = {}
+        columns = {}
         for key, part in row.parts.items():
             columns[key] = _column_of(part)
         self._stored = Struct(columns)
@@ -41,16 +42,17 @@ class Table(Nested):
     def dump(self, value: Any) -> bytes:
         if isinstance(value, Mapping):
             return self._dump_columns(value)
-        if not is_list(value) or isinstance(value, np.ndarray):
+        if isinstance(value, np.ndarray) or not is_list(value):
             given = describe(value)
-            expected = "a list of dicts expected, or a dict of columns"
-            raise SchemaError(f"{expected}, not {given}")
+            message = f"a list of dicts expected, or a dict of columns, not {given}"
+            raise SchemaError(message)
         row_type = self.row_type
         for position, row in enumerate(value):
             if not row_type.has_parts(row):
                 mismatch = row_type.mismatch(row)
-                raise SchemaError(f"item {position}: {mismatch}")
-        columns: Columns = {}
+                message = f"item {position}: {mismatch}"
+                raise SchemaError(message)
+        columns = {}
         for key in row_type.parts:
             columns[key] = [row[key] for row in value]
         try:
@@ -74,7 +76,7 @@ class Table(Nested):
                 raise named from error_of_row.__cause__
         raise error
 
-    def load(self, data: memoryview, copy: bool) -> list[dict[str, Any]]:
+    def load(self, data: memoryview, copy: bool) -> Rows:
         columns = self._stored.load(data, copy)
         count = _number_of_rows(columns)
         # Copies of one dict, filled column by column, take half the time of a new dict for each.

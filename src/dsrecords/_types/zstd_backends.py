@@ -1,14 +1,14 @@
-"""The two modules that zstd comes from: the package zstandard, or from Python 3.14 on its own.
+"""The two modules that zstd comes from: the package zstandard, and Python's own from 3.14 on.
 
-Each has a codec here, both with the same methods, and `choose_codec` chooses the one that is
-installed. Knows nothing of types.
+Each has a codec here, both with the same methods; `choose_codec` returns the one that is installed.
+Knows nothing of types.
 """
 
 from __future__ import annotations
 
 import functools
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from dsrecords.errors import CorruptError, optional
@@ -32,7 +32,7 @@ class PackageCodec:
 
     def __init__(self, level: int, dictionary: bytes | None) -> None:
         zstd = importlib.import_module(self.module)
-        options: dict[str, Any] = {}
+        options = {}
         try:
             if dictionary is not None:
                 kind = zstd.DICT_TYPE_FULLDICT
@@ -47,9 +47,9 @@ class PackageCodec:
             raise CorruptError(f"the dictionary of zstd: {error}") from None
         self.error: type[Exception] = zstd.ZstdError
         # The package's own functions, since a call more for each value would be slower.
-        self.compress: Callable[[bytes], bytes] = compressor.compress
-        self.content_size: Callable[[memoryview], int] = zstd.frame_content_size
-        self.decompress: Callable[[memoryview, int], bytes] = decompressor.decompress
+        self.compress: Any = compressor.compress
+        self.content_size: Any = zstd.frame_content_size
+        self.decompress: Any = decompressor.decompress
 
     @classmethod
     def train(cls, samples: Samples, size: int) -> bytes | None:
@@ -66,7 +66,7 @@ class PackageCodec:
 
 
 class StandardLibraryCodec:
-    """The same, by Python's own module."""
+    """The same by Python's own module."""
 
     module = "compression.zstd"
 
