@@ -33,7 +33,7 @@ from dsrecords._types.arrays import AnyArray
 from dsrecords._types.base import describe
 from dsrecords._types.binary import Bytes
 from dsrecords._types.images import Image
-from dsrecords._types.nested import List
+from dsrecords._types.lists import List
 from dsrecords._types.numbers import SCALARS
 from dsrecords._types.parse import parse
 from dsrecords.errors import CorruptError, DSRecordsError, SchemaError

@@ -271,7 +271,7 @@ def test_images_keep_their_bytes_wherever_they_are_of_the_format(path):
 
 def test_bytes_that_are_no_image_are_not_cast_to_one(path):
     make_dataset([{"x": (PICTURES / "red.png").read_bytes()}, {"x": b"none"}], path, {"x": "bytes"})
-    with dsrecords.open(path) as ds, pytest.raises(SchemaError, match="record 1, field 'x': what is given is not"):
+    with dsrecords.open(path) as ds, pytest.raises(SchemaError, match="record 1, field 'x': the data is not"):
         ds.cast({"x": "image"})
 
 

@@ -766,7 +766,7 @@ UNREADABLE = {
     "zstd of unknown size": (
         "zstd(str)",
         bytes.fromhex("28b52ffd00580100" + "0061"),
-        "bytes of zstd claim to be of unknown size",
+        "bytes of zstd do not state their decompressed size",
     ),
     "zstd of what is not of the type": ("zstd(float32[2])", bytes.fromhex("28b52ffd2003190000616263"), "float32 with shape"),
     "msgpack that is none": ("msgpack", b"\xc1", "not msgpack"),

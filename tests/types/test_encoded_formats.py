@@ -14,7 +14,7 @@ from PIL import Image
 
 import dsrecords
 from dsrecords import CorruptError, SchemaError, make_dataset
-from dsrecords._types import encoded as _encoded
+from dsrecords._types import registered
 
 STAMP = "protobuf[google.protobuf.Timestamp]"
 
@@ -162,7 +162,7 @@ def test_broken_jpeg_is_corrupt(tmp_path, payload):
 def point():
     dsrecords.register_type("lab.point", dump_point, load_point)
     yield "lab.point"
-    del _encoded.registry["lab.point"]
+    del registered.registry["lab.point"]
 
 
 def dump_point(value):
@@ -187,7 +187,7 @@ def test_registered_type_is_written_and_read_by_its_functions(tmp_path, point):
 
 def test_reader_that_does_not_know_the_type_gets_bytes_and_one_warning(tmp_path, point):
     path = made(tmp_path, point, (1, 2), (3, 4))
-    held = _encoded.registry.pop(point)
+    held = registered.registry.pop(point)
     ds = dsrecords.open(path)
     with pytest.warns(
         UserWarning, match=r"register_type\('lab.point', dump, load\) first; until then its values are bytes"
@@ -196,7 +196,7 @@ def test_reader_that_does_not_know_the_type_gets_bytes_and_one_warning(tmp_path,
     assert len(seen) == 1
     with pytest.raises(SchemaError, match="register_type"):
         ds.append({"x": (5, 6)})
-    _encoded.registry[point] = held
+    registered.registry[point] = held
     assert ds[1, "x"] == (3, 4)
 
 
@@ -206,7 +206,7 @@ def test_bytes_that_the_functions_cannot_read_are_corrupt(tmp_path, point):
 
 
 def test_what_the_function_writes_must_be_bytes(tmp_path, monkeypatch):
-    monkeypatch.setitem(_encoded.registry, "wrong", (str, str))
+    monkeypatch.setitem(registered.registry, "wrong", (str, str))
     with pytest.raises(SchemaError, match="bytes expected, not a str"):
         made(tmp_path, "wrong", 5)
 
@@ -215,7 +215,7 @@ def test_what_the_function_writes_must_be_bytes(tmp_path, monkeypatch):
 def test_name_that_is_taken_or_none_is_refused(name):
     with pytest.raises(ValueError, match=r"is a type already|cannot be the name"):
         dsrecords.register_type(name, dump_point, load_point)
-    assert name not in _encoded.registry
+    assert name not in registered.registry
 
 
 def test_name_is_registered_once_but_the_same_again_is_fine(point):
@@ -238,7 +238,7 @@ def test_functions_that_were_defined_again_take_the_place_of_the_old_ones(tmp_pa
         assert dsrecords.open(path)[0, "x"] == ["a", "b"]
         assert dsrecords.IndexedRecordDataset(path, deserializers={"x": bytes})[0, "x"] == b"a/b"
     finally:
-        _encoded.registry.pop("lab.again", None)
+        registered.registry.pop("lab.again", None)
 
 
 # What is not installed

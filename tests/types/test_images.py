@@ -154,7 +154,7 @@ def test_file_of_another_format_is_named(tmp_path):
 def test_fits_file_in_a_field_of_images_is_named_when_it_is_written_and_when_it_is_read(tmp_path):
     fits = b"SIMPLE  =                    T".ljust(2880)
     for kind, name in (("png", "PNG"), ("image", "an image of a known format")):
-        with pytest.raises(SchemaError, match=f"what is given is not {name}: it seems to be a FITS file"):
+        with pytest.raises(SchemaError, match=f"the data is not {name}: it seems to be a FITS file"):
             make_dataset([{"x": fits}], tmp_path / "a.rec", {"x": kind})
         log = by_hand.Log({"fields": [{"name": "x", "type": kind, "payload": 0}], "head": 32})
         log.record(payloads=[fits])

@@ -19,7 +19,7 @@ from conftest import SOURCE
 
 import dsrecords
 from dsrecords import CorruptError, IndexedRecordDataset, SchemaError, io, make_dataset
-from dsrecords._types import compressed as _zstd
+from dsrecords._types import compressed, zstd_backends
 
 
 def texts(count):
@@ -89,7 +89,7 @@ def test_what_is_appended_uses_the_dictionary(tmp_path):
             ds.append({"x": text})
             assert ds[-1, "x"] == text
     grown = (log_size(path) - before) // 2
-    alone = len(_zstd.Zstd(dsrecords._types.parse.parse("str"), size=0).dump(text))
+    alone = len(compressed.Zstd(dsrecords._types.parse.parse("str"), size=0).dump(text))
     assert grown < 32 + alone - 8
 
 
@@ -307,9 +307,8 @@ def standard():
 def test_package_and_standard_library_read_each_other(tmp_path, monkeypatch):
     values = texts(2000)
     by_package = made(tmp_path, "zstd(str)", values, "a.rec")
-    monkeypatch.setattr(_zstd._Standard, "module", standard())
-    monkeypatch.setattr(_zstd, "_backend", lambda: _zstd._Standard)
-    monkeypatch.setattr(_zstd._Standard, "error", importlib.import_module(standard()).ZstdError)
+    monkeypatch.setattr(zstd_backends.StandardLibraryCodec, "module", standard())
+    monkeypatch.setattr(zstd_backends, "choose_codec", lambda: zstd_backends.StandardLibraryCodec)
     assert dsrecords.open(by_package).column("x") == values
     by_standard = made(tmp_path, "zstd(str)", values, "b.rec")
     assert "dict" in header(by_standard)["fields"][0]

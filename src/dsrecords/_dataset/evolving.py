@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from dsrecords._dataset.reading import Records
+from dsrecords._format.signatures import sniff
 from dsrecords._read.plan import Plan
 from dsrecords._read.snapshot import Snapshot
 from dsrecords._schema.encoded import Encoded
@@ -20,7 +21,6 @@ from dsrecords._schema.schema import Field, Key, Schema
 from dsrecords._types.base import describe
 from dsrecords._types.binary import Bytes, Custom
 from dsrecords._types.images import Image
-from dsrecords._types.sniff import sniff
 from dsrecords._write.create import build
 from dsrecords._write.progress import shown
 from dsrecords.errors import DSRecordsError, SchemaError

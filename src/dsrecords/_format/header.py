@@ -10,9 +10,9 @@ import struct
 from typing import Any, NamedTuple
 
 from dsrecords._format.checksums import crc32
+from dsrecords._format.foreign import seems
 from dsrecords._format.layout import PAGE, round_up
 from dsrecords._storage import files
-from dsrecords._types.sniff import seems
 from dsrecords.errors import CorruptError, SchemaError, UnsupportedVersionError
 
 MAGIC = b"\x89DSR\r\n\x1a\n"

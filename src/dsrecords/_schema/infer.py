@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from dsrecords._format.signatures import is_sound, sniff
 from dsrecords._schema.notation import is_type_name, list_of, nullable
 from dsrecords._schema.samples import named_fields
 from dsrecords._types.base import describe
-from dsrecords._types.sniff import is_sound, sniff
 from dsrecords._types.strings import Json
 from dsrecords.errors import SchemaError
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from dsrecords._types.base import PAD, DType, Type, describe, masked, unexpected
+from dsrecords._format.layout import padded_size, padding
+from dsrecords._types.base import DType, Type, describe, masked, unexpected
 from dsrecords._types.dtypes import decode_dtype, encode_dtype
 from dsrecords._types.scalars import Scalar
 from dsrecords.errors import CorruptError, SchemaError
@@ -130,9 +131,8 @@ class AnyArray(Type):
         counts = _COUNTS.pack(len(description), ndim)
         sizes = struct.pack(f"<{ndim}Q", *array.shape)
         head = counts + sizes + description
-        padding = PAD[len(head) & 7]
         values = array.tobytes()
-        return head + padding + values
+        return head + padding(len(head)) + values
 
     def _to_array(self, value: Any) -> np.ndarray:
         if isinstance(value, np.ma.MaskedArray):
@@ -163,8 +163,7 @@ class AnyArray(Type):
         description = data[sizes_end:end]
         encoded = str(description, "utf-8")
         dtype = decode_dtype(encoded)
-        padded_end = (end + 7) & -8
-        values = data[padded_end:]
+        values = data[padded_size(end) :]
         return view(values, dtype, shape, copy)
 
 

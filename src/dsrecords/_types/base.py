@@ -18,8 +18,6 @@ from dsrecords.errors import CorruptError, SchemaError
 Load = Callable[[memoryview, bool], Any]
 DType = np.dtype[Any]
 LIST_TYPES = (list, tuple)  # what stands for many values, apart from arrays
-NONE = 2**64 - 1  # the size of a payload that is None
-PAD = tuple(bytes(-n & 7) for n in range(8))  # PAD[n & 7]: the zeros after n bytes
 
 _DECODED_TYPES = "images, audio, categories, messages and lists of structs"
 _TYPES_SHOWN_WITH_VALUE = (

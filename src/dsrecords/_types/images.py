@@ -1,6 +1,7 @@
-"""Images: stored as their encoded bytes, decoded when they are asked for. Knows nothing of files of ours or samples.
+"""Images: stored as encoded files, decoded when they are read. Knows nothing of our own files.
 
-Pillow is imported only where an image is encoded or decoded: bytes go in and out without it.
+Pillow and simplejpeg are imported only where an image is encoded or decoded: bytes go in and out
+without them.
 """
 
 from __future__ import annotations
@@ -10,86 +11,159 @@ from typing import Any
 
 import numpy as np
 
+from dsrecords._format.signatures import sniff
 from dsrecords._types.base import Load, describe
-from dsrecords._types.encoded import File
-from dsrecords._types.sniff import sniff
+from dsrecords._types.external_file import File
 from dsrecords.errors import CorruptError, SchemaError, optional
 
-_QUALITY = 95  # of JPEG and WebP made from pixels: the usual choice where a dataset should not show its compression
-DECODINGS = ("pil", "array", "bytes", "simplejpeg")
-_MOST_PIXELS = 178_956_970  # where Pillow stops, too
+# Of JPEG and WebP made from pixels: the usual choice where compression should not show.
+_QUALITY = 95
+_MOST_PIXELS = 178_956_970  # the limit of Pillow
+# Pillow's modes that arrays are made of; images of other modes are converted.
+_ARRAY_MODES = (
+    "L",  # grey
+    "RGB",
+    "RGBA",
+    "I",  # int32
+    "I;16",  # uint16
+    "F",  # float32
+)
 
 
 class Image(File):
-    """An encoded image; `image` is one of any format that is known."""
+    """An encoded image.
 
-    # Pillow's decoders raise OSError and SyntaxError for broken files, and a class of their own for bombs
-    unreadable: tuple[type[Exception], ...] = (*File.unreadable, OSError, SyntaxError, EOFError, IndexError, AttributeError)
+    Attributes:
+        format: Pillow's name of the format; None for the type `image`, which takes all known ones.
+    """
+
+    # What Pillow's decoders raise for broken files.
+    unreadable = (
+        *File.unreadable,
+        OSError,
+        SyntaxError,
+        EOFError,
+        IndexError,
+        AttributeError,
+    )
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.format = None if name == "image" else name.upper()
-        self.expected = self.format or "an image of a known format"
+        self.format: str | None = None
+        self.expected = "an image of a known format"
+        if name != "image":
+            self.format = name.upper()
+            self.expected = self.format
 
     def encode(self, value: Any) -> bytes:
-        image = optional("PIL.Image", "pillow")
+        pillow = optional("PIL.Image", "pillow")
         if isinstance(value, np.ndarray):
-            if value.dtype != np.uint8 or value.ndim not in (2, 3) or 0 in value.shape:
-                raise SchemaError(
-                    f"{self.name} takes an array of uint8, height × width or height × width × channel, not {describe(value)}"
-                )
-            value = image.fromarray(value[:, :, 0] if value.ndim == 3 and value.shape[2] == 1 else value)
-        if not isinstance(value, image.Image):
-            raise SchemaError(f"{self.name} takes a path, bytes, a Pillow image or an array, not {describe(value)}")
+            pixels = self._pixels(value)
+            value = pillow.fromarray(pixels)
+        if not isinstance(value, pillow.Image):
+            given = describe(value)
+            expected = f"{self.name} takes a path, bytes, a Pillow image or an array"
+            raise SchemaError(f"{expected}, not {given}")
+        format = self.format or "PNG"
+        options = {}
+        if format != "PNG":
+            options["quality"] = _QUALITY
         buffer = io.BytesIO()
-        options = {} if self.format in (None, "PNG") else {"quality": _QUALITY}
         try:
-            value.save(buffer, self.format or "PNG", **options)
+            value.save(buffer, format, **options)
         except (OSError, KeyError) as error:
-            raise SchemaError(f"Pillow cannot write this image (mode {value.mode}) as {self.name}: {error}") from None
+            failure = f"Pillow cannot write this image (mode {value.mode}) as {self.name}"
+            message = f"{failure}: {error}"
+            raise SchemaError(message) from None
         return buffer.getvalue()
 
-    def is_one(self, data: bytes | memoryview) -> bool:
+    def _pixels(self, array: np.ndarray) -> np.ndarray:
+        """The array as Pillow takes it: a grey image has no third dimension. Raises SchemaError."""
+        shape = array.shape
+        is_image = len(shape) in (2, 3) and 0 not in shape
+        if array.dtype != np.uint8 or not is_image:
+            given = describe(array)
+            shapes = "height × width or height × width × channel"
+            expected = f"{self.name} takes an array of uint8, {shapes}"
+            message = f"{expected}, not {given}"
+            raise SchemaError(message)
+        channels = shape[2:]
+        if channels == (1,):
+            return array[:, :, 0]
+        return array
+
+    def recognizes(self, data: bytes | memoryview) -> bool:
         found = sniff(data)
-        return found is not None and self.format in (None, found)
+        if found is None:
+            return False
+        return self.format in (None, found)
 
     def decoder(self, decoding: Any, field: Any) -> Load:
-        if decoding == "simplejpeg" and self.format not in (None, "JPEG"):
-            raise SchemaError(f"simplejpeg is for jpeg, this is {self.name}", field=field)
-        if decoding not in DECODINGS:
-            raise SchemaError(f"decode can be {', '.join(map(repr, DECODINGS))}, not {decoding!r}", field=field)
-        return getattr(self, f"decode_{decoding}")  # type: ignore[no-any-return]
+        if decoding == "pil":
+            return self.decode_pil
+        if decoding == "array":
+            return self.decode_array
+        if decoding == "bytes":
+            return self.decode_bytes
+        if decoding != "simplejpeg":
+            message = "decode can be 'pil', 'array', 'bytes', 'simplejpeg'"
+            raise SchemaError(f"{message}, not {decoding!r}", field=field)
+        if self.format not in (None, "JPEG"):
+            message = f"simplejpeg is for jpeg, this is {self.name}"
+            raise SchemaError(message, field=field)
+        return self.decode_simplejpeg
 
     def decode_pil(self, data: memoryview, copy: bool) -> Any:
-        """A loaded Pillow image."""
-        self.check(data)
-        module = optional("PIL.Image", "pillow")
+        """A loaded Pillow image. Raises CorruptError, or one of `unreadable`."""
+        self.validate(data)
+        pillow = optional("PIL.Image", "pillow")
         try:
-            image = module.open(io.BytesIO(data), formats=[sniff(data) or ""])
+            file = io.BytesIO(data)
+            format = sniff(data)
+            image = pillow.open(file, formats=[format])
             image.load()
-        except module.DecompressionBombError as error:
-            raise CorruptError(f"{error}; decode as bytes to look at it") from None
+        except pillow.DecompressionBombError as error:
+            message = f"{error}; decode as bytes to look at it"
+            raise CorruptError(message) from None
         return image
 
     load = decode_pil
 
     def decode_array(self, data: memoryview, copy: bool) -> np.ndarray:
-        """uint8, height × width × channel (RGB, RGBA); height × width where the image is grey; other dtypes as stored."""
+        """The pixels: uint8, height × width × channel (RGB or RGBA), or height × width if grey.
+
+        An image of 16 or 32 bits has the dtype that it is stored with.
+        """
         image = self.decode_pil(data, copy)
-        if image.mode not in ("L", "RGB", "RGBA", "I", "I;16", "F"):
-            grey, alpha = image.mode in ("1", "LA"), "A" in image.mode or "transparency" in image.info
-            image = image.convert("RGBA" if alpha else "L" if grey else "RGB")
+        if image.mode not in _ARRAY_MODES:
+            mode = _array_mode(image)
+            image = image.convert(mode)
         return np.array(image)
 
     def decode_simplejpeg(self, data: memoryview, copy: bool) -> np.ndarray:
-        """As `decode_array`, by simplejpeg where it is JPEG: faster."""
-        self.check(data)
+        """The same as `decode_array`, but JPEG is decoded by simplejpeg, which is faster."""
+        self.validate(data)
         if sniff(data) != "JPEG":
             return self.decode_array(data, copy)
         simplejpeg = optional("simplejpeg", "simplejpeg")
-        height, width, colors, _ = simplejpeg.decode_jpeg_header(data)
+        height, width, colorspace, _ = simplejpeg.decode_jpeg_header(data)
         if height * width > _MOST_PIXELS:
-            raise CorruptError(f"{height} × {width} pixels are more than {_MOST_PIXELS}; decode as bytes to look at it")
-        if colors.upper() == "GRAY":
-            return np.asarray(simplejpeg.decode_jpeg(data, colorspace="GRAY"))[:, :, 0]
-        return np.asarray(simplejpeg.decode_jpeg(data, colorspace="RGB"))
+            claim = f"{height} × {width} pixels are more than {_MOST_PIXELS}"
+            message = f"{claim}; decode as bytes to look at it"
+            raise CorruptError(message)
+        is_grey = colorspace.upper() == "GRAY"
+        wanted = "GRAY" if is_grey else "RGB"
+        pixels: np.ndarray = simplejpeg.decode_jpeg(data, colorspace=wanted)
+        if is_grey:
+            return pixels[:, :, 0]
+        return pixels
+
+
+def _array_mode(image: Any) -> str:
+    """The mode of arrays that an image of another mode is converted to."""
+    mode = image.mode
+    if "A" in mode or "transparency" in image.info:
+        return "RGBA"
+    if mode == "1":
+        return "L"
+    return "RGB"

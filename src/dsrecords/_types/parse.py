@@ -12,18 +12,21 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from dsrecords._types.arrays import AnyArray, ShapedArray
+from dsrecords._types.audio import Audio
 from dsrecords._types.base import Type
 from dsrecords._types.bfloat16 import BFloat16
 from dsrecords._types.binary import Bytes, Custom
 from dsrecords._types.category import Category
 from dsrecords._types.compressed import Zstd
-from dsrecords._types.encoded import Audio, MsgPack, Protobuf, Registered, registry
 from dsrecords._types.images import Image
+from dsrecords._types.messages import MsgPack, Protobuf
 from dsrecords._types.names import quote, shorten, unquote
-from dsrecords._types.nested import Struct, list_of
 from dsrecords._types.numbers import SCALARS, number_type
+from dsrecords._types.registered import Registered, registry
 from dsrecords._types.scalars import Scalar
 from dsrecords._types.strings import Json, Str
+from dsrecords._types.structs import Struct
+from dsrecords._types.tables import list_of
 from dsrecords._types.times import Time
 from dsrecords.errors import SchemaError
 

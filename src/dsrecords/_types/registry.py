@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from dsrecords._types.encoded import Registered, registry
 from dsrecords._types.parse import parse
+from dsrecords._types.registered import Registered, registry
 from dsrecords.errors import SchemaError
 
 

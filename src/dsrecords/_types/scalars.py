@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import struct
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -94,65 +94,3 @@ class Scalar(Type):
         if self.give is None:
             return number
         return self.give(number)
-
-
-class Layout(NamedTuple):
-    """Where scalars lie.
-
-    Attributes:
-        codes: struct codes of all of them, up to the end.
-        offsets: of each scalar, its offset.
-        ranks: of each scalar, the position of its number among those that are packed.
-        presences: of each scalar that may be None, in their order, the offset of its presence byte.
-            Presence bytes are packed after the numbers.
-        end: the offset behind them, a multiple of 8.
-    """
-
-    codes: str
-    offsets: list[int]
-    ranks: list[int]
-    presences: list[int]
-    end: int
-
-
-def lay_out(scalars: Sequence[Scalar], start: int) -> Layout:
-    """Lay out scalars from offset `start` on: the widest first, then the presence bytes."""
-    codes = ""
-    offsets = [0] * len(scalars)
-    ranks = [0] * len(scalars)
-    end = start
-    indices = range(len(scalars))
-    widest_first = sorted(
-        indices,
-        key=lambda index: scalars[index].width,
-        reverse=True,
-    )
-    for rank, index in enumerate(widest_first):
-        scalar = scalars[index]
-        offset = _round_up(end, scalar.width)
-        padding = offset - end
-        codes += f"{padding}x{scalar.code}"
-        offsets[index] = offset
-        ranks[index] = rank
-        end = offset + scalar.width
-    presences = []
-    for scalar in scalars:
-        if scalar.nullable:
-            codes += "B"
-            presences.append(end)
-            end += 1
-    padded_end = _round_up(end, 8)
-    padding = padded_end - end
-    codes += f"{padding}x"
-    return Layout(
-        codes=codes,
-        offsets=offsets,
-        ranks=ranks,
-        presences=presences,
-        end=padded_end,
-    )
-
-
-def _round_up(offset: int, width: int) -> int:
-    """Return the first multiple of `width`, a power of two, that is not less than `offset`."""
-    return (offset + width - 1) & -width

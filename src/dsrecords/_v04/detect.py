@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from dsrecords._format.foreign import seems
 from dsrecords._format.frame import COMMIT, FRAME, PENDING, RECORD
 from dsrecords._format.layout import PAGE
 from dsrecords._storage import files
-from dsrecords._types.sniff import seems
 from dsrecords.errors import CorruptError
 
 _RESERVED = 1024  # zeros before the first record

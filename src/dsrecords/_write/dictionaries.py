@@ -12,6 +12,7 @@ from dsrecords._read.snapshot import Snapshot
 from dsrecords._schema.encoded import Encoded
 from dsrecords._schema.schema import Field, Schema
 from dsrecords._types.compressed import Zstd
+from dsrecords._types.dictionaries import train_dictionary
 from dsrecords._write.pool import Numbered, encoded
 
 # A sample is of so many records, or ends earlier, at so many bytes of their payloads.
@@ -127,7 +128,7 @@ def _train(schema: Schema, records: Sequence[Encoded]) -> None:
             payload = payloads[field.payload]
             if payload is not None:
                 samples.append(payload)
-        zstd.train(samples)
+        train_dictionary(zstd, samples)
 
 
 def _compressed(schema: Schema, record: Encoded) -> Encoded:

@@ -1,0 +1,90 @@
+"""Serialized messages: MessagePack and protobuf. Knows nothing of files or records.
+
+The packages that understand the bytes are imported only where a value is written or read.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from dsrecords._types.base import Load, Type, describe
+from dsrecords._types.binary import Bytes
+from dsrecords.errors import CorruptError, SchemaError, optional
+
+_FULL_NAME = re.compile(r"\w+(\.\w+)*")
+
+
+class MsgPack(Type):
+    """Whatever MessagePack holds; tuples come back as lists."""
+
+    name = "msgpack"
+    unreadable = (*Type.unreadable, MemoryError)  # a few bytes may claim to be a long list
+
+    def dump(self, value: Any) -> bytes:
+        msgpack = optional("msgpack", "msgpack")
+        return bytes(msgpack.packb(value))
+
+    def load(self, data: memoryview, copy: bool) -> Any:
+        msgpack = optional("msgpack", "msgpack")
+        return msgpack.unpackb(data, strict_map_key=False)
+
+
+class Protobuf(Type):
+    """A protobuf message: read as its bytes, or by the class that a reader passes as `decode`.
+
+    Attributes:
+        message: its full name, such as `package.Message`, all that a file says of the class.
+    """
+
+    def __init__(self, message: str) -> None:
+        if not _FULL_NAME.fullmatch(message):
+            expected = "protobuf[package.Message] takes the full name of a message"
+            raise SchemaError(f"{expected}, not {message!r}")
+        self.message = message
+        self.name = f"protobuf[{message}]"
+
+    def dump(self, value: Any) -> bytes:
+        if isinstance(value, (bytes, bytearray, memoryview)):
+            return Bytes().dump(value)
+        if not self._is_message(value):
+            given = describe(value)
+            expected = f"a message {self.message}, or its bytes, expected"
+            message = f"{expected}, not {given}"
+            raise SchemaError(message)
+        protobuf = optional("google.protobuf.message", "protobuf")
+        try:
+            data = value.SerializeToString(deterministic=True)
+        except protobuf.EncodeError as error:
+            message = f"{self.message}: {error}"
+            raise SchemaError(message) from None
+        return bytes(data)
+
+    def load(self, data: memoryview, copy: bool) -> Any:
+        if copy:
+            return bytes(data)
+        return data
+
+    def decoder(self, decoding: Any, field: Any) -> Load:
+        if not self._is_message(decoding):
+            expected = f"decode of {self.name} is the class of that message"
+            message = f"{expected}, not {decoding!r}"
+            raise SchemaError(message, field=field)
+        protobuf = optional("google.protobuf.message", "protobuf")
+        decode_error = protobuf.DecodeError
+
+        def load(data: memoryview, copy: bool) -> Any:
+            owned = bytes(data)
+            try:
+                return decoding.FromString(owned)
+            except decode_error as error:
+                message = f"not {self.name}: {error}"
+                raise CorruptError(message) from None
+
+        return load
+
+    def _is_message(self, candidate: Any) -> bool:
+        """Whether this is an instance of the message, or its class."""
+        descriptor = getattr(candidate, "DESCRIPTOR", None)
+        full_name: object = getattr(descriptor, "full_name", None)
+        return full_name == self.message
