@@ -17,8 +17,6 @@ from __future__ import annotations
 import io
 from typing import Any
 
-from dsrecords._optional import import_optional
-
 __all__ = [
     "CorruptError",
     "DSRecordsError",
@@ -113,6 +111,3 @@ class ReadOnlyError(DSRecordsError, io.UnsupportedOperation):
 
 class StaleViewError(DSRecordsError, RuntimeError):
     """The dataset was edited or compacted, so positions no longer refer to the same records."""
-
-
-optional = import_optional

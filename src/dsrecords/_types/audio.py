@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from dsrecords._format.signatures import is_sound
+from dsrecords._optional import import_optional
 from dsrecords._types.base import Load, Type, describe
 from dsrecords._types.external_file import File
-from dsrecords.errors import CorruptError, SchemaError, optional
+from dsrecords.errors import CorruptError, SchemaError
 
 _LARGEST_DECODED = 2**31  # bytes of float32: three quarters of an hour of 96 kHz stereo
 _SUBTYPES = {
@@ -49,7 +50,7 @@ class Audio(File):
             # A WAV file of floats would have the time of day in it: no two would be the same.
             format = "AU"
         buffer = io.BytesIO()
-        soundfile = optional("soundfile", "soundfile")
+        soundfile = import_optional("soundfile", "soundfile")
         soundfile.write(
             buffer,
             samples,
@@ -74,7 +75,7 @@ class Audio(File):
 
     def load(self, data: memoryview, copy: bool) -> Any:
         self.validate(data)
-        soundfile = optional("soundfile", "soundfile")
+        soundfile = import_optional("soundfile", "soundfile")
         buffer = io.BytesIO(data)
         with soundfile.SoundFile(buffer) as file:
             frames = file.frames

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from dsrecords._optional import import_optional
 from dsrecords._types.base import DType
 from dsrecords._types.casting import cast, out_of_range
 from dsrecords._types.numbers import Float
 from dsrecords._types.scalars import Scalar
-from dsrecords.errors import optional
 
 _FLOAT32 = struct.Struct("<f")
 _UINT32 = struct.Struct("<I")
@@ -30,7 +30,7 @@ class BFloat16(Scalar):
         super().__init__("bfloat16", "H")
 
     def native(self) -> DType:
-        ml_dtypes = optional("ml_dtypes", "ml_dtypes")
+        ml_dtypes = import_optional("ml_dtypes", "ml_dtypes")
         dtype: DType = np.dtype(ml_dtypes.bfloat16)
         return dtype
 

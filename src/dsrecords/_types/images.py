@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from dsrecords._format.signatures import sniff
+from dsrecords._optional import import_optional
 from dsrecords._types.base import Load, describe
 from dsrecords._types.external_file import File
-from dsrecords.errors import CorruptError, SchemaError, optional
+from dsrecords.errors import CorruptError, SchemaError
 
 # Of JPEG and WebP made from pixels: the usual choice where compression should not show.
 _QUALITY = 95
@@ -56,7 +57,7 @@ class Image(File):
             self.expected = self.format
 
     def encode(self, value: Any) -> bytes:
-        pillow = optional("PIL.Image", "pillow")
+        pillow = import_optional("PIL.Image", "pillow")
         if isinstance(value, np.ndarray):
             pixels = self._pixels(value)
             value = pillow.fromarray(pixels)
@@ -116,7 +117,7 @@ class Image(File):
     def decode_pil(self, data: memoryview, copy: bool) -> Any:
         """A loaded Pillow image. Raises CorruptError, or one of `unreadable`."""
         self.validate(data)
-        pillow = optional("PIL.Image", "pillow")
+        pillow = import_optional("PIL.Image", "pillow")
         try:
             file = io.BytesIO(data)
             format = sniff(data)
@@ -145,7 +146,7 @@ class Image(File):
         self.validate(data)
         if sniff(data) != "JPEG":
             return self.decode_array(data, copy)
-        simplejpeg = optional("simplejpeg", "simplejpeg")
+        simplejpeg = import_optional("simplejpeg", "simplejpeg")
         height, width, colorspace, _ = simplejpeg.decode_jpeg_header(data)
         if height * width > _MOST_PIXELS:
             claim = f"{height} × {width} pixels are more than {_MOST_PIXELS}"

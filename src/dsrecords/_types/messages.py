@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from dsrecords._optional import import_optional
 from dsrecords._types.base import Load, Type, describe
 from dsrecords._types.binary import Bytes
-from dsrecords.errors import CorruptError, SchemaError, optional
+from dsrecords.errors import CorruptError, SchemaError
 
 _FULL_NAME = re.compile(r"\w+(\.\w+)*")
 
@@ -22,11 +23,11 @@ class MsgPack(Type):
     unreadable = (*Type.unreadable, MemoryError)  # a few bytes may claim to be a long list
 
     def dump(self, value: Any) -> bytes:
-        msgpack = optional("msgpack", "msgpack")
+        msgpack = import_optional("msgpack", "msgpack")
         return bytes(msgpack.packb(value))
 
     def load(self, data: memoryview, copy: bool) -> Any:
-        msgpack = optional("msgpack", "msgpack")
+        msgpack = import_optional("msgpack", "msgpack")
         return msgpack.unpackb(data, strict_map_key=False)
 
 
@@ -52,7 +53,7 @@ class Protobuf(Type):
             expected = f"a message {self.message}, or its bytes, expected"
             message = f"{expected}, not {given}"
             raise SchemaError(message)
-        protobuf = optional("google.protobuf.message", "protobuf")
+        protobuf = import_optional("google.protobuf.message", "protobuf")
         try:
             data = value.SerializeToString(deterministic=True)
         except protobuf.EncodeError as error:
@@ -70,7 +71,7 @@ class Protobuf(Type):
             expected = f"decode of {self.name} is the class of that message"
             message = f"{expected}, not {decoding!r}"
             raise SchemaError(message, field=field)
-        protobuf = optional("google.protobuf.message", "protobuf")
+        protobuf = import_optional("google.protobuf.message", "protobuf")
         decode_error = protobuf.DecodeError
 
         def load(data: memoryview, copy: bool) -> Any:

@@ -11,7 +11,8 @@ import importlib
 from collections.abc import Sequence
 from typing import Any
 
-from dsrecords.errors import CorruptError, optional
+from dsrecords._optional import import_optional
+from dsrecords.errors import CorruptError
 
 UNKNOWN_SIZE = -1
 
@@ -129,7 +130,7 @@ def choose_codec() -> type[Codec]:
     Raises ImportError, which says what to install, if there is neither.
     """
     try:
-        optional(PackageCodec.module, "zstandard")
+        import_optional(PackageCodec.module, "zstandard")
     except ImportError:
         if not _is_installed(StandardLibraryCodec.module):
             raise
