@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-# The numbers of the head, presence bytes behind them, as `HeadLayout.pack` takes them; and the
-# payloads in the order of their fields, where None is a missing value.
-Encoded = tuple[list[Any], list[bytes | None]]
+Numbers = list[Any]
+"""The numbers of a head, presence bytes behind them, as `HeadLayout.pack` takes them."""
+
+Payloads = list[bytes | None]
+"""The payloads in the order of their fields; None where a value is None."""
+
+Encoded = tuple[Numbers, Payloads]

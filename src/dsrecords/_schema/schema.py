@@ -15,7 +15,7 @@ import numpy as np
 
 from dsrecords._format.layout import HeadLayout
 from dsrecords._schema.compare import Types, difference
-from dsrecords._schema.encoded import Encoded
+from dsrecords._schema.encoded import Encoded, Numbers, Payloads
 from dsrecords._schema.samples import named_fields
 from dsrecords._schema.stored import (
     MOST_FIELDS,
@@ -307,8 +307,8 @@ class Schema:
         record: int | None,
     ) -> Encoded:
         """Encode a sample, of which `values` has returned the values."""
-        numbers: list[Any] = self.layout.zeros.copy()
-        payloads: list[bytes | None] = [None] * len(self.payloads)
+        numbers: Numbers = self.layout.zeros.copy()
+        payloads: Payloads = [None] * len(self.payloads)
         for field, value in zip(self.fields, values):
             if value is None and field.type.nullable:
                 continue
