@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -204,12 +204,13 @@ class HeadLayout:
             "sizes",
             "checksums",
         ]
-        formats = [
+        # Shapes as tuples: NumPy parses "(2,)<u8" with `ast`, which can fail in threads on 3.11.
+        formats: list[Any] = [
             "<u4",
             "<u4",
             "<u8",
-            f"({count},)<u8",
-            f"({count},)<u4",
+            ("<u8", (count,)),
+            ("<u4", (count,)),
         ]
         offsets = [
             0,
