@@ -257,7 +257,7 @@ class List(RuleBasedStateMachine):
     )
     def killed_amid(self, what, written, samples):
         """The writer dies after so many bytes. The operation is there as a whole or not at all."""
-        model, before = list(self.model), self.ds._list_version()
+        model, before = list(self.model), self.ds._reading.version()
         at = len(model) // 2
         if what in ("update", "delete", "quick_remove_at") and not model:
             return
@@ -294,7 +294,7 @@ class List(RuleBasedStateMachine):
                 self.ds.flush()
         assert not [name for name in os.listdir(self.folder) if ".tail-" in name]
         self.model = found
-        if self.ds._list_version() != before:
+        if self.ds._reading.version() != before:
             self.edited()
 
     # Views and copies
@@ -303,14 +303,14 @@ class List(RuleBasedStateMachine):
     def save_view(self, key):
         path = os.path.join(self.folder, f"view-{len(os.listdir(self.folder))}.idx")
         self.ds[key].save_view(path, overwrite=os.path.exists(path))
-        return path, os.stat(path).st_ino, self.model[key], self.ds._header.id
+        return path, os.stat(path).st_ino, self.model[key], self.ds._reading.fields.header.id
 
     @rule(view=view_files)
     def a_view_file_shows_what_it_showed_or_is_stale(self, view):
         path, number, wanted, id = view
         if os.stat(path).st_ino != number:
             return  # another one was saved in its place
-        if id != self.ds._header.id:
+        if id != self.ds._reading.fields.header.id:
             with pytest.raises(StaleViewError):
                 dsrecords.open(self.path, index_path=path)
             return
