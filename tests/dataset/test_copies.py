@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from conftest import flip, row, rows
+from conftest import flip, row, rows, shown
 
 import dsrecords
 from dsrecords import (
@@ -235,7 +235,7 @@ def test_deepcopy_copies_what_the_attributes_hold_and_copy_does_not(words):
         {"dumpers": [backwards, io.save_int(bits=8)]},
         {"schema": [backwards, "int8"]},
     ],
-    ids=str,
+    ids=shown,
 )
 def test_a_copy_writes_with_the_serializers_that_were_given(path, make, given):
     ds = IndexedRecordDataset(path, [forwards, None], **given)
