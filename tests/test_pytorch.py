@@ -110,3 +110,39 @@ def test_the_blocks_of_the_page_run(tmp_path):
         script = tmp_path / f"block{number}.py"
         script.write_text("\n".join(block.lines), encoding="utf-8")
         subprocess.run([sys.executable, "-W", "error", script], cwd=tmp_path, check=True, timeout=300)
+
+
+class Scaled(dsrecords.IndexedRecordDataset):
+    """A subclass with attributes and an `__init__` of its own, which no worker is to call."""
+
+    def __init__(self, path, scale):
+        assert multiprocessing.parent_process() is None
+        super().__init__(path, {"text": shout}, schema={**SCHEMA, "text": whisper}, transform=pair)
+        self.scale = scale
+
+    def __getitems__(self, indices):
+        writes = self.serializers[-1] is whisper
+        pairs = super().__getitems__(indices)
+        texts = self.batch(indices, "text")
+        return [(label * self.scale, text, writes) for (_, label), text in zip(pairs, texts, strict=True)]
+
+
+def whisper(text):
+    return text.lower().encode()
+
+
+def shout(data):
+    return data.decode().upper()
+
+
+@pytest.mark.parametrize(("num_workers", "method"), WORKERS)
+def test_workers_have_the_subclass_its_attributes_and_functions(path, num_workers, method):
+    with dsrecords.IndexedRecordDataset(path, schema={**SCHEMA, "text": whisper}) as made:
+        made.extend(sample(i) for i in range(50))
+    ds = Scaled(path, scale=10)
+    for shown, numbers in ((ds, range(50)), (ds[10:][::-1], range(49, 9, -1))):
+        loader = data.DataLoader(
+            shown, batch_size=8, num_workers=num_workers, multiprocessing_context=method, collate_fn=list
+        )  # fmt: skip
+        found = [one for batch in loader for one in batch]
+        assert found == [(10 * i, f"TEXT {i}", True) for i in numbers]

@@ -104,8 +104,8 @@ def test_add_field_without_names(path):
     ("arguments", "message"),
     [
         (("label", "int8", range(10)), "field 'label': there is such a field already"),
-        ((None, "int8", range(10)), "a name is a text"),
-        ((5, "int8", range(10)), "a name is a text"),
+        ((None, "int8", range(10)), "a name must be a string"),
+        ((5, "int8", range(10)), "a name must be a string"),
         (("new", "int33", range(10)), "not a type"),
         (("new", "int8", range(9)), "field 'new': 9 values for 10 records"),
         (("new", "int8", np.arange(11)), "field 'new': 11 values for 10 records"),
@@ -198,7 +198,7 @@ def test_what_cannot_be_changed_leaves_all_as_it_was(ds, change, message):
 
 @pytest.mark.parametrize("change", [lambda ds: ds.rename_fields(["a"]), lambda ds: ds.cast("int8")])
 def test_what_is_no_dict_by_field_is_a_type_error(ds, change):
-    with pytest.raises(TypeError, match="a dict by field is expected"):
+    with pytest.raises(TypeError, match="expected a dict by field"):
         change(ds)
 
 

@@ -341,7 +341,7 @@ def test_repr_of_a_long_schema_is_cut(path):
 
 
 def test_a_transform_that_is_no_function_is_an_error_at_once(made):
-    with pytest.raises(TypeError, match="transform is a function"):
+    with pytest.raises(TypeError, match="transform must be a function"):
         dsrecords.open(made, transform="normalize")
 
 

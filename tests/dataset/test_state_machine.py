@@ -266,7 +266,7 @@ class List(RuleBasedStateMachine):
     )
     def killed_amid(self, what, written, samples):
         """The writer dies after so many bytes. The operation is there as a whole or not at all."""
-        model, before = list(self.model), self.ds._list_version()
+        model, before = list(self.model), self.ds._reading.version()
         at = len(model) // 2
         if what in ("update", "delete", "quick_remove_at") and not model:
             return
@@ -303,7 +303,7 @@ class List(RuleBasedStateMachine):
                 self.ds.flush()
         assert not [name for name in os.listdir(self.folder) if ".tail-" in name]
         self.model = found
-        if self.ds._list_version() != before:
+        if self.ds._reading.version() != before:
             self.edited()
 
     # Views and copies
@@ -313,14 +313,14 @@ class List(RuleBasedStateMachine):
         path = os.path.join(self.folder, f"view-{len(os.listdir(self.folder))}.idx")
         self.ds[key].save_view(path, overwrite=os.path.exists(path))
         number = self.saved[path] = self.saved.get(path, 0) + 1  # an inode may come back
-        return path, number, self.model[key], self.ds._header.id
+        return path, number, self.model[key], self.ds._reading.fields.header.id
 
     @rule(view=view_files)
     def a_view_file_shows_what_it_showed_or_is_stale(self, view):
         path, number, wanted, id = view
         if self.saved[path] != number:
             return  # another one was saved in its place
-        if id != self.ds._header.id:
+        if id != self.ds._reading.fields.header.id:
             with pytest.raises(StaleViewError):
                 dsrecords.open(self.path, index_path=path)
             return

@@ -37,7 +37,7 @@ def numbers(tmp_path):
 
 
 def offset_of(path, i):
-    return dsrecords.open(path)._state.snapshot.entries.get(i)[0]
+    return dsrecords.open(path)._reading.snapshot().entries.get(i)[0]
 
 
 def shuffled():
@@ -45,7 +45,7 @@ def shuffled():
 
 
 def seen(ds):
-    return int(np.count_nonzero(np.asarray(ds._state.snapshot.verified.bits)))
+    return int(np.count_nonzero(np.asarray(ds._reading.snapshot().verified.bits)))
 
 
 def test_single_records_in_random_order(numbers):

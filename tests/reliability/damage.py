@@ -134,7 +134,7 @@ class Damaged:
             if not all(same(*pair) for pair in zip(ds, rows, strict=True)):
                 raise LostError("it does not even read back undamaged")
             self.places = []  # of each record: the head's range, and each payload's
-            snapshot, schema = ds._state.snapshot, ds._header.schema
+            snapshot, schema = ds._reading.snapshot(), ds._reading.fields.header.schema
             together = [field.key for field in schema.fields if field.slot >= 0 or field.key == "int16[2,2]"]
             self.columns = ds.batch(slice(None), together)
             for i in range(len(rows)):

@@ -53,7 +53,7 @@ def _after_failure(world, name, machine, low):
     machine.fault = None
     if wrote and name in OWN:
         for change in (lambda: world.ds.append(MARK), world.ds.flush, world.ds.compact):
-            if change == world.ds.flush and world.ds._writer is None:
+            if change == world.ds.flush and world.ds._editing.writer is None:
                 continue  # it failed before it had written anything: nothing is to be made durable
             try:
                 change()

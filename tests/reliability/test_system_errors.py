@@ -130,7 +130,7 @@ def test_a_device_that_is_full_is_an_error_after_which_nothing_is_written_until_
     ds = dsrecords.open(path)
     ds.extend([])  # takes the lock
     full = os.open("/dev/full", os.O_RDWR)
-    os.dup2(full, ds._writer._file.number)  # the kernel itself says from now on that there is no room
+    os.dup2(full, ds._editing.writer._file.number)  # the kernel itself says from now on that there is no room
     os.close(full)
     with pytest.raises(OSError, match="No space") as told:
         ds.append(row(10))

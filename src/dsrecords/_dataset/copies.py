@@ -1,0 +1,117 @@
+"""Copies of a dataset: views, pickles, `copy.copy` and `copy.deepcopy`.
+
+All are made in one way: an object of the same class, without a call of `__new__` or `__init__`,
+gets all attributes of the first, but parts of its own. What is open does not travel: of a view
+they are the same files; any other copy opens them by an `Origin`, and shows the same records or
+raises StaleViewError. No copy is a writer.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, TypeVar
+
+from dsrecords._dataset.opening import open_files
+from dsrecords._dataset.options import Options
+from dsrecords._dataset.reading import Reading, Version
+from dsrecords._read.open import default_index
+from dsrecords._read.views import save
+from dsrecords.errors import StaleViewError
+
+Object = TypeVar("Object")
+
+
+class Origin(NamedTuple):
+    """From what a copy is made: the files, and which records of which list it shows.
+
+    Attributes:
+        path: of the data file, absolute.
+        index_path: of the index or the view, absolute; None where a dataset has it.
+        options: how the files are read and written.
+        version: of the list.
+        positions: of the records that are shown: a range or int64, (n,).
+        is_selection: whether the first was a view in memory.
+    """
+
+    path: str
+    index_path: str | None
+    options: Options
+    version: Version
+    positions: Any
+    is_selection: bool
+
+
+def origin_of(reading: Reading) -> Origin:
+    """Return from what a list can be opened again. Raises ValueError if it is closed."""
+    source = reading.opened()
+    index_path: str | None = source.index_path
+    if index_path == default_index(source.path):
+        index_path = None
+    is_selection = reading.selection is not None
+    positions: Any = range(reading.count())
+    if reading.selection is not None:
+        positions = reading.selection.positions
+    return Origin(
+        source.path,
+        index_path,
+        reading.options,
+        reading.version(),
+        positions,
+        is_selection,
+    )
+
+
+def reopened(origin: Origin) -> Reading:
+    """Open the list that another object shows, perhaps in another process.
+
+    Raises:
+        StaleViewError: it was edited or replaced, so that positions mean other records.
+        FileNotFoundError: the files are not there any more.
+        CorruptError: they are damaged.
+    """
+    path = origin.path
+    source = open_files(path, origin.index_path, origin.options)
+    options = origin.options.fitted_to(source.header.schema)
+    reading = Reading(path, source, options)
+    positions = origin.positions
+    count = reading.count()
+    is_same_list = reading.version() == origin.version
+    if not is_same_list or _highest(positions) >= count:
+        message = "the dataset was changed since this copy of it was made"
+        raise StaleViewError(message, file=path)
+    has_grown = count > len(positions)
+    if has_grown or origin.is_selection:
+        return reading.showing(positions)
+    return reading
+
+
+def _highest(positions: Any) -> int:
+    if not len(positions):
+        return -1
+    if isinstance(positions, range):
+        first = positions[0]
+        last = positions[-1]
+        return max(first, last)
+    return int(positions.max())
+
+
+def save_view(reading: Reading, path: str, overwrite: bool) -> None:
+    """Save which records are shown as a view file, as `IndexedRecordDataset.save_view` does."""
+    source = reading.opened()
+    source.need_log()
+    own_indices = [default_index(source.path)]
+    if not source.view:
+        own_indices.append(source.index_path)
+    snapshot = reading.snapshot()
+    positions = reading.positions(slice(None), snapshot)
+    save(
+        snapshot,
+        positions,
+        path,
+        own_indices,
+        overwrite,
+    )
+
+
+def blank(cls: type[Object]) -> Object:
+    """Return an object of a class without a call of its `__new__` or `__init__`."""
+    return object.__new__(cls)

@@ -1,0 +1,233 @@
+"""Changing a dataset: adding, replacing and deleting samples, and compacting the files.
+
+The first change takes the writer's lock, which is held until the dataset is closed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from dsrecords._dataset.options import Options
+from dsrecords._dataset.reading import Reading
+from dsrecords._format.frame import DELETE, RECORD, TAKE_LAST
+from dsrecords._read.open import State, default_index
+from dsrecords._read.selection import several
+from dsrecords._read.snapshot import Snapshot
+from dsrecords._storage.files import Descriptor
+from dsrecords._write.columns import Columns
+from dsrecords._write.compact import compact
+from dsrecords._write.rows import Rows
+from dsrecords._write.writer import Writer, writer_of
+from dsrecords.errors import ReadOnlyError, SchemaError, StaleViewError
+
+
+class Editing:
+    """What changes the files of a dataset.
+
+    Args:
+        reading: the list, and how its fields are written.
+    """
+
+    def __init__(self, reading: Reading) -> None:
+        self.reading = reading
+        self._writer: Writer | None = None  # by this name it is known to `writer_of`
+
+    @property
+    def writer(self) -> Writer | None:
+        """The writer, which has the lock; None before the first change."""
+        return self._writer
+
+    def begin(self, positions: bool = True) -> Writer:
+        """Return the writer, ready for a change.
+
+        Args:
+            positions: whether the change is of positions in the list, which must still mean what
+                they meant when the files were read.
+
+        Raises:
+            ReadOnlyError: this is a view, or of dsrecords 0.4.
+            LockedError: another writer has the dataset.
+            StaleViewError: another writer has edited it meanwhile.
+        """
+        reading = self.reading
+        log = self._log()
+        if reading.is_view():
+            raise ReadOnlyError(
+                "a view is read-only (as is a pickled copy of what has grown since): "
+                "change the dataset that it was made from",
+                file=reading.path,
+            )
+        if self._writer is not None:
+            return self._writer
+        known = reading.version()
+        writer = writer_of(self, log)
+        reading.bind()
+        if positions and reading.version() != known:
+            raise StaleViewError(
+                "another writer changed it since it was opened: look again, then repeat",
+                file=reading.path,
+            )
+        return writer
+
+    def _log(self) -> State:
+        source = self.reading.opened()
+        source.need_log()
+        assert isinstance(source, State)  # all others have raised
+        return source
+
+    # Samples
+
+    def append(self, sample: Any) -> None:
+        """Add one sample."""
+        writer = self._writer or self.begin(positions=False)
+        schema = self.reading.fields.schema
+        head = schema.packed(sample, RECORD)
+        if head is not None:
+            writer.append_packed(head)
+        else:
+            writer.append(schema.encode(sample, self.reading.count()))
+
+    def extend(self, samples: Iterable[Any]) -> None:
+        """Add many samples; the position that an error names is among those given."""
+        writer = self.begin(positions=False)
+        start = self.reading.count()
+        schema = self.reading.fields.schema
+        try:
+            if schema.payloads:
+                numbered = enumerate(samples, start)
+                writer.extend(schema.encode(sample, number) for number, sample in numbered)
+            else:
+                Rows(schema, samples, start).write(writer)
+        except SchemaError as error:
+            if error.record is not None:
+                error.message = f"row {error.record - start} of those given: {error.message}"
+            raise
+
+    def extend_columns(self, columns: Any) -> None:
+        """Add many samples, given field by field, as one batch."""
+        writer = self.begin(positions=False)
+        prepared = Columns(self.reading.fields.schema, columns, self.reading.count())
+        if prepared.count:
+            writer.packed_batch(prepared.pack)
+
+    def update(self, samples: Any) -> None:
+        """Replace the samples at some positions, as one batch."""
+        if not isinstance(samples, Mapping):
+            example = "ds.update({7: sample, 9: other})"
+            raise TypeError(f"update takes a dict of positions and samples: {example}")
+        writer = self.begin()
+        reading = self.reading
+        with writer.mutex:
+            snapshot = reading.snapshot()
+            positions = [reading.position(index, snapshot) for index in samples]
+            if len(set(positions)) < len(positions):
+                raise IndexError("two of the indices are the same record")
+            schema = reading.fields.schema
+            encoded = [schema.encode(new, i) for i, new in zip(positions, samples.values())]
+            if encoded:  # they are appended, then taken from the end, the last one first
+                writer.batch(encoded, TAKE_LAST, positions[::-1])
+
+    def replace(self, index: Any, sample: Any) -> None:
+        """Replace one sample."""
+        if several(index) or isinstance(index, tuple):
+            advice = "for several ds.update({7: sample, 9: other})"
+            raise TypeError(f"one whole sample at a time: ds[7] = sample; {advice}")
+        self.update({index: sample})
+
+    def delete(self, key: Any) -> None:
+        """Delete the samples at an index, a slice, a list or a mask, as one edit."""
+        if isinstance(key, tuple):
+            raise TypeError(
+                "samples are deleted whole: del ds[7], del ds[[7, 9]]; "
+                "a field of all of them: ds.drop_fields(name)"
+            )
+        writer = self.begin()
+        reading = self.reading
+        with writer.mutex:
+            snapshot = reading.snapshot()
+            if several(key):
+                found = reading.positions(key, snapshot)
+            else:
+                found = [reading.position(key, snapshot)]
+            positions = np.unique(np.asarray(found, np.int64))
+            if len(positions):
+                writer.batch((), DELETE, positions.tolist())
+
+    def take_last(self, index: int) -> None:
+        """Put the last sample in the place of another, which is deleted."""
+        writer = self.begin()
+        with writer.mutex:
+            position = self.reading.position(index, self.reading.snapshot())
+            writer.batch((), TAKE_LAST, [position])
+
+    # Files
+
+    def flush(self, sync: bool) -> None:
+        """Make all changes durable, and publish the index."""
+        self.reading.opened()
+        if self._writer is not None:
+            self._writer.checkpoint(sync)
+
+    def refresh(self) -> None:
+        """Read what others have written; a writer knows all already."""
+        if self._writer is None or self.reading.is_view():
+            self.reading.refresh()
+
+    def compact(self) -> None:
+        """Write the records anew, in the place of the old files."""
+        log = self._log()
+
+        def write(snapshot: Snapshot) -> Descriptor:
+            everything = range(len(snapshot.entries))
+            return compact(log.path, log.index_path, snapshot, everything, replace=True)
+
+        self.rewrite(write)
+
+    def compact_to(self, path: str) -> tuple[str, str]:
+        """Write the records to a new dataset, and return its paths."""
+        self._log()
+        index_path = default_index(path)
+        snapshot = self.reading.snapshot()
+        positions = self.reading.positions(slice(None), snapshot)
+        compact(path, index_path, snapshot, positions)
+        return path, index_path
+
+    def rewrite(
+        self, write: Callable[[Snapshot], Descriptor], options: Options | None = None
+    ) -> None:
+        """Put other files in the place of these.
+
+        Args:
+            write: makes them of the records, and returns the descriptor that holds their lock.
+            options: those that fit the new files, where the present ones do not.
+        """
+        writer = self.begin()
+        log = self._log()
+        with writer.mutex:
+            writer.be_ready()
+            writer.sync()  # a crash may leave the old log without its index: it must be whole then
+            try:
+                descriptor = write(log.snapshot)
+            except BaseException:
+                if not writer.in_place():  # the new files are there: let go of the old ones
+                    self._writer = None
+                    log.reopen()
+                    self.reading.bind(options)
+                raise
+            writer.let_go("the dataset was compacted")
+            if options is not None:
+                self.reading.options = options
+            self._writer = Writer(log, descriptor)
+            self.reading.bind()
+
+    def close(self) -> None:
+        """Publish the index, and release the lock and the files."""
+        try:
+            if self._writer is not None:
+                self._writer.close()
+        finally:
+            self._writer = None
+            self.reading.close()

@@ -1,0 +1,155 @@
+"""The fields of a dataset with the functions that read and write them. Knows no records."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from dsrecords._dataset.options import Deserializer, Functions, Options, Serializer
+from dsrecords._read.plan import Plan
+from dsrecords._read.source import Source
+from dsrecords._schema.binding import bind
+from dsrecords._schema.schema import Key, Schema
+from dsrecords._types.base import Load
+from dsrecords.errors import CorruptError, SchemaError
+
+Keys = tuple[Key, ...]
+
+
+class Fields:
+    """The options of a dataset, fitted to the schema of its files. Made anew when that changes.
+
+    Args:
+        source: the files.
+        options: what was given.
+        path: of the data file, for messages.
+
+    Attributes:
+        header: of the files that this was made for.
+        schema: that of the files, with the serializers that were given.
+        deserializers: by field, those that were given.
+        decode: by field, the decodings that were given.
+        loads: by field, the function that reads it.
+        all: the plan that reads all fields.
+
+    Raises:
+        SchemaError: the schema that was given is not that of the files, or a function or decoding
+            does not fit it.
+    """
+
+    def __init__(self, source: Source, options: Options, path: str) -> None:
+        self.header = source.header
+        stored = self.header.schema
+        self.schema: Schema = options.schema or stored
+        if options.schema is not None:
+            _check_schema(options.schema, stored, path)
+            options.schema.use_dictionaries(stored)
+        self._copy = options.copy
+        self._serializers = options.serializers or {}
+        try:
+            self.deserializers = _functions_by_field(options.deserializers, stored)
+            self.decode = by_field(options.decode or {}, stored)
+            self.loads = self._bind(source)
+        except SchemaError as error:
+            error.file = path
+            raise
+        self._single_plans: dict[Key, Plan] = {}
+        self._plans: dict[Keys, Plan] = {}
+        self.all = self.plan_for(stored.keys)
+
+    def _bind(self, source: Source) -> dict[Key, Load]:
+        functions = source.deserializers(self.deserializers)
+        loads = {}
+        for field in self.header.schema.fields:
+            key = field.key
+            loads[key] = bind(field, functions.get(key), self.decode.get(key))
+        return loads
+
+    def plan_for(self, fields: Any) -> Plan:
+        """Return what to read for several fields, or for one: its value alone.
+
+        Raises:
+            SchemaError: there is no such field.
+        """
+        if not isinstance(fields, (list, tuple)):
+            plan = self._single_plans.get(fields)
+            if plan is None:
+                plan = self._make_plan((fields,), None)
+                self._single_plans[fields] = plan
+            return plan
+        keys = tuple(fields)
+        plan = self._plans.get(keys)
+        if plan is None:
+            shape = dict if self.schema.named else tuple
+            plan = self._make_plan(keys, shape)
+            self._plans[keys] = plan
+        return plan
+
+    def _make_plan(self, keys: Keys, shape: type | None) -> Plan:
+        items = []
+        for key in keys:
+            field = self.header.schema.field(key)
+            item = (field, self.loads[field.key])
+            items.append(item)
+        return Plan(
+            self.header,
+            items,
+            self._copy,
+            shape,
+        )
+
+    def deserializers_in_order(self) -> list[Deserializer | None]:
+        """Return for each field the function that was given to read it; None if none was."""
+        return [self.deserializers.get(key) for key in self.schema.keys]
+
+    def serializers_in_order(self) -> list[Serializer | str]:
+        """Return for each field the function that was given to write it, else its type's name."""
+        functions: list[Serializer | str] = []
+        for field in self.schema.fields:
+            type_name = field.type.name
+            function = self._serializers.get(field.key, type_name)
+            functions.append(function)
+        return functions
+
+    def metadata(self, path: str) -> dict[str, Any]:
+        """Return a copy of the metadata. Raises CorruptError if it is nested too deeply."""
+        try:
+            text = json.dumps(self.header.metadata)
+            metadata: dict[str, Any] = json.loads(text)
+        except RecursionError:
+            raise CorruptError("the metadata is nested too deeply", file=path) from None
+        return metadata
+
+
+def _check_schema(given: Schema, stored: Schema, path: str) -> None:
+    name = os.path.basename(path)
+    difference = given.difference(stored, "this", name)
+    if difference is not None:
+        message = f"the schema given is not that of the file: {difference}"
+        raise SchemaError(message, file=path)
+
+
+def _functions_by_field(
+    functions: Functions | None,
+    schema: Schema,
+) -> Mapping[Key, Deserializer | None]:
+    if functions is None:
+        return {}
+    if isinstance(functions, Mapping):
+        return by_field(functions, schema)
+    given = len(functions)
+    wanted = len(schema.fields)
+    if given != wanted:
+        raise SchemaError(f"{given} deserializers for {wanted} fields")
+    return dict(zip(schema.keys, functions))
+
+
+def by_field(given: Mapping[Any, Any], schema: Schema) -> dict[Key, Any]:
+    """Return what was given for fields, by their keys: positions may have been negative."""
+    found = {}
+    for key, value in given.items():
+        field = schema.field(key)
+        found[field.key] = value
+    return found

@@ -1,0 +1,117 @@
+"""Which files a dataset has: a log, or files of dsrecords 0.4. What follows need not know which."""
+
+from __future__ import annotations
+
+import os
+
+from dsrecords._dataset.options import Options
+from dsrecords._read.open import State, default_index
+from dsrecords._read.source import Source
+from dsrecords._storage import files
+from dsrecords._tools.check import check
+from dsrecords._v04.detect import is_v04_file
+from dsrecords._v04.reader import V04State
+from dsrecords._write.create import create as create_dataset
+from dsrecords.errors import CorruptError, SchemaError
+
+
+def open_or_create(
+    path: str,
+    index_path: str | None,
+    options: Options,
+    create: bool | None,
+) -> Source:
+    """Open the files of a dataset, created before if `create` says so.
+
+    Args:
+        path: of the data file.
+        index_path: as of `open_files`.
+        options: as of `open_files`.
+        create: as of `IndexedRecordDataset`.
+
+    Raises:
+        FileExistsError: they must be created, and are there.
+        SchemaError: they must be created, and no schema was given.
+        FileNotFoundError, CorruptError: as of `open_files`.
+    """
+    may_be_created = create is None and options.schema is not None
+    if create or (may_be_created and not files.exists(path)):
+        index = index_of(path, index_path)
+        _create(path, index, options, must=bool(create))
+    advice = "to create it, give serializers=[...] or schema={...}"
+    if create is False:
+        advice = "make_dataset makes one"
+    return open_files(path, index_path, options, f"; {advice}")
+
+
+def _create(path: str, index_path: str, options: Options, must: bool) -> None:
+    """Create empty files. Another process may be faster, which is an error if they `must` be."""
+    if options.schema is None:
+        message = "to create a dataset, give serializers=[...] or schema={...}"
+        raise SchemaError(message, file=path)
+    try:
+        create_dataset(path, index_path, options.schema)
+    except FileExistsError:
+        another_was_faster = not must and files.exists(path)
+        if not another_was_faster:
+            raise
+
+
+def open_files(
+    path: str,
+    index_path: str | None,
+    options: Options,
+    advice: str = "",
+) -> Source:
+    """Open the files of a dataset.
+
+    Args:
+        path: of the data file.
+        index_path: of the index or a view; None: where a dataset has it, and it may be missing.
+        options: of which `verify` counts, and for files of 0.4 what was given to read them.
+        advice: what to do where there is no data file.
+
+    Raises:
+        FileNotFoundError: there is no data file, or no index where its path was given.
+        CorruptError: the files are damaged, or no dataset.
+        SchemaError: files of 0.4 cannot be read without being given more, or less.
+    """
+    data = os.path.abspath(path)
+    index = os.path.abspath(index_of(path, index_path))
+    index_must_exist = index_path is not None
+    try:
+        if is_v04_file(data):
+            return V04State(
+                data,
+                index,
+                options.verify,
+                index_must_exist=index_must_exist,
+                deserializers=options.deserializers,
+                given=options.schema is not None,
+            )
+        return State(
+            data,
+            index,
+            options.verify,
+            index_must_exist=index_must_exist,
+        )
+    except FileNotFoundError as error:
+        if error.filename != data:
+            raise
+        message = f"{path} does not exist{advice}"
+        raise FileNotFoundError(error.errno, message) from None
+
+
+def index_of(path: str, index_path: str | None) -> str:
+    """Return the index's path: what was given, else where a dataset has it."""
+    if index_path is None:
+        return default_index(path)
+    return index_path
+
+
+def problems(source: Source) -> list[CorruptError]:
+    """Return what is wrong with the files, after a look at every byte."""
+    if isinstance(source, V04State):
+        return source.problems()
+    assert isinstance(source, State)
+    return check(source)
