@@ -17,10 +17,8 @@ from dsrecords._dataset.editing import Editing
 from dsrecords._dataset.iteration import Samples
 from dsrecords._dataset.options import (
     Decodings,
-    Deserializer,
     Functions,
     OnError,
-    Serializer,
     Transform,
     check_on_error,
     check_transform,
@@ -29,6 +27,8 @@ from dsrecords._dataset.options import (
 )
 from dsrecords._dataset.reading import Reading
 from dsrecords._read.selection import several
+from dsrecords._schema.binding import Deserializer
+from dsrecords._schema.resolve import Serializer
 from dsrecords.errors import CorruptError
 
 Path = str | os.PathLike[str]

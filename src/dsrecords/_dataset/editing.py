@@ -19,8 +19,9 @@ from dsrecords._read.snapshot import Snapshot
 from dsrecords._storage.files import Descriptor
 from dsrecords._write.columns import Columns
 from dsrecords._write.compact import compact
+from dsrecords._write.lock import first_change
 from dsrecords._write.rows import Rows
-from dsrecords._write.writer import Writer, writer_of
+from dsrecords._write.writer import Writer
 from dsrecords.errors import ReadOnlyError, SchemaError, StaleViewError
 
 
@@ -29,16 +30,14 @@ class Editing:
 
     Args:
         reading: the list, and how its fields are written.
+
+    Attributes:
+        writer: has the lock; None before the first change.
     """
 
     def __init__(self, reading: Reading) -> None:
         self.reading = reading
-        self._writer: Writer | None = None  # by this name it is known to `writer_of`
-
-    @property
-    def writer(self) -> Writer | None:
-        """The writer, which has the lock; None before the first change."""
-        return self._writer
+        self.writer: Writer | None = None
 
     def begin(self, positions: bool = True) -> Writer:
         """Return the writer, ready for a change.
@@ -60,10 +59,13 @@ class Editing:
                 "change the dataset that it was made from",
                 file=reading.path,
             )
-        if self._writer is not None:
-            return self._writer
+        if self.writer is not None:
+            return self.writer
         known = reading.version()
-        writer = writer_of(self, log)
+        with first_change():  # of two threads, one takes the file's lock
+            if self.writer is None:
+                self.writer = Writer(log)
+            writer = self.writer
         reading.bind()
         if positions and reading.version() != known:
             raise StaleViewError(
@@ -82,13 +84,14 @@ class Editing:
 
     def append(self, sample: Any) -> None:
         """Add one sample."""
-        writer = self._writer or self.begin(positions=False)
+        writer = self.writer or self.begin(positions=False)
         schema = self.reading.fields.schema
         head = schema.packed(sample, RECORD)
         if head is not None:
             writer.append_packed(head)
         else:
-            writer.append(schema.encode(sample, self.reading.count()))
+            encoded = schema.encode(sample, self.reading.count())
+            writer.append(encoded)
 
     def extend(self, samples: Iterable[Any]) -> None:
         """Add many samples; the position that an error names is among those given."""
@@ -98,7 +101,8 @@ class Editing:
         try:
             if schema.payloads:
                 numbered = enumerate(samples, start)
-                writer.extend(schema.encode(sample, number) for number, sample in numbered)
+                records = (schema.encode(sample, number) for number, sample in numbered)
+                writer.extend(records)
             else:
                 Rows(schema, samples, start).write(writer)
         except SchemaError as error:
@@ -109,7 +113,8 @@ class Editing:
     def extend_columns(self, columns: Any) -> None:
         """Add many samples, given field by field, as one batch."""
         writer = self.begin(positions=False)
-        prepared = Columns(self.reading.fields.schema, columns, self.reading.count())
+        schema = self.reading.fields.schema
+        prepared = Columns(schema, columns, self.reading.count())
         if prepared.count:
             writer.packed_batch(prepared.pack)
 
@@ -160,7 +165,8 @@ class Editing:
         """Put the last sample in the place of another, which is deleted."""
         writer = self.begin()
         with writer.mutex:
-            position = self.reading.position(index, self.reading.snapshot())
+            snapshot = self.reading.snapshot()
+            position = self.reading.position(index, snapshot)
             writer.batch((), TAKE_LAST, [position])
 
     # Files
@@ -168,12 +174,12 @@ class Editing:
     def flush(self, sync: bool) -> None:
         """Make all changes durable, and publish the index."""
         self.reading.opened()
-        if self._writer is not None:
-            self._writer.checkpoint(sync)
+        if self.writer is not None:
+            self.writer.checkpoint(sync)
 
     def refresh(self) -> None:
         """Read what others have written; a writer knows all already."""
-        if self._writer is None or self.reading.is_view():
+        if self.writer is None or self.reading.is_view():
             self.reading.refresh()
 
     def compact(self) -> None:
@@ -182,7 +188,13 @@ class Editing:
 
         def write(snapshot: Snapshot) -> Descriptor:
             everything = range(len(snapshot.entries))
-            return compact(log.path, log.index_path, snapshot, everything, replace=True)
+            return compact(
+                log.path,
+                log.index_path,
+                snapshot,
+                everything,
+                replace=True,
+            )
 
         self.rewrite(write)
 
@@ -196,7 +208,9 @@ class Editing:
         return path, index_path
 
     def rewrite(
-        self, write: Callable[[Snapshot], Descriptor], options: Options | None = None
+        self,
+        write: Callable[[Snapshot], Descriptor],
+        options: Options | None = None,
     ) -> None:
         """Put other files in the place of these.
 
@@ -213,21 +227,21 @@ class Editing:
                 descriptor = write(log.snapshot)
             except BaseException:
                 if not writer.in_place():  # the new files are there: let go of the old ones
-                    self._writer = None
+                    self.writer = None
                     log.reopen()
                     self.reading.bind(options)
                 raise
             writer.let_go("the dataset was compacted")
             if options is not None:
                 self.reading.options = options
-            self._writer = Writer(log, descriptor)
+            self.writer = Writer(log, descriptor)
             self.reading.bind()
 
     def close(self) -> None:
         """Publish the index, and release the lock and the files."""
         try:
-            if self._writer is not None:
-                self._writer.close()
+            if self.writer is not None:
+                self.writer.close()
         finally:
-            self._writer = None
+            self.writer = None
             self.reading.close()

@@ -11,10 +11,10 @@ from typing import Any
 
 from dsrecords._dataset.editing import Editing
 from dsrecords._dataset.fields import Fields, by_field
-from dsrecords._dataset.options import Options, Serializer, is_function
+from dsrecords._dataset.options import Options, is_function
 from dsrecords._dataset.parts import Computed, Copied, Part, recast, records, value_of
 from dsrecords._read.snapshot import Snapshot
-from dsrecords._schema.resolve import make_schema
+from dsrecords._schema.resolve import Serializer, make_schema
 from dsrecords._schema.schema import Field, Key, Schema
 from dsrecords._storage.files import Descriptor
 from dsrecords._types.base import describe

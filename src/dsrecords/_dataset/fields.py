@@ -7,10 +7,11 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from dsrecords._dataset.options import Deserializer, Functions, Options, Serializer
+from dsrecords._dataset.options import Functions, Options
 from dsrecords._read.plan import Plan
 from dsrecords._read.source import Source
-from dsrecords._schema.binding import bind
+from dsrecords._schema.binding import Deserializer, bind
+from dsrecords._schema.resolve import Serializer
 from dsrecords._schema.schema import Key, Schema
 from dsrecords._types.base import Load
 from dsrecords.errors import CorruptError, SchemaError

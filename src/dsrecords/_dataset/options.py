@@ -8,12 +8,11 @@ import pickle
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from dsrecords._schema.resolve import make_schema
+from dsrecords._schema.binding import Deserializer
+from dsrecords._schema.resolve import Serializer, make_schema
 from dsrecords._schema.schema import Field, Key, Schema
 from dsrecords.errors import CorruptError, SchemaError
 
-Serializer = Callable[[Any], Any]
-Deserializer = Callable[..., Any]
 Functions = Sequence[Deserializer | None] | Mapping[Any, Deserializer | None]
 Decodings = Mapping[Any, str]
 Transform = Callable[[Any], Any]

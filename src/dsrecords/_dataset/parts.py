@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from dsrecords._dataset.fields import Fields
-from dsrecords._dataset.options import Serializer
 from dsrecords._format.signatures import sniff
 from dsrecords._read.plan import Plan
 from dsrecords._read.snapshot import Snapshot
 from dsrecords._schema.encoded import Encoded
+from dsrecords._schema.resolve import Serializer
 from dsrecords._schema.schema import Field, Key, Schema
 from dsrecords._types.base import Load, Type, describe
 from dsrecords._types.binary import Bytes, Custom
@@ -262,6 +262,11 @@ def recast(source: Field, field: Field, fields: Fields) -> Value:
     def decoded(old: Old) -> Any:
         return plan.read(old.snapshot, old.i)
 
+    types = (source.type, field.type)
+    if not all(isinstance(kind, _STORED_UNCHANGED) for kind in types):
+        return decoded
+    image_format = _required_format(*types)
+
     def stored(old: Old) -> Any:
         _, payloads = old.encoded
         data = payloads[source.payload]
@@ -269,14 +274,11 @@ def recast(source: Field, field: Field, fields: Fields) -> Value:
             return data
         return decoded(old)
 
-    types = (source.type, field.type)
-    image_format = _format_to_keep(*types)
-    keeps_bytes = all(isinstance(kind, _STORED_UNCHANGED) for kind in types)
-    return stored if keeps_bytes else decoded
+    return stored
 
 
-def _format_to_keep(source: Type, kind: Type) -> str | None:
-    """Return the format that an image must have to be copied; None if any bytes are copied."""
+def _required_format(source: Type, kind: Type) -> str | None:
+    """Return the format that an image must have for its bytes to be kept; None if any will do."""
     if isinstance(source, Image) and isinstance(kind, Image):
         return kind.format
     return None

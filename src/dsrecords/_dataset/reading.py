@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from dsrecords._dataset.fields import Fields
-from dsrecords._dataset.options import Functions as Functions
 from dsrecords._dataset.options import Options
 from dsrecords._read.batch import columns
 from dsrecords._read.plan import Plan
