@@ -14,6 +14,7 @@ from conftest import SCHEMA, SOURCE, row, rows, shown
 
 import dsrecords
 from dsrecords import IndexedRecordDataset, LockedError, SchemaError, io, make_dataset
+from dsrecords._storage import files
 
 
 def test_it_returns_both_paths(path):
@@ -240,6 +241,23 @@ def test_what_was_created_meanwhile_is_not_overwritten(path, tmp_path):
         make_dataset(samples(), path, SCHEMA)
     assert list(dsrecords.open(path)) == [row(0)]
     assert sorted(os.listdir(tmp_path)) == ["data.idx", "data.rec"]
+
+
+def test_what_is_created_right_after_the_first_look_is_a_file_that_exists(path, monkeypatch):
+    exists, others = files.exists, []
+
+    def looks(name):
+        found = exists(name)
+        if name.endswith("data.idx") and not others:  # the last of both files to be looked at
+            others.append(None)
+            others.append(IndexedRecordDataset(path, schema=SCHEMA))
+            others[1].append(row(0))  # so that it holds the lock
+        return found
+
+    monkeypatch.setattr(files, "exists", looks)
+    with pytest.raises(FileExistsError, match=r"data\.rec"):
+        make_dataset(rows(3), path, SCHEMA)
+    assert list(dsrecords.open(path)) == [row(0)]
 
 
 def test_a_kill_leaves_a_partial_that_opens_and_the_next_one_replaces_it(path, tmp_path):

@@ -62,7 +62,7 @@ class Builder:
         self._require_free_paths(overwrite)
         # The dataset that gives way, with its lock; None if there is none or the lock is held.
         self._replaced: files.Descriptor | None = None
-        if files.exists(path) and not held:
+        if overwrite and not held and files.exists(path):
             self._replaced = lock(path)
             release_after_fork(self)
         try:
