@@ -215,20 +215,20 @@ class IndexedRecordDataset(Sequence[Any]):
             CorruptError: the record is not what was written; names record, field and byte offset.
         """
         reading = self._reading
-        if key.__class__ is int:  # nearly every call: written out where it would be a call more
-            whole = reading.whole
-            if whole is None:
-                sample = reading.sample(key)
-            else:
-                read = reading.read  # `reading.read(...)` would be looked up as a method: slower
-                sample = read(whole.snapshot, key)
-        elif key.__class__ is tuple:
-            return reading.part(key)
-        elif several(key):
-            return self._view(reading.selected(key))
-        else:
-            sample = reading.sample(key)
         transform = self.transform
+        whole = reading.whole
+        if key.__class__ is int and whole is not None:
+            # Nearly every call is this one. It is written out: one more call of a function, or of
+            # `read` as if it were a method, would cost it a tenth.
+            read = reading.read
+            if transform is None:
+                return read(whole.snapshot, key)
+            return transform(read(whole.snapshot, key))
+        if key.__class__ is tuple:
+            return reading.part(key)
+        if key.__class__ is not int and several(key):
+            return self._view(reading.selected(key))
+        sample = reading.sample(key)
         if transform is None:
             return sample
         return transform(sample)

@@ -19,9 +19,9 @@ Transform = Callable[[Any], Any]
 OnError = str | Callable[[CorruptError], object]  # "raise", "skip" or a function
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass
 class Options:
-    """How a dataset reads and writes its files.
+    """How a dataset reads and writes its files. Never changed, but replaced as a whole.
 
     Copies have the same. A pickle leaves out the schema, which is then made anew from that of the
     file: see `fitted_to`.

@@ -160,14 +160,26 @@ class Reading:
         return indices[position(index, len(indices))]
 
     def positions(self, key: Any, snapshot: Snapshot) -> Any:
-        """Return the positions at many indices: a range or int64, (n,). Raises as `position`."""
+        """Return the positions in the whole list of the records at many indices.
+
+        Returns:
+            A range or int64, (n,), which may share memory with the key.
+
+        Raises:
+            IndexError: an index is out of range, or a mask has another length.
+            TypeError: these are no indices.
+        """
         shown: Any = range(len(snapshot.entries))
         if self.selection is not None:
             shown = self.selection.positions
         return positions(key, shown)
 
     def selected(self, key: Any) -> Reading:
-        """Return a view of the records at a slice, a list or a mask. Raises as `position`."""
+        """Return a view of the records at a slice, a list or a mask.
+
+        Raises:
+            IndexError, TypeError: as `positions`.
+        """
         everything = self._everything()
         found = positions(key, everything.positions)
         may_be_the_callers = not isinstance(key, slice)
@@ -208,7 +220,12 @@ class Reading:
     # What is read of them
 
     def sample(self, index: Any) -> Any:
-        """Return the sample at one index, before `transform`. Raises as `position`."""
+        """Return the sample at one index, before `transform`.
+
+        Raises:
+            IndexError, TypeError: as `position`.
+            CorruptError: the record is damaged.
+        """
         selection = self.selection
         if selection is None:
             snapshot = self.opened().snapshot
