@@ -36,7 +36,8 @@ def columns(
         out: by field, arrays to read into.
 
     Returns:
-        For each field of the plan: an array (n, …) where all values have one shape, a masked array (n,)
+        For each field of the plan: an array (n, …) where all values have one shape, a masked array
+            (n,)
         of scalars that may be None, else a list.
 
     Raises:

@@ -1,7 +1,7 @@
 """Opening a dataset: the header, the newest usable index, and what the log says after it.
 
-The `.rec` is the truth, the `.idx` a cache. Damage is not a torn tail: only bytes behind the last whole
-batch may be unfinished work. Writes nothing; knows no samples.
+The `.rec` is the truth, the `.idx` a cache. Damage is not a torn tail: only bytes behind the last
+whole batch may be unfinished work. Writes nothing; knows no samples.
 """
 
 from __future__ import annotations
@@ -57,17 +57,18 @@ class State:
         snapshot: the list.
         edits: how many edits the log has.
         last: offset of the last frame, and `check`, its check; 0 and 0 if there is none.
-        slot: of the index file, the slot that was used; None where the list was made again from the log.
+        slot: of the index file, the slot that was used; None where the list was made again from the
+            log.
         slot_file: which file that was (device and inode).
         view: of a view file (see `views`) what tells it from others, else 0.
-        fault: what is wrong where the log stops being whole before the end of the file; None if it does
-            not.
-        beyond: offset of a frame behind the fault that verifies: then it is damage, or a lost write, and
-            not a torn tail.
+        fault: what is wrong where the log stops being whole before the end of the file; None if it
+            does not.
+        beyond: offset of a frame behind the fault that verifies: then it is damage, or a lost
+            write, and not a torn tail.
         half_slot: for a writer, whether one of the index's two slots is half written.
         editing: how often an edit of the list was begun or ended: odd while one is under way.
-        refuses: why nobody may write to these files any more by way of this object; empty if that is not
-            so.
+        refuses: why nobody may write to these files any more by way of this object; empty if that
+            is not so.
     """
 
     refuses = ""
@@ -93,8 +94,8 @@ class State:
         self.index_path = index_path
         self._verify = verify
         self._index_must_exist = index_must_exist
-        # What somebody names may be a view: only where a dataset's own index belongs does the log stand
-        # in for what is damaged.
+        # What somebody names may be a view: only where a dataset's own index belongs does the log
+        # stand in for what is damaged.
         self._may_be_remade = not index_must_exist or index_path == _beside(path)
         self.reopen(torn)
 
@@ -104,8 +105,8 @@ class State:
         """Read the files anew, as if nothing were known of them.
 
         Args:
-            torn: whether to allow damage behind the last whole batch, if an index says what was whole
-                before: the writer deals with it.
+            torn: whether to allow damage behind the last whole batch, if an index says what was
+                whole before: the writer deals with it.
 
         Raises:
             CorruptError: the header or the log is damaged.
@@ -409,7 +410,8 @@ class _IndexFile:
     Attributes:
         slots: those that are valid, the newest first.
         own: of these, those of the dataset, other than views.
-        view: of these, the newest that is a view, of this dataset or another; None if there is none.
+        view: of these, the newest that is a view, of this dataset or another; None if there is
+            none.
         covered: up to where they vouch for the log.
         is_of_another_dataset: whether there are slots, and none of them is of the dataset.
     """
@@ -436,7 +438,8 @@ class _IndexFile:
     def has_half_slot(self) -> bool:
         """Whether one slot is valid, and where the other belongs is something that is none.
 
-        A writer that was killed while it wrote a slot leaves that; the next checkpoint writes it anew.
+        A writer that was killed while it wrote a slot leaves that; the next checkpoint writes it
+        anew.
         """
         if len(self.slots) != 1:
             return False

@@ -1,6 +1,7 @@
 """What this process has verified of the records of a list: the one owner of this state.
 
-Knows records by their positions and payloads by their numbers, and nothing of bytes, entries or files.
+Knows records by their positions and payloads by their numbers, and nothing of bytes, entries or
+files.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ class Verified:
 
     Threads may read, verify and remember while another one edits the list. What keeps them apart:
 
-    - Before an edit changes entries in place, `hand_over` makes a successor for the edited list. The
+    - Before an edit changes entries in place, `hand_over` makes a successor for the edited list.
+    The
       one that hands over then knows nothing and learns nothing. So a thread that verified a record
       which was replaced meanwhile cannot say so of the new one.
     - Whoever reads an entry reads it before it asks what has been verified. If an edit began in
@@ -117,7 +119,8 @@ class Verified:
         """Count a head that is to be verified on its own.
 
         Returns:
-            Whether the heads of its block are to be verified together now. Of each block this is True
+            Whether the heads of its block are to be verified together now. Of each block this is
+            True
             once: what comes of it, nothing is tried twice.
         """
         block = position // BLOCK

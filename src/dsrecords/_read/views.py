@@ -1,8 +1,8 @@
 """View files: an index of some records of a dataset, in some order, that is saved once and never changes.
 
-A view is an `.idx` whose slot has the flag VIEW. It is not a cache: what it leaves out cannot be found by
-reading the log. So it is never made again, never brought up to date, and never taken for an index of
-all records.
+A view is an `.idx` whose slot has the flag VIEW. It is not a cache: what it leaves out cannot be
+found by reading the log. So it is never made again, never brought up to date, and never taken for
+an index of all records.
 """
 
 from __future__ import annotations
