@@ -50,7 +50,7 @@ def small_changes(name, count):
 def believed(entries, places, op, positions, apply=Entries.apply):
     entries = apply(entries, places, 0 if op == TAKE_LAST else op, positions)
     for position in positions if op == TAKE_LAST else ():
-        entries._set(position, entries.get(len(entries) - 1))
+        entries._move(len(entries) - 1, position)
         entries = entries._first(len(entries) - 1)
     return entries
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -36,7 +36,8 @@ def columns(
         out: by field, arrays to read into.
 
     Returns:
-        For each field of the plan: an array (n, …) where all values have one shape, a masked array (n,)
+        For each field of the plan: an array (n, …) where all values have one shape, a masked array
+            (n,)
         of scalars that may be None, else a list.
 
     Raises:
@@ -51,14 +52,22 @@ def columns(
     return found
 
 
-def rows(snapshot: Snapshot, positions: np.ndarray, plan: Plan) -> Iterable[tuple[Any, ...]]:
+def rows(
+    snapshot: Snapshot,
+    positions: np.ndarray,
+    plan: Plan,
+) -> Iterable[tuple[Any, ...]]:
     """The values of the fields of many records, record by record, of a plan that is `plain`.
 
     Raises:
         CorruptError: a record is not what was written; names the record.
     """
-    heads = _read_heads(snapshot, positions, plan)[0]
-    return zip(*(heads[f"at {field.at}"].tolist() for field in plan.fields))
+    heads, _ = _read_heads(snapshot, positions, plan)
+    values = []
+    for field in plan.fields:
+        numbers = heads[f"at {field.at}"]
+        values.append(numbers.tolist())
+    return zip(*values)
 
 
 def _read_heads(
@@ -74,9 +83,10 @@ def _read_heads(
         return _gather(snapshot, entries), entries
     heads, right = snapshot.verify_heads(positions, entries)
     if not right.all():
-        for number in np.flatnonzero(~right).tolist():
+        for k in np.flatnonzero(~right).tolist():
+            i = int(positions[k])
             # Raises what is wrong, unless another thread has put another record here meanwhile.
-            entries[number, 0] = snapshot.verified_offset(int(positions[number]), plan)
+            entries[k, 0] = snapshot.verified_offset(i, plan)
         heads = _gather(snapshot, entries)
     elif not plan.payloads and snapshot.verify != "always":
         verified.remember_many(positions, HEAD)  # else they are remembered with the payloads
@@ -84,7 +94,9 @@ def _read_heads(
 
 
 def _gather(snapshot: Snapshot, entries: np.ndarray) -> np.ndarray:
-    return gather_heads(snapshot.mapped(), snapshot.header.schema.layout.dtype, entries[:, 0])
+    data = snapshot.mapped()
+    layout = snapshot.header.schema.layout
+    return gather_heads(data, layout.dtype, entries[:, 0])
 
 
 class _Batch:
@@ -120,30 +132,34 @@ class _Batch:
 
     def remember(self) -> None:
         """Remember that all that the plan needs has been verified."""
-        if self.snapshot.verify != "always":
-            self.snapshot.verified.remember_many(self.positions, self.plan.need)
+        snapshot = self.snapshot
+        if snapshot.verify != "always":
+            snapshot.verified.remember_many(self.positions, self.plan.need)
 
     def column(self, item: Item) -> Any:
         """The values of one field."""
         field = item.field
         if isinstance(field.type, Scalar):
             return self._in_out(field, self._numbers(item, field.type))
-        sizes = self.heads["sizes"][:, field.payload].tolist()
-        stacked = self._stacked(item, sizes)
-        if stacked is not None:
-            return self._in_out(field, stacked)
-        values: Any = self._loaded(item, sizes)
-        if item.is_builtin:
-            row = field.type.row()
+        all_sizes = self.heads["sizes"]
+        sizes = all_sizes[:, field.payload].tolist()
+        column: Any = self._stacked(item, sizes)
+        if column is None:
+            column = self._loaded(item, sizes)
+            row = None
+            if item.is_builtin:
+                row = field.type.row()
             if row is not None:
-                values = np.array(values, row.dtype).reshape(len(values), *row.shape[1:])
-        return self._in_out(field, values)
+                shape = (len(column), *row.shape[1:])
+                column = np.array(column, row.dtype).reshape(shape)
+        return self._in_out(field, column)
 
     def _in_out(self, field: Field, column: Any) -> Any:
         """A column, in the array of `out` that is for it, if there is one."""
         if field.key not in self.out:
             return column
-        if not isinstance(column, np.ndarray) or isinstance(column, np.ma.MaskedArray):
+        is_masked = isinstance(column, np.ma.MaskedArray)
+        if is_masked or not isinstance(column, np.ndarray):
             text = f"out is for numbers and arrays of one shape, this is {field.type.name}"
             raise SchemaError(text, field=field.key)
         target = self.out[field.key]
@@ -160,17 +176,18 @@ class _Batch:
     def _numbers(self, item: Item, kind: Scalar) -> Any:
         """A column of scalars: an array, a masked one where they may be None, or a list."""
         field = item.field
-        column = self.heads[f"at {field.at}"].copy()
+        heads = self.heads
+        column = heads[f"at {field.at}"].copy()
         missing = None
         if field.present >= 0:
-            missing = self.heads[f"at {field.present}"] == 0
+            missing = heads[f"at {field.present}"] == 0
         if item.make is not None:
             if not item.is_builtin:
                 return self._numbers_one_by_one(item, kind, column, missing)
             try:
                 column = kind.shown(column)
-            except CorruptError:
-                return self._numbers_one_by_one(item, kind, column, missing)  # to name the record
+            except CorruptError:  # one by one, to name the record
+                return self._numbers_one_by_one(item, kind, column, missing)
         if missing is None:
             return column
         return np.ma.MaskedArray(column, missing)
@@ -182,6 +199,7 @@ class _Batch:
         column: np.ndarray,
         missing: np.ndarray | None,
     ) -> list[Any]:
+        make: Any = item.make
         numbers = column.view(f"<{kind.code}").tolist()
         is_missing = [False] * len(numbers)
         if missing is not None:
@@ -192,10 +210,11 @@ class _Batch:
                 values.append(None)
                 continue
             try:
-                values.append(item.make(number))  # type: ignore[misc]
+                values.append(make(number))
             except Exception as error:
+                i = int(self.positions[k])
                 offset = int(self.offsets[k]) + item.field.at
-                self.snapshot.raise_if_damaged(error, int(self.positions[k]), item, offset)
+                self.snapshot.raise_if_damaged(error, i, item, offset)
                 raise
         return values
 
@@ -209,10 +228,11 @@ class _Batch:
             row = field.type.stored_row()
         if row is None:
             return None
-        size = row.itemsize * math.prod(row.shape[1:])
+        row_shape = row.shape[1:]
+        size = row.itemsize * math.prod(row_shape)
         if sizes.count(size) != len(sizes):
             return None
-        shape = (len(sizes), *row.shape[1:])
+        shape = (len(sizes), *row_shape)
         target: Any = self.out.get(field.key)
         if _is_like(target, row.dtype, shape) and target.flags.carray:
             stacked: np.ndarray = target
@@ -221,64 +241,104 @@ class _Batch:
         self._copy(field, size, stacked)
         return stacked
 
-    def _copy(self, field: Field, size: int, target: np.ndarray) -> None:
-        checksums: list[int | None] | None = None
-        unverified = self._unverified(field)
-        if unverified is not None:
-            stored = self.heads["checksums"][:, field.payload].tolist()
-            checksums = [sum if lacks else None for sum, lacks in zip(stored, unverified)]
+    def _copy(
+        self,
+        field: Field,
+        size: int,
+        target: np.ndarray,
+    ) -> None:
         buffer = memoryview(bytearray())
         if target.size:
-            buffer = memoryview(target.reshape(-1).view(np.uint8))
-        data = self.snapshot.mapped()
-        starts = self.starts[:, field.payload].tolist()
-        wrong = copy_payloads(data, starts, size, checksums, buffer)
+            flat = target.reshape(-1)
+            buffer = memoryview(flat.view(np.uint8))
+        starts = self._starts_of(field)
+        wrong = copy_payloads(
+            self.snapshot.mapped(),
+            starts,
+            size,
+            self._checksums(field),
+            buffer,
+        )
         if wrong >= 0:
             raise self._wrong_checksum(wrong, starts[wrong], field)
 
-    def _loaded(self, item: Item, sizes: Sequence[int]) -> list[Any]:
+    def _loaded(self, item: Item, sizes: list[int]) -> list[Any]:
         """A column of values that are made of payloads one by one.
 
         Each is verified right before it is loaded: so it comes from memory only once.
         """
         field = item.field
+        make: Any = item.make
         snapshot = self.snapshot
         data = snapshot.mapped()
         copy = self.plan.copy
-        starts = self.starts[:, field.payload].tolist()
-        unverified = self._unverified(field)
-        checksums = []
-        if unverified is not None:
-            checksums = self.heads["checksums"][:, field.payload].tolist()
-        values = []
+        starts = self._starts_of(field)
+        checksums = self._checksums(field)
+        values: list[Any] = []
         for k, i in enumerate(self.positions.tolist()):
             start = starts[k]
             size = sizes[k]
-            if unverified is not None and unverified[k] and size != NONE:
-                if crc32(data[start : start + size]) != checksums[k]:
+            if size == NONE:
+                snapshot.check_nullable(i, field, start)
+                values.append(None)
+                continue
+            payload = data[start : start + size]
+            if checksums is not None:
+                checksum = checksums[k]
+                if checksum is not None and crc32(payload) != checksum:
                     raise self._wrong_checksum(k, start, field)
-            values.append(snapshot.load(data, i, item, start, size, copy))
+            try:
+                values.append(make(payload, copy))
+            except Exception as error:
+                snapshot.raise_if_damaged(error, i, item, start)
+                raise
         return values
 
-    def _unverified(self, field: Field) -> list[bool] | None:
-        """Of each record, whether the checksum of a payload must be compared; None if of none."""
+    def _checksums(self, field: Field) -> list[int | None] | None:
+        """What to compare the checksums of payloads with.
+
+        Returns:
+            For each record a checksum, or None where it is verified already; None if all are.
+        """
         snapshot = self.snapshot
         if not snapshot.verify:
             return None
+        stored = self.heads["checksums"]
+        checksums: list[int | None]
         if snapshot.verify == "always":
-            return [True] * len(self.positions)
-        lacking = snapshot.verified.lacking(self.positions, payload_part(field.payload))
+            checksums = stored[:, field.payload].tolist()
+            return checksums
+        part = payload_part(field.payload)
+        lacking = snapshot.verified.lacking(self.positions, part)
         if not lacking.any():
             return None
-        unverified: list[bool] = lacking.tolist()
-        return unverified
+        checksums = stored[:, field.payload].tolist()
+        for k in np.flatnonzero(~lacking).tolist():
+            checksums[k] = None
+        return checksums
 
-    def _wrong_checksum(self, k: int, start: int, field: Field) -> CorruptError:
-        return self.snapshot.damaged(WRONG_CHECKSUM, int(self.positions[k]), start, field)
+    def _starts_of(self, field: Field) -> list[int]:
+        starts: list[int] = self.starts[:, field.payload].tolist()
+        return starts
+
+    def _wrong_checksum(
+        self,
+        k: int,
+        start: int,
+        field: Field,
+    ) -> CorruptError:
+        i = int(self.positions[k])
+        return self.snapshot.damaged(WRONG_CHECKSUM, i, start, field)
 
 
-def _is_like(array: Any, dtype: np.dtype, shape: tuple[int, ...]) -> bool:
+def _is_like(
+    array: Any,
+    dtype: np.dtype,
+    shape: tuple[int, ...],
+) -> bool:
     """Whether it is an array with this dtype and shape."""
     if not isinstance(array, np.ndarray):
         return False
-    return bool(array.dtype == dtype and array.shape == shape)
+    if array.dtype != dtype:
+        return False
+    return bool(array.shape == shape)

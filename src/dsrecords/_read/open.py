@@ -1,7 +1,7 @@
 """Opening a dataset: the header, the newest usable index, and what the log says after it.
 
-The `.rec` is the truth, the `.idx` a cache. Damage is not a torn tail: only bytes behind the last whole
-batch may be unfinished work. Writes nothing; knows no samples.
+The `.rec` is the truth, the `.idx` a cache. Damage is not a torn tail: only bytes behind the last
+whole batch may be unfinished work. Writes nothing; knows no samples.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ def default_index(path: str) -> str:
 
 
 def _beside(path: str) -> str:
-    return os.path.splitext(path)[0] + ".idx"
+    root, _ = os.path.splitext(path)
+    return root + ".idx"
 
 
 class State:
@@ -56,17 +57,18 @@ class State:
         snapshot: the list.
         edits: how many edits the log has.
         last: offset of the last frame, and `check`, its check; 0 and 0 if there is none.
-        slot: of the index file, the slot that was used; None where the list was made again from the log.
+        slot: of the index file, the slot that was used; None where the list was made again from the
+            log.
         slot_file: which file that was (device and inode).
         view: of a view file (see `views`) what tells it from others, else 0.
-        fault: what is wrong where the log stops being whole before the end of the file; None if it does
-            not.
-        beyond: offset of a frame behind the fault that verifies: then it is damage, or a lost write, and
-            not a torn tail.
+        fault: what is wrong where the log stops being whole before the end of the file; None if it
+            does not.
+        beyond: offset of a frame behind the fault that verifies: then it is damage, or a lost
+            write, and not a torn tail.
         half_slot: for a writer, whether one of the index's two slots is half written.
         editing: how often an edit of the list was begun or ended: odd while one is under way.
-        refuses: why nobody may write to these files any more by way of this object; empty if that is not
-            so.
+        refuses: why nobody may write to these files any more by way of this object; empty if that
+            is not so.
     """
 
     refuses = ""
@@ -92,8 +94,8 @@ class State:
         self.index_path = index_path
         self._verify = verify
         self._index_must_exist = index_must_exist
-        # What somebody names may be a view: only where a dataset's own index belongs does the log stand
-        # in for what is damaged.
+        # What somebody names may be a view: only where a dataset's own index belongs does the log
+        # stand in for what is damaged.
         self._may_be_remade = not index_must_exist or index_path == _beside(path)
         self.reopen(torn)
 
@@ -103,8 +105,8 @@ class State:
         """Read the files anew, as if nothing were known of them.
 
         Args:
-            torn: whether to allow damage behind the last whole batch, if an index says what was whole
-                before: the writer deals with it.
+            torn: whether to allow damage behind the last whole batch, if an index says what was
+                whole before: the writer deals with it.
 
         Raises:
             CorruptError: the header or the log is damaged.
@@ -122,13 +124,15 @@ class State:
             time.sleep(_PAUSE * 2**attempt)
 
     def _open_log(self) -> None:
-        known = self.__dict__.get("header")
-        self.file = files.Descriptor(files.open_read(self.path))
-        self.fd = self.file.number
-        self.header = read_header(self.fd, self.path)
+        fd = files.open_read(self.path)
+        self.file = files.Descriptor(fd)
+        self.fd = fd
+        header = read_header(fd, self.path)
+        known = getattr(self, "header", header)
         # An equal header stays the object that it was: plans are compared with it by identity.
-        if known is not None and known.raw.data == self.header.raw.data:
-            self.header = known
+        if known.raw.data == header.raw.data:
+            header = known
+        self.header = header
 
     def _open_list(self, torn: bool, is_last_try: bool) -> bool:
         """One try to read the index, and what the log says after it.
@@ -220,12 +224,15 @@ class State:
     def _is_last_frame(self, slot: Slot) -> bool:
         """Whether the log has the last frame that a slot speaks of, where it says."""
         size = files.size(self.fd)
-        start = files.pread(self.fd, FRAME.size, min(slot.last, slot.covered, size))
-        if len(start) < FRAME.size:
+        offset = min(slot.last, slot.covered, size)
+        beginning = files.pread(self.fd, FRAME.size, offset)
+        if len(beginning) < FRAME.size:
             return False
-        check, _, frame_size = FRAME.unpack(start)
+        check, _, frame_size = FRAME.unpack(beginning)
         end = slot.last + frame_size
-        return bool(check == slot.check and end == slot.covered and end <= size)
+        if check != slot.check or end != slot.covered:
+            return False
+        return bool(end <= size)
 
     def _begin(self, entries: Entries) -> None:
         """Begin with the list that the slot says, or an empty one."""
@@ -238,7 +245,14 @@ class State:
             self.edits = self.slot.edits
             self.last = self.slot.last
             self.check = self.slot.check
-        self.snapshot = Snapshot(self.path, self.file, self.header, entries, end, self._verify)
+        self.snapshot = Snapshot(
+            self.path,
+            self.file,
+            self.header,
+            entries,
+            end,
+            self._verify,
+        )
         self.snapshot.mark = (end, self.edits, self.last, self.check)
 
     def _cut_short(self, index: _IndexFile) -> CorruptError:
@@ -260,28 +274,45 @@ class State:
         Raises:
             CorruptError: the log is damaged.
         """
+        start = self.snapshot.end
         stop = files.size(self.fd)
-        if stop < self.snapshot.end:
-            text = f"the file was cut short: it had {self.snapshot.end} bytes"
+        if stop < start:
+            text = f"the file was cut short: it had {start} bytes"
             raise CorruptError(text, file=self.path, offset=stop)
-        walk = Walk(self.fd, self.header.frames, self.snapshot.end, stop)
+        walk = Walk(self.fd, self.header.frames, start, stop)
+        self._apply_all(walk)
+        self.snapshot.end = max(self.snapshot.end, walk.end)
+        fault = walk.fault
+        self.fault = fault
+        self.beyond = None
+        if fault is not None:
+            self.beyond = self._find_beyond(walk, fault, stop)
+            if self.beyond is not None and not torn:
+                raise self._damage(fault, self.beyond)
+
+    def _apply_all(self, walk: Walk) -> None:
         try:
             for places, op, positions in walk:
                 assert walk.last is not None
-                self.apply(places, op, positions, walk.end, walk.last, walk.check)
+                self.apply(
+                    places,
+                    op,
+                    positions,
+                    walk.end,
+                    walk.last,
+                    walk.check,
+                )
         except (CorruptError, UnsupportedVersionError) as error:
             error.file = self.path
             error.offset = error.offset or walk.last
             raise
-        self.snapshot.end = max(self.snapshot.end, walk.end)
-        self.fault = walk.fault
-        self.beyond = None
-        if walk.fault is not None:
-            self.beyond = self._find_beyond(walk, walk.fault, stop)
-            if self.beyond is not None and not torn:
-                raise self._damage(walk.fault, self.beyond)
 
-    def _find_beyond(self, walk: Walk, fault: Found, stop: int) -> int | None:
+    def _find_beyond(
+        self,
+        walk: Walk,
+        fault: Found,
+        stop: int,
+    ) -> int | None:
         """Offset of the first frame behind a fault that somebody may rely on; None if there is none."""
         start = fault.at
         if not walk.misplaced:
@@ -379,7 +410,8 @@ class _IndexFile:
     Attributes:
         slots: those that are valid, the newest first.
         own: of these, those of the dataset, other than views.
-        view: of these, the newest that is a view, of this dataset or another; None if there is none.
+        view: of these, the newest that is a view, of this dataset or another; None if there is
+            none.
         covered: up to where they vouch for the log.
         is_of_another_dataset: whether there are slots, and none of them is of the dataset.
     """
@@ -388,19 +420,30 @@ class _IndexFile:
         self._file = files.Descriptor(fd)
         self.fd = fd
         self.slots = _index.read_slots(fd)
-        of_dataset = [slot for slot in self.slots if slot.id == id]
-        views = [slot for slot in self.slots if slot.flags & _index.VIEW]
-        self.own = [slot for slot in of_dataset if not slot.flags & _index.VIEW]
-        self.view = next(iter(views), None)
-        self.covered = max((slot.covered for slot in of_dataset), default=0)
-        self.is_of_another_dataset = bool(self.slots) and not of_dataset
+        self.own: list[Slot] = []
+        self.view: Slot | None = None
+        self.covered = 0
+        self.is_of_another_dataset = bool(self.slots)
+        for slot in self.slots:
+            is_view = bool(slot.flags & _index.VIEW)
+            if is_view and self.view is None:
+                self.view = slot
+            if slot.id != id:
+                continue
+            self.is_of_another_dataset = False
+            self.covered = max(self.covered, slot.covered)
+            if not is_view:
+                self.own.append(slot)
 
     def has_half_slot(self) -> bool:
         """Whether one slot is valid, and where the other belongs is something that is none.
 
-        A writer that was killed while it wrote a slot leaves that; the next checkpoint writes it anew.
+        A writer that was killed while it wrote a slot leaves that; the next checkpoint writes it
+        anew.
         """
         if len(self.slots) != 1:
             return False
-        other = PAGE * (1 - self.slots[0].seq % 2)
-        return any(files.pread(self.fd, PAGE, other))
+        (slot,) = self.slots
+        other_offset = PAGE * (1 - slot.seq % 2)
+        other = files.pread(self.fd, PAGE, other_offset)
+        return any(other)

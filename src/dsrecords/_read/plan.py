@@ -18,10 +18,11 @@ from dsrecords._schema.schema import Field
 from dsrecords._types.base import Load
 from dsrecords._types.scalars import Scalar
 
+Make = Callable[..., Any]
 Assemble = Callable[[Sequence[Any]], Any]
 
 
-class Source(Protocol):
+class Readable(Protocol):
     """What a plan reads from: the list of records at one moment, see `Snapshot`."""
 
     header: Header
@@ -44,30 +45,23 @@ class Item(NamedTuple):
 
     Attributes:
         field: which one.
-        make: what makes its value: of a payload and whether to copy it, or of a number. None where the
-            number is the value.
+        make: what makes its value: of a payload and whether to copy it, or of a number. None where
+            the number is the value.
         is_builtin: whether `make` is a function of the field's type, and not of the user's.
     """
 
     field: Field
-    make: Callable[..., Any] | None
+    make: Make | None
     is_builtin: bool
 
 
-class Step(NamedTuple):
-    """How to get the value of a field from what the struct of a head unpacks.
-
-    Attributes:
-        is_number: whether the value is in the head; else it is a payload.
-        value_index: where the number, or the payload's size, is among what was unpacked.
-        presence_index: where the byte is that is 0 for None; -1 if there is none.
-        make: as in `Item`.
-    """
-
-    is_number: bool
-    value_index: int
-    presence_index: int
-    make: Callable[..., Any] | None
+# How to get the value of a field from what the struct of a head unpacks:
+# - whether it is a number, else it is a payload;
+# - the index of the number, or of the payload's size;
+# - the index of the byte that is 0 if the value is None, or -1;
+# - what makes the value, as in `Item`.
+# A plain tuple, since Python takes those apart twice as fast as named ones.
+Step = tuple[bool, int, int, Make | None]
 
 
 class Plan:
@@ -80,8 +74,8 @@ class Plan:
         shape: what a record is read as: `dict`, `tuple`, or None for the value of a single field.
 
     Attributes:
-        read: takes a `Source` and an index, which may be negative, and returns what a record is read
-            as. Raises IndexError, CorruptError.
+        read: takes a `Readable` and an index, which may be negative, and returns what a record is
+            read as. Raises IndexError, CorruptError.
         give: assembles what is returned from the values of the fields (a tuple or a list), or from
             columns of them.
         fields: to be read.
@@ -93,6 +87,7 @@ class Plan:
         plain: where all fields are numbers that cannot be None and are themselves the values: where
             each is among what the struct of a head unpacks. Else None.
         equal_headers: other headers of the same schema, which it fits as well.
+        head_size, unpack, payload_offsets: of the layout of a record's head.
     """
 
     def __init__(
@@ -103,38 +98,57 @@ class Plan:
         shape: type | None,
     ) -> None:
         self.header = header
+        layout = header.schema.layout
+        self.head_size = layout.size
+        self.unpack = layout.unpack
+        self.payload_offsets = layout.payload_offsets
         self.copy = copy
         self.shape = shape
         self.equal_headers: set[Header] = set()
         self.items = [_item(field, load, copy) for field, load in items]
         self.fields = [item.field for item in self.items]
-        numbers = sorted({field.payload for field in self.fields if field.payload >= 0})
-        self.wanted = [(number, payload_part(number)) for number in numbers]
-        self.payloads = 0
-        self.need = HEAD
-        for number, part in self.wanted:
-            self.payloads = number + 1
-            self.need |= part
-        count = len(header.schema.payloads)
-        self.steps = [_step(item, count) for item in self.items]
-        self.give: Assemble = _assembler(shape, tuple(field.key for field in self.fields))
+        keys = [field.key for field in self.fields]
+        self.give = _assembler(shape, keys)
+        self._want_payloads()
+        payload_count = len(header.schema.payloads)
+        self.steps = [_step(item, payload_count) for item in self.items]
         self.plain: list[int] | None = None
         self.read: Callable[[Any, int], Any] = self._read
         if items and all(_is_plain(item) for item in self.items):
-            self.plain = [step.value_index for step in self.steps]
+            self.plain = [index for _, index, _, _ in self.steps]
             self.read = _number_reader(self, self.plain)
 
-    def _read(self, source: Source, index: int) -> Any:
+    def _want_payloads(self) -> None:
+        numbers = {field.payload for field in self.fields}
+        numbers.discard(-1)  # of fields that are no payloads
+        self.wanted: list[tuple[int, int]] = []
+        self.need = HEAD
+        self.payloads = 0
+        for number in sorted(numbers):
+            part = payload_part(number)
+            self.wanted.append((number, part))
+            self.need |= part
+            self.payloads = number + 1
+
+    def _read(self, source: Readable, index: int) -> Any:
         if not 0 <= index < source.entries.kept:
-            index = position(index, len(source.entries))
-        return self.give(source.values(index, self))
+            count = len(source.entries)
+            index = position(index, count)
+        values = source.values(index, self)
+        return self.give(values)
 
 
-def _item(field: Field, load: Load, copy: bool) -> Item:
-    is_builtin = getattr(load, "__self__", None) is field.type
+def _item(
+    field: Field,
+    load: Load,
+    copy: bool,
+) -> Item:
+    owner = getattr(load, "__self__", None)
+    is_builtin = owner is field.type
+    make: Make | None = load
     if isinstance(field.type, Scalar):
-        return Item(field, _maker_of_number(field.type, load, is_builtin, copy), is_builtin)
-    return Item(field, load, is_builtin)
+        make = _maker_of_number(field.type, load, is_builtin, copy)
+    return Item(field, make, is_builtin)
 
 
 def _maker_of_number(
@@ -142,31 +156,40 @@ def _maker_of_number(
     load: Load,
     is_builtin: bool,
     copy: bool,
-) -> Callable[[Any], Any] | None:
-    """What makes a value of a number that the struct of a head has unpacked; None: it is the value."""
-    if not is_builtin:
-        return lambda number: load(memoryview(kind.pack(number)), copy)
-    if load == kind.load:
-        return kind.give
-    return None
+) -> Make | None:
+    """What makes a value of a number that the struct of a head unpacked; None: it is the value."""
+    if is_builtin:
+        if load == kind.load:
+            return kind.give
+        return None
+
+    def make(number: Any) -> Any:
+        payload = kind.pack(number)
+        return load(memoryview(payload), copy)
+
+    return make
 
 
 def _step(item: Item, payload_count: int) -> Step:
     """The struct of a head unpacks the sizes of all payloads, the numbers, the presence bytes."""
     field = item.field
     if field.slot < 0:
-        return Step(False, field.payload, -1, item.make)
+        return False, field.payload, -1, item.make
+    index = payload_count + field.slot
     presence_index = -1
     if field.presence >= 0:
         presence_index = payload_count + field.presence
-    return Step(True, payload_count + field.slot, presence_index, item.make)
+    return True, index, presence_index, item.make
 
 
 def _is_plain(item: Item) -> bool:
-    return item.field.slot >= 0 and item.make is None and item.field.presence < 0
+    field = item.field
+    is_number = field.slot >= 0
+    can_be_none = field.presence >= 0
+    return is_number and not can_be_none and item.make is None
 
 
-def _assembler(shape: type | None, keys: tuple[Any, ...]) -> Assemble:
+def _assembler(shape: type | None, keys: list[Any]) -> Assemble:
     """`Plan.give`."""
     if shape is None:
         return operator.itemgetter(0)
@@ -188,41 +211,80 @@ def _assembler(shape: type | None, keys: tuple[Any, ...]) -> Assemble:
     return lambda values: dict(zip(keys, values))
 
 
-def _number_reader(plan: Plan, indices: list[int]) -> Callable[[Source, int], Any]:
+def _number_reader(plan: Plan, indices: list[int]) -> Callable[[Readable, int], Any]:
     """`Plan.read` of a plan that is plain, with as few steps as there can be."""
-    header = plan.header
-    layout = header.schema.layout
-    unpack = layout.unpack
+    schema = plan.header.schema
+    unpacked_count = len(schema.payloads) + len(schema.layout.zeros)
+    is_in_order = indices == list(range(unpacked_count))
+    if plan.shape is tuple and is_in_order:
+        return _tuple_reader(plan)
+    if plan.shape is None:
+        return _assembling_reader(plan, operator.itemgetter(indices[0]))
+    if is_in_order:
+        return _assembling_reader(plan, plan.give)
+    return _assembling_reader(plan, _picking_assembler(plan.give, indices))
 
-    def read_all(source: Source, index: int) -> tuple[Any, ...]:
+
+def _picking_assembler(give: Assemble, indices: list[int]) -> Assemble:
+    """An assembler of the items at these indices."""
+    pick = operator.itemgetter(*indices, indices[-1])  # twice the last: of one it gives no tuple
+
+    def assemble(unpacked: Sequence[Any]) -> Any:
+        picked = pick(unpacked)
+        return give(picked[:-1])
+
+    return assemble
+
+
+def _tuple_reader(plan: Plan) -> Callable[[Readable, int], Any]:
+    """`Plan.read` where what the struct of a head unpacks is what is to be returned."""
+    header = plan.header
+    unpack = header.schema.layout.unpack
+
+    def read(source: Readable, index: int) -> tuple[Any, ...]:
+        entries = source.entries
+        if 0 <= index < entries.kept:
+            offset = entries.base[index + index]  # before `bits`: see `Verified`
+            if source.verified.bits[index] & HEAD and source.header is header:
+                try:
+                    return unpack(source.data, offset)
+                except struct.error:  # another thread, which mapped less of the log, set `data`
+                    return _unpack_slowly(source, index, plan)
+        return _unpack_slowly(source, index, plan)
+
+    return read
+
+
+def _assembling_reader(plan: Plan, assemble: Assemble) -> Callable[[Readable, int], Any]:
+    """`Plan.read` where what the struct of a head unpacks is to be assembled.
+
+    The same once more, since to call the other would take a tenth of the time.
+    """
+    header = plan.header
+    unpack = header.schema.layout.unpack
+
+    def read(source: Readable, index: int) -> Any:
         entries = source.entries
         if 0 <= index < entries.kept:
             offset = entries.base[index + index]
             if source.verified.bits[index] & HEAD and source.header is header:
                 try:
-                    return unpack(source.data, offset)
+                    return assemble(unpack(source.data, offset))
                 except struct.error:
-                    # Another thread, which had mapped less of the log, was the last to set `data`.
-                    return unpack(source.mapped(), offset)
-        offset = source.verified_offset(position(index, len(entries)), plan)
-        return unpack(source.mapped(), offset)
+                    return assemble(_unpack_slowly(source, index, plan))
+        return assemble(_unpack_slowly(source, index, plan))
 
-    assemble = _assembler_of_all(plan, indices, len(header.schema.payloads) + len(layout.zeros))
-    if assemble is None:
-        return read_all
-    return lambda source, index: assemble(read_all(source, index))
+    return read
 
 
-def _assembler_of_all(plan: Plan, indices: list[int], count: int) -> Assemble | None:
-    """Assemble the result from all `count` items that a head unpacks to; None: they are the result."""
-    if plan.shape is None:
-        return operator.itemgetter(indices[0])
-    if indices == list(range(count)):
-        if plan.shape is tuple:
-            return None
-        return plan.give
-    give = plan.give
-    pick = operator.itemgetter(
-        *indices, indices[-1]
-    )  # one more: of a single index it gives no tuple
-    return lambda unpacked: give(pick(unpacked)[:-1])
+def _unpack_slowly(
+    source: Readable,
+    index: int,
+    plan: Plan,
+) -> tuple[Any, ...]:
+    count = len(source.entries)
+    i = position(index, count)
+    offset = source.verified_offset(i, plan)
+    data = source.mapped()
+    unpacked: tuple[Any, ...] = plan.header.schema.layout.unpack(data, offset)
+    return unpacked

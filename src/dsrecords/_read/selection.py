@@ -14,7 +14,10 @@ def several(key: Any) -> bool:
 
     Arrays of other libraries, such as PyTorch's, are as NumPy's.
     """
-    return isinstance(key, (slice, list, range)) or bool(getattr(key, "ndim", 0))
+    if isinstance(key, (slice, list, range)):
+        return True
+    dimensions = getattr(key, "ndim", 0)
+    return bool(dimensions)
 
 
 def position(key: Any, count: int) -> int:
@@ -31,7 +34,7 @@ def position(key: Any, count: int) -> int:
             raise TypeError(f"one index is asked for here, not {key!r}") from None
         raise TypeError(_hint(key)) from None
     if not -count <= index < count:
-        raise IndexError(f"index {index} is out of range: {count} records")
+        raise _out_of_range(index, count)
     if index < 0:
         return index + count
     return index
@@ -53,47 +56,63 @@ def positions(key: Any, base: Any) -> Any:
     """
     if isinstance(key, slice):
         return base[key]
-    if isinstance(key, str) or hasattr(key, "column"):  # of a dataset: another one is no key
-        raise TypeError(_hint(key))
-    if not several(key) and not isinstance(key, Sequence):
+    if not _can_be_indices(key):
         raise TypeError(_hint(key))
     count = len(base)
     array = _index_array(key, count)
     is_whole = isinstance(base, range) and base == range(count)
-    if is_whole and _needs_no_change(array, count):
+    if is_whole and _are_positions(array, count):
         return array
-    wrong = (array < -count) | (array >= count)
-    if wrong.any():
-        raise IndexError(f"index {array[wrong][0]} is out of range: {count} records")
+    is_wrong = (array < -count) | (array >= count)
+    if is_wrong.any():
+        first = is_wrong.argmax()
+        raise _out_of_range(array[first], count)
     array = array.astype(np.int64)
     array[array < 0] += count
     if is_whole:
         return array
-    return np.asarray(base, np.int64)[array]
+    items = np.asarray(base, np.int64)
+    return items[array]
+
+
+def _can_be_indices(key: Any) -> bool:
+    if isinstance(key, str):
+        return False
+    if hasattr(key, "column"):  # another dataset
+        return False
+    return several(key) or isinstance(key, Sequence)
 
 
 def _index_array(key: Any, count: int) -> np.ndarray:
-    """The indices that a key means as an array of integers, (n,), not yet compared with the count."""
+    """The indices that a key means: integers, (n,), which may be out of range."""
     array = np.asarray(key)
-    if array.ndim == 1 and not array.size:
+    if array.shape == (0,):
         return array.astype(np.int64)
-    if array.ndim == 1 and array.dtype.kind == "b":
+    kind = array.dtype.kind
+    if array.ndim == 1 and kind == "b":
         if len(array) != count:
             raise IndexError(f"a mask of {len(array)} for {count} records")
         return np.flatnonzero(array)
-    if array.ndim != 1 or array.dtype.kind not in "iu":
+    if array.ndim != 1 or kind not in "iu":
         what = f"{array.dtype} with shape {array.shape}"
-        if array.dtype.kind == "U":
+        if kind == "U":
             what += "; fields come second: ds.batch([0, 1], ['label'])"
         raise TypeError(f"indices are integers or a mask, one-dimensional, not {what}")
     return array
 
 
-def _needs_no_change(array: np.ndarray, count: int) -> bool:
-    """Whether the indices are positions already, as they usually are: int64, and none is negative."""
-    if not len(array) or array.dtype != np.int64:
+def _are_positions(array: np.ndarray, count: int) -> bool:
+    """Whether indices are positions in range already, as they usually are."""
+    if not len(array):
         return False
-    return bool(array.view(np.uint64).max() < count)  # negative ones are large as unsigned numbers
+    if array.dtype != np.int64:
+        return False
+    unsigned = array.view(np.uint64)  # in which negative ones are large
+    return bool(unsigned.max() < count)
+
+
+def _out_of_range(index: Any, count: int) -> IndexError:
+    return IndexError(f"index {index} is out of range: {count} records")
 
 
 def _hint(key: Any) -> str:

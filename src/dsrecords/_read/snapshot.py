@@ -5,7 +5,6 @@ Knows nothing of how a dataset is opened, nor of how many records are read at on
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -27,7 +26,7 @@ from dsrecords.errors import CorruptError, SchemaError, StaleViewError
 WRONG_CHECKSUM = "the checksum is wrong"
 
 _SPREAD = 4  # heads lie near each other within so many times their own bytes
-_MOST = 0.75  # of the heads of a block must lie near each other; the others were replaced
+_MOST = 0.75  # of the heads of a block must lie near each other
 _NOTHING_VERIFIED = 0
 _MADE_AGAIN = "an index (no view) that is removed is made again"
 
@@ -40,11 +39,16 @@ class Log:
     Args:
         path: for messages.
         descriptor: for reading.
-        end: up to where it is known to be whole, which grows. What an edit puts into entries that are
-            in use lies before it.
+        end: up to where it is known to be whole, which grows. What an edit puts into entries that
+            are in use lies before it.
     """
 
-    def __init__(self, path: str, descriptor: files.Descriptor, end: int) -> None:
+    def __init__(
+        self,
+        path: str,
+        descriptor: files.Descriptor,
+        end: int,
+    ) -> None:
         self.path = path
         self.descriptor = descriptor
         self.end = end
@@ -56,15 +60,18 @@ class Log:
         if size < end:
             text = f"the file was cut short: it had {end} bytes"
             raise CorruptError(text, file=self.path, offset=size)
-        return memoryview(files.map_read(self.descriptor.number, end))
+        mapping = files.map_read(self.descriptor.number, end)
+        return memoryview(mapping)
 
 
 class Snapshot:
     """The list of records, as it is at one moment.
 
-    It holds no lock, starts no thread and has no file position: threads and forked processes may share
-    it. While one thread edits the list, others may go on reading: they find the old record or the new
-    one (see `Entries`), and neither is believed because the other was verified (see `Verified`).
+    It holds no lock, starts no thread and has no file position: threads and forked processes may
+        share
+    it. While one thread edits the list, others may go on reading: they find the old record or the
+    new one (see `Entries`), and neither is believed because the other was verified (see
+    `Verified`).
 
     Args:
         file: path of the `.rec`, for messages.
@@ -72,17 +79,18 @@ class Snapshot:
         header: its header.
         entries: where each record is.
         end: up to where the log is known to be whole.
-        verify: True: each byte when it is first read. "always": whenever it is read. False: sizes and
-            offsets, but no checksums.
+        verify: True: each byte when it is first read. "always": whenever it is read. False: sizes
+            and offsets, but no checksums.
+        verified: what has been verified of the records; nothing by default.
 
     Attributes:
         log: the `.rec`.
-        verified: what has been verified of the records.
         data: the log, mapped as far as it was needed; see `mapped`.
         shared: whether somebody else looks at these entries, so that edits must copy them first.
-        mark: which moment of the log the list is of: its end, how many edits it had, and the offset and
-            the check of its last frame.
-        columns: of records that are not in a log of this format, what reads many of them. Else None.
+        mark: which moment of the log the list is of: its end, how many edits it had, and the offset
+            and the check of its last frame.
+        columns: of records that are not in a log of this format, what reads many of them. Else
+            None.
     """
 
     columns: Columns | None = None
@@ -95,6 +103,7 @@ class Snapshot:
         entries: Entries,
         end: int,
         verify: bool | str,
+        verified: Verified | None = None,
     ) -> None:
         self.file = file
         self.descriptor = descriptor
@@ -102,7 +111,10 @@ class Snapshot:
         self.entries = entries
         self.verify = verify
         self.log = Log(file, descriptor, end)
-        self.verified = Verified(len(entries), len(header.schema.payloads))
+        if verified is None:
+            payload_count = len(header.schema.payloads)
+            verified = Verified(len(entries), payload_count)
+        self.verified = verified
         self.data = memoryview(b"")
         self.shared = False
         self.mark = (end, 0, 0, 0)
@@ -134,19 +146,26 @@ class Snapshot:
 
     def append(self, place: Place) -> None:
         """Append a record to this list."""
-        self.verified.make_room(len(self.entries) + 1)
+        count = len(self.entries) + 1
+        self.verified.make_room(count)
         self.entries.append(place)
 
     def extend(self, places: Any) -> None:
         """Append the records of a batch to this list; places as for `Entries.apply`."""
-        self.verified.make_room(len(self.entries) + len(places))
+        count = len(self.entries) + len(places)
+        self.verified.make_room(count)
         self.entries.apply(places, 0, ())
 
-    def edited(self, places: Any, op: int, positions: Sequence[int]) -> Snapshot:
+    def edited(
+        self,
+        places: Any,
+        op: int,
+        positions: Sequence[int],
+    ) -> Snapshot:
         """The list after a batch that edits it.
 
-        This one goes on to be what it is, if it is shared. Else it may only be read by those who are
-        just doing so.
+        This one goes on to be what it is, if it is shared. Else it may only be read by those who
+        are just doing so.
 
         Args:
             places, op, positions: as for `Entries.apply`; op is not 0.
@@ -160,57 +179,61 @@ class Snapshot:
         else:
             entries = self.entries
             verified = self.verified.hand_over()  # before an entry changes
-        edited = copy.copy(self)
-        edited.shared = False
-        edited.entries = entries.apply(places, op, positions)
-        edited.verified = verified
+        after = entries.apply(places, op, positions)
         count = len(entries) + len(places)  # before the edit itself
         verified.make_room(count)
         if op == DELETE:
-            verified.forget_from(min(positions, default=count), count)
+            first = min(positions, default=count)
+            verified.forget_from(first, count)
         else:
-            removed = range(len(edited.entries), count)
-            verified.forget([*positions, *removed])
-        return edited
+            removed = range(len(after), count)
+            verified.forget(positions)
+            verified.forget(removed)
+        return self._with(after, verified)
 
     def with_entries(self, entries: Entries) -> Snapshot:
         """The list with other entries, of whose records nothing is known."""
-        other = copy.copy(self)
-        other.shared = False
-        other.entries = entries
-        other.verified = Verified(len(entries), len(self.header.schema.payloads))
-        return other
+        return self._with(entries, None)
 
     def with_same_records(self, entries: Entries) -> Snapshot:
         """The same list with entries of the same records that lie elsewhere in memory."""
-        same = copy.copy(self)
-        same.shared = False
-        same.entries = entries
-        same.verified = self.verified.copy()
-        return same
+        verified = self.verified.copy()
+        return self._with(entries, verified)
+
+    def _with(self, entries: Entries, verified: Verified | None) -> Snapshot:
+        other = Snapshot(
+            self.file,
+            self.descriptor,
+            self.header,
+            entries,
+            self.log.end,
+            self.verify,
+            verified,
+        )
+        other.log = self.log
+        other.data = self.data
+        other.mark = self.mark
+        return other
 
     # Values
 
     def values(self, i: int, plan: Plan) -> Sequence[Any]:
         """The values of the fields of one record, in the plan's order. Raises CorruptError."""
-        if plan.header is not self.header:
-            self.check_plan(plan)
         entries = self.entries
-        if i < entries.kept:
-            offset = entries.base[i + i]
-        else:
-            offset = entries.tail[2 * (i - entries.kept)]
-        if self.verified.bits[i] & plan.need != plan.need:
-            offset = self.verified_offset(i, plan)
+        offset = entries.base[i + i] if i < entries.kept else entries.tail[2 * (i - entries.kept)]
+        known = self.verified.bits[i]  # after the entry: see `Verified`
         data = self.data
-        if len(data) < self.log.end:
+        if (
+            known & plan.need != plan.need
+            or plan.header is not self.header
+            or len(data) < self.log.end
+        ):
+            offset = self.verified_offset(i, plan)
             data = self.mapped()
-        layout = self.header.schema.layout
-        unpacked = layout.unpack(data, offset)
+        unpacked = plan.unpack(data, offset)
+        starts: Sequence[int] = (offset + plan.head_size,)
         if plan.payloads > 1:
-            starts = layout.payload_offsets(unpacked[: plan.payloads - 1], offset)
-        else:
-            starts = [offset + layout.size]
+            starts = plan.payload_offsets(unpacked[: plan.payloads - 1], offset)
         copied = plan.copy
         values: list[Any] = []
         try:
@@ -225,18 +248,28 @@ class Snapshot:
                     start = starts[index]
                     value = make(data[start : start + value], copied)  # type: ignore[misc]
                 else:
-                    self._check_missing(i, plan.fields[len(values)], starts[index])
                     value = None
+                    self.check_nullable(i, plan.fields[len(values)], starts[index])
                 values.append(value)
         except Exception as error:
-            item = plan.items[len(values)]
-            if is_number:
-                start = offset + item.field.at
-            else:
-                start = starts[index]
-            self.raise_if_damaged(error, i, item, start)
+            self._explain(error, i, plan.items[len(values)], offset, starts)
             raise
         return values
+
+    def _explain(
+        self,
+        error: Exception,
+        i: int,
+        item: Item,
+        offset: int,
+        starts: Sequence[int],
+    ) -> None:
+        field = item.field
+        if field.slot >= 0:
+            start = offset + field.at
+        else:
+            start = starts[field.payload]
+        self.raise_if_damaged(error, i, item, start)
 
     def load(
         self,
@@ -249,7 +282,7 @@ class Snapshot:
     ) -> Any:
         """The value of one payload. Raises CorruptError, or what a function of the user's raises."""
         if length == NONE:
-            self._check_missing(i, item.field, start)
+            self.check_nullable(i, item.field, start)
             return None
         try:
             return item.make(data[start : start + length], copy)  # type: ignore[misc]
@@ -257,16 +290,35 @@ class Snapshot:
             self.raise_if_damaged(error, i, item, start)
             raise
 
-    def _check_missing(self, i: int, field: Field, start: int) -> None:
-        if not field.type.nullable:
-            raise self.damaged(f"None, but the type is {field.type.name}", i, start, field)
+    def check_nullable(
+        self,
+        i: int,
+        field: Field,
+        start: int,
+    ) -> None:
+        """Raise CorruptError if a payload that is None, at `start`, may not be None."""
+        kind = field.type
+        if not kind.nullable:
+            text = f"None, but the type is {kind.name}"
+            raise self.damaged(text, i, start, field)
 
-    def plain(self, i: int, field: Field, data: bytes) -> bytes:
+    def plain(
+        self,
+        i: int,
+        field: Field,
+        data: bytes,
+    ) -> bytes:
         """The payload of a record without its compression. Raises CorruptError."""
+        compressed = memoryview(data)
         try:
-            return bytes(field.type.plain(memoryview(data)))
+            return bytes(field.type.plain(compressed))
         except CorruptError as error:
-            raise CorruptError(error.message, file=self.file, record=i, field=field.key) from None
+            raise CorruptError(
+                error.message,
+                file=self.file,
+                record=i,
+                field=field.key,
+            ) from None
 
     def encoded(self, i: int, plan: Plan) -> tuple[list[Any], list[bytes | None]]:
         """The numbers and payloads of a record as they are stored.
@@ -276,19 +328,23 @@ class Snapshot:
             plan: of all fields. They are verified, whatever was verified before.
         """
         self.check_plan(plan)
-        offset = self._verify(i, self.entries.stored(i), _NOTHING_VERIFIED, plan, True)
+        entry = self.entries.stored(i)
+        offset = self._verify(i, entry, _NOTHING_VERIFIED, plan, True)
         data = self.mapped()
         layout = self.header.schema.layout
         unpacked = layout.unpack(data, offset)
         count = layout.payload_count
         sizes = unpacked[:count]
+        numbers = list(unpacked[count:])
         payloads: list[bytes | None] = []
-        for size, start in zip(sizes, layout.payload_offsets(sizes, offset)):
+        starts = layout.payload_offsets(sizes, offset)
+        for start, size in zip(starts, sizes):
             if size == NONE:
                 payloads.append(None)
-            else:
-                payloads.append(bytes(data[start : start + size]))
-        return list(unpacked[count:]), payloads
+                continue
+            payload = data[start : start + size]
+            payloads.append(bytes(payload))
+        return numbers, payloads
 
     # Verification
 
@@ -317,14 +373,16 @@ class Snapshot:
             StaleViewError: another thread has opened files of another schema.
         """
         self.check_plan(plan)
+        verified = self.verified
         entry = self.entries.stored(i)
-        known = self.verified.bits[i]
+        known = verified.bits[i]
         if known & plan.need == plan.need:
             return entry[0]
-        if self.verify is True and not known & HEAD and self.verified.count_single(i):
+        is_single = self.verify is True and not known & HEAD
+        if is_single and verified.count_single(i):
             self._verify_block(i)
             entry = self.entries.stored(i)
-            known = self.verified.bits[i]
+            known = verified.bits[i]
         return self._verify(i, entry, known, plan, self.verify)
 
     def _verify(
@@ -352,26 +410,41 @@ class Snapshot:
         if offset & 7 or offset < header.size or end > len(data):
             text = f"the index's entry points outside of the log; {_MADE_AGAIN}"
             raise self.damaged(text, i, offset)
-        sizes = layout.unpack(data, offset)[: layout.payload_count]
+        unpacked = layout.unpack(data, offset)
+        sizes = unpacked[: layout.payload_count]
         if not known & HEAD and not self._is_right_head(i, entry, data, sizes, verify):
             now = self.entries.stored(i)
             if now != entry:  # another thread has just put another record here
                 return self._verify(i, now, _NOTHING_VERIFIED, plan, verify)
             raise self._wrong_head(i, entry, data, verify)
         if verify and plan.payloads:
-            checksums = layout.unpack_checksums(data, offset)
-            starts = layout.payload_offsets(sizes[: plan.payloads - 1], offset)
-            for number, part in plan.wanted:
-                size = sizes[number]
-                if known & part or size == NONE:
-                    continue
-                start = starts[number]
-                if crc32(data[start : start + size]) != checksums[number]:
-                    field = header.schema.payloads[number]
-                    raise self.damaged(WRONG_CHECKSUM, i, start, field)
+            self._verify_payloads(i, offset, known, plan, data, sizes)
         if self.verify != "always":
             self.verified.remember(i, plan.need)
         return offset
+
+    def _verify_payloads(
+        self,
+        i: int,
+        offset: int,
+        known: int,
+        plan: Plan,
+        data: memoryview,
+        sizes: Sequence[int],
+    ) -> None:
+        """Compare the checksums of the payloads that a plan needs, but for those that are known."""
+        schema = self.header.schema
+        starts = schema.layout.payload_offsets(sizes[: plan.payloads - 1], offset)
+        checksums = schema.layout.unpack_checksums(data, offset)
+        for number, part in plan.wanted:
+            size = sizes[number]
+            if known & part or size == NONE:
+                continue
+            start = starts[number]
+            payload = data[start : start + size]
+            if crc32(payload) != checksums[number]:
+                field = schema.payloads[number]
+                raise self.damaged(WRONG_CHECKSUM, i, start, field)
 
     def _is_right_head(
         self,
@@ -421,67 +494,91 @@ class Snapshot:
         return self.damaged(text, i, offset)
 
     def verify_heads(
-        self, positions: np.ndarray, entries: np.ndarray
+        self,
+        positions: np.ndarray,
+        entries: np.ndarray,
     ) -> tuple[np.ndarray, np.ndarray]:
         """The heads of many records, and which are right; see `read_kernels.verify_heads`."""
-        header = self.header
-        compare_checks = bool(self.verify)
         return verify_heads(
-            self.mapped(), header.frames, header.size, positions, entries, compare_checks
+            self.mapped(),
+            self.header.frames,
+            self.header.size,
+            positions,
+            entries,
+            bool(self.verify),
         )
 
     def _verify_block(self, i: int) -> None:
-        """Verify the heads around one record together, if they lie near each other.
+        """Verify the heads around one record together, if most of them lie near each other.
 
-        Then a head takes a fortieth of the time that it takes alone. What is damaged is left to whoever
-        asks for it.
+        Then a head takes a thirtieth of the time that it takes alone. If they do not, to read them
+        all would be to read much that nobody asked for. What is damaged is left to whoever asks for
+        it.
         """
         block = block_around(i, len(self.entries))
         positions = np.arange(block.start, block.stop)
-        entries = np.array(self.entries.rows(block.start, block.stop))  # others may edit them
-        near = _near_each_other(entries[:, 0], self.header.schema.layout.size)
-        if near is None:
-            return
-        if not near.all():
-            positions = positions[near]
+        rows = self.entries.rows(block.start, block.stop)
+        entries = np.array(rows)  # a copy: others may edit them meanwhile
+        offsets = entries[:, 0]
+        spread = int(offsets.max()) - int(offsets.min())
+        allowed = _SPREAD * self.header.schema.layout.size * len(entries)
+        if spread > allowed:
+            middle = int(np.median(offsets))
+            lowest = max(middle - allowed // 2, 0)
+            highest = middle + allowed // 2
+            near = (offsets >= lowest) & (offsets <= highest)
+            if near.mean() < _MOST:
+                return
+            positions = positions[near]  # the others were replaced
             entries = entries[near]
-        right = self.verify_heads(positions, entries)[1]
-        self.verified.remember_many(positions[right], HEAD)
+        _, right = self.verify_heads(positions, entries)
+        if not right.all():
+            positions = positions[right]
+        self.verified.remember_many(positions, HEAD)
 
     # Errors
 
-    def damaged(self, text: str, i: int, offset: int, field: Field | None = None) -> CorruptError:
+    def damaged(
+        self,
+        text: str,
+        i: int,
+        offset: int,
+        field: Field | None = None,
+    ) -> CorruptError:
         """The error of a record that is not what was written."""
-        key = None
+        error = CorruptError(text, file=self.file, record=i, offset=offset)
         if field is not None:
-            key = field.key
-        return CorruptError(text, file=self.file, record=i, field=key, offset=offset)
+            error.field = field.key
+        return error
 
-    def raise_if_damaged(self, error: Exception, i: int, item: Item, offset: int) -> None:
-        """Raise an error that says where, if the file is to blame for what making a value raised."""
+    def raise_if_damaged(
+        self,
+        error: Exception,
+        i: int,
+        item: Item,
+        offset: int,
+    ) -> None:
+        """Raise an error that says where, if the file is to blame for what raised `error`.
+
+        Args:
+            error: what making a value has raised.
+            i: the record's position.
+            item: whose value it was.
+            offset: where its number or payload is.
+        """
         field = item.field
         is_payload = field.slot < 0
         if isinstance(error, CorruptError) or (isinstance(error, SchemaError) and is_payload):
             kind = type(error)
             raise kind(
-                error.message, file=self.file, record=i, field=field.key, offset=offset
+                error.message,
+                file=self.file,
+                record=i,
+                field=field.key,
+                offset=offset,
             ) from None
-        if item.is_builtin and is_payload and isinstance(error, field.type.unreadable):
-            raise self.damaged(f"not {field.type.name}: {error}", i, offset, field) from error
-
-
-def _near_each_other(offsets: np.ndarray, head_size: int) -> np.ndarray | None:
-    """Which of the heads at these offsets (uint64, (n,), n > 0) lie near most of them: bool, (n,).
-
-    None if most do not lie near each other: then to read them all would be to read much that nobody
-    has asked for.
-    """
-    reach = _SPREAD * head_size * len(offsets)
-    if int(offsets.max()) - int(offsets.min()) <= reach:
-        return np.ones(len(offsets), bool)
-    middle = int(np.median(offsets))
-    low = max(middle - reach // 2, 0)
-    near: np.ndarray = (offsets >= low) & (offsets <= middle + reach // 2)
-    if near.mean() < _MOST:
-        return None
-    return near
+        if not item.is_builtin or not is_payload:
+            return
+        if isinstance(error, field.type.unreadable):
+            text = f"not {field.type.name}: {error}"
+            raise self.damaged(text, i, offset, field) from error

@@ -1,11 +1,11 @@
 """What this process has verified of the records of a list: the one owner of this state.
 
-Knows records by their positions and payloads by their numbers, and nothing of bytes, entries or files.
+Knows records by their positions and payloads by their numbers, and nothing of bytes, entries or
+files.
 """
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable
 
 import numpy as np
@@ -16,7 +16,7 @@ HEAD = 1
 _UNTRACKED = 1 << 63  # a part that is never remembered, so it is verified at each reading
 _TRACKED_PAYLOADS = 62
 
-BLOCK = 2048
+BLOCK = 1024
 """Positions whose heads may be verified together when one of them is read."""
 
 _MANY_SINGLES = 8  # heads of a block that are verified one by one before the others are, together
@@ -34,7 +34,8 @@ def payload_part(number: int) -> int:
 def block_around(position: int, count: int) -> range:
     """The positions of the block that a position belongs to, in a list of `count` records."""
     start = position - position % BLOCK
-    return range(start, min(start + BLOCK, count))
+    stop = min(start + BLOCK, count)
+    return range(start, stop)
 
 
 class Verified:
@@ -42,7 +43,8 @@ class Verified:
 
     Threads may read, verify and remember while another one edits the list. What keeps them apart:
 
-    - Before an edit changes entries in place, `hand_over` makes a successor for the edited list. The
+    - Before an edit changes entries in place, `hand_over` makes a successor for the edited list.
+    The
       one that hands over then knows nothing and learns nothing. So a thread that verified a record
       which was replaced meanwhile cannot say so of the new one.
     - Whoever reads an entry reads it before it asks what has been verified. If an edit began in
@@ -63,8 +65,11 @@ class Verified:
 
     def __init__(self, count: int, payload_count: int) -> None:
         width = min(1 + payload_count, 64)
-        self._dtype = np.min_scalar_type(2**width - 1)
-        self._use(np.zeros(count, self._dtype), bytearray(_block_count(count)))
+        all_parts = 2**width - 1
+        dtype = np.min_scalar_type(all_parts)
+        array = np.zeros(count, dtype)
+        singles = bytearray(_block_count(count))
+        self._use(array, singles)
 
     def _use(self, array: np.ndarray, singles: bytearray) -> None:
         bits = memoryview(array)
@@ -76,19 +81,22 @@ class Verified:
 
     def has_all_heads(self, positions: np.ndarray) -> bool:
         """Whether the heads at these positions (int64, (n,), n > 0) have been verified."""
-        common = np.bitwise_and.reduce(self._array.take(positions))
+        known = self._array.take(positions)
+        common = np.bitwise_and.reduce(known)
         return bool(common & HEAD)
 
     def lacking(self, positions: np.ndarray, part: int) -> np.ndarray:
         """Of which positions (int64, (n,)) a part has not been verified: bool, (n,)."""
-        lacking: np.ndarray = self._array.take(positions) & self._dtype.type(part) == 0
+        known = self._array.take(positions)
+        lacking: np.ndarray = known & known.dtype.type(part) == 0
         return lacking
 
     # Remembering
 
     def remember(self, position: int, parts: int) -> None:
         """Remember that parts of a record have been verified."""
-        known = self.bits[position] | (parts & ~_UNTRACKED)
+        tracked = parts & ~_UNTRACKED
+        known = self.bits[position] | tracked
         try:
             self.bits[position] = known
         except TypeError:  # they are read-only since `hand_over`
@@ -96,10 +104,12 @@ class Verified:
 
     def remember_many(self, positions: np.ndarray, parts: int) -> None:
         """Remember that parts of many records (positions: int64, (n,)) have been verified."""
-        added = self._dtype.type(parts & ~_UNTRACKED)
+        tracked = parts & ~_UNTRACKED
+        added = self._array.dtype.type(tracked)
         for first in range(0, len(positions), _ATOMIC):
             some = positions[first : first + _ATOMIC]
-            known = self._array.take(some) | added
+            known = self._array.take(some)
+            known |= added
             try:
                 self._array[some] = known
             except ValueError:  # it is read-only since `hand_over`
@@ -109,7 +119,8 @@ class Verified:
         """Count a head that is to be verified on its own.
 
         Returns:
-            Whether the heads of its block are to be verified together now. Of each block this is True
+            Whether the heads of its block are to be verified together now. Of each block this is
+            True
             once: what comes of it, nothing is tried twice.
         """
         block = position // BLOCK
@@ -134,28 +145,34 @@ class Verified:
         if self.bits.readonly:
             self._know_nothing(room)
             return
-        array = np.zeros(room, self._dtype)
+        array = np.zeros(room, self._array.dtype)
         array[:known_count] = self._array
-        singles = bytearray(_block_count(room))
-        singles[: len(self._singles)] = self._singles
+        blocks = _block_count(room) - len(self._singles)
+        singles = self._singles + bytes(blocks)
         self._use(array, singles)
 
     def copy(self) -> Verified:
         """One for a list of the same records, which can be edited without this one."""
-        twin = copy.copy(self)
-        twin._use(np.array(self._array), bytearray(self._singles))
-        return twin
+        array = np.array(self._array)
+        singles = bytearray(self._singles)
+        return _made_of(array, singles)
 
     def hand_over(self) -> Verified:
         """A successor that knows what this one knows. This one knows and learns nothing any more."""
-        successor = copy.copy(self)
+        successor = _made_of(self._array, self._singles)
         self._know_nothing(len(self.bits))
         return successor
 
     def _know_nothing(self, room: int) -> None:
         # A zero for each position without memory for each; read-only, as memory of `bytes` is.
-        nothing = np.ndarray((room,), self._dtype, bytes(8), strides=(0,))
-        self._use(nothing, bytearray([_TRIED]) * _block_count(room))
+        nothing = np.ndarray(
+            shape=(room,),
+            dtype=self._array.dtype,
+            buffer=bytes(8),
+            strides=(0,),
+        )
+        all_tried = bytes([_TRIED]) * _block_count(room)
+        self._use(nothing, bytearray(all_tried))
 
     def forget(self, positions: Iterable[int]) -> None:
         """Forget records that were replaced. To be called before anybody else has this successor."""
@@ -166,7 +183,14 @@ class Verified:
         """Forget the records from a position on, of `count`, which have moved; as `forget`."""
         self._array[first:count] = 0
         first_block = first // BLOCK
-        self._singles[first_block:] = bytes(len(self._singles) - first_block)
+        blocks = len(self._singles) - first_block
+        self._singles[first_block:] = bytes(blocks)
+
+
+def _made_of(array: np.ndarray, singles: bytearray) -> Verified:
+    verified = object.__new__(Verified)
+    verified._use(array, singles)
+    return verified
 
 
 def _block_count(room: int) -> int:

@@ -1,8 +1,8 @@
 """View files: an index of some records of a dataset, in some order, that is saved once and never changes.
 
-A view is an `.idx` whose slot has the flag VIEW. It is not a cache: what it leaves out cannot be found by
-reading the log. So it is never made again, never brought up to date, and never taken for an index of
-all records.
+A view is an `.idx` whose slot has the flag VIEW. It is not a cache: what it leaves out cannot be
+found by reading the log. So it is never made again, never brought up to date, and never taken for
+an index of all records.
 """
 
 from __future__ import annotations
@@ -30,7 +30,13 @@ _CHUNK = 2**16  # entries that are made together: so many stay in the processor'
 _CALLER = 8  # stack levels from the warning to the caller of `dsrecords.open`
 
 
-def save(snapshot: Snapshot, positions: Any, path: str, own: list[str], overwrite: bool) -> None:
+def save(
+    snapshot: Snapshot,
+    positions: Any,
+    path: str,
+    own: list[str],
+    overwrite: bool,
+) -> None:
     """Write a view of the records at these positions.
 
     Args:
@@ -51,11 +57,14 @@ def save(snapshot: Snapshot, positions: Any, path: str, own: list[str], overwrit
             "the dataset was compacted or replaced since: make the view of what it is now",
             file=snapshot.file,
         )
+    count = len(positions)
     parts = []
-    for start in range(0, len(positions), _CHUNK):
-        old = np.asarray(positions[start : start + _CHUNK], np.int64)
-        parts.append(_entries_as_bytes(snapshot.entries, old, start))
-    slot = _make_slot(snapshot, len(positions), seq=_checksum(parts))
+    for start in range(0, count, _CHUNK):
+        chunk = positions[start : start + _CHUNK]
+        old = np.asarray(chunk, np.int64)
+        part = _entries_as_bytes(snapshot.entries, old, start)
+        parts.append(part)
+    slot = _make_slot(snapshot, count, seq=_checksum(parts))
     # An index never vouches for bytes that are not on the disk.
     files.sync(snapshot.descriptor.number)
     temporary = _index.write_whole(path, snapshot.header.raw, slot, parts)
@@ -70,7 +79,11 @@ def save(snapshot: Snapshot, positions: Any, path: str, own: list[str], overwrit
     files.sync_directory(path)
 
 
-def _check_target(path: str, own: list[str], overwrite: bool) -> None:
+def _check_target(
+    path: str,
+    own: list[str],
+    overwrite: bool,
+) -> None:
     for index in own:
         is_same_path = os.path.realpath(path) == os.path.realpath(index)
         if is_same_path or _is_same_file(path, index):
@@ -91,11 +104,17 @@ def _is_same_file(path: str, other: str) -> bool:
     return identity is not None and identity == files.identity(other)
 
 
-def _entries_as_bytes(entries: Entries, positions: np.ndarray, start: int) -> memoryview:
+def _entries_as_bytes(
+    entries: Entries,
+    positions: np.ndarray,
+    start: int,
+) -> memoryview:
     """The bytes of the entries at some positions, as they are at start, start + 1, …."""
     rows = entries.gather(positions)
-    new_positions = np.arange(start, start + len(rows))
-    rows[:, 1] = moved_words(rows[:, 1], positions, new_positions)
+    words = rows[:, 1]
+    stop = start + len(rows)
+    new_positions = np.arange(start, stop)
+    words[:] = moved_words(words, positions, new_positions)
     return memoryview(rows).cast("B")
 
 
@@ -106,12 +125,27 @@ def _checksum(parts: Iterable[memoryview]) -> int:
     return checksum
 
 
-def _make_slot(snapshot: Snapshot, count: int, seq: int) -> Slot:
+def _make_slot(
+    snapshot: Snapshot,
+    count: int,
+    seq: int,
+) -> Slot:
     """The slot of a view; its seq tells it from another view that is saved in its place."""
     header = snapshot.header
     end, edits, last, check = snapshot.mark
     base = 2 * PAGE + header.size
-    return Slot(VERSION, _index.VIEW, header.id, seq, count, end, edits, last, check, base)
+    return Slot(
+        version=VERSION,
+        flags=_index.VIEW,
+        id=header.id,
+        seq=seq,
+        count=count,
+        covered=end,
+        edits=edits,
+        last=last,
+        check=check,
+        base=base,
+    )
 
 
 def validate(
@@ -156,7 +190,13 @@ def validate(
     )
 
 
-def _edits_now(slot: Slot, header: Header, fd: int, path: str, index_path: str) -> int:
+def _edits_now(
+    slot: Slot,
+    header: Header,
+    fd: int,
+    path: str,
+    index_path: str,
+) -> int:
     """How many edits the log has: what the dataset's own index says, and what came after that."""
     start = slot.covered
     edits = slot.edits
@@ -182,6 +222,12 @@ def _newest_slot(path: str) -> Slot | None:
     return slots[0]
 
 
-def _is_later(newest: Slot, slot: Slot, header: Header) -> bool:
+def _is_later(
+    newest: Slot,
+    slot: Slot,
+    header: Header,
+) -> bool:
     """Whether a slot of the dataset's own index covers as much of the log as the slot of a view."""
-    return newest.id == header.id and not newest.flags and newest.covered >= slot.covered
+    if newest.id != header.id or newest.flags:
+        return False
+    return newest.covered >= slot.covered
