@@ -146,9 +146,11 @@ class Snapshot:
 
     def append(self, place: Place) -> None:
         """Append a record to this list."""
-        count = len(self.entries) + 1
-        self.verified.make_room(count)
-        self.entries.append(place)
+        entries = self.entries
+        count = entries.kept + entries.used
+        if count >= len(self.verified.bits):
+            self.verified.make_room(count + 1)
+        entries.append(place)
 
     def extend(self, places: Any) -> None:
         """Append the records of a batch to this list; places as for `Entries.apply`."""
