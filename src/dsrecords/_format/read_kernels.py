@@ -1,6 +1,7 @@
 """The parts of reading that take buffers and arrays and return arrays. They have no state.
 
-Offsets and sizes are bytes; `data` is the log from its beginning, as far as it is known to be whole.
+Offsets and sizes are bytes; `data` is the log from its beginning, as far as it is known to be
+whole.
 """
 
 from __future__ import annotations
@@ -78,8 +79,8 @@ def verify_heads(
         compare_checks: whether to compute the checks of the heads, and compare them.
 
     Returns:
-        The heads, structured, (n,), of which those that are not right may be anything; and which are
-        right: bool, (n,).
+        The heads, structured, (n,), of which those that are not right may be anything; and which
+        are right: bool, (n,).
     """
     offsets = entries[:, 0]
     last_offset = len(data) - frames.layout.size
@@ -189,7 +190,8 @@ def copy_payloads(
         target: n * size bytes.
 
     Returns:
-        The number of the first payload whose checksum is wrong, at which it stops; -1 if there is none.
+        The number of the first payload whose checksum is wrong, at which it stops; -1 if there is
+        none.
     """
     end = 0
     if checksums is None:

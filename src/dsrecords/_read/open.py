@@ -1,7 +1,7 @@
 """Opening a dataset: the header, the newest usable index, and what the log says after it.
 
-The `.rec` is the truth, the `.idx` a cache. Damage is not a torn tail: only bytes behind the last whole
-batch may be unfinished work. Writes nothing; knows no samples.
+The `.rec` is the truth, the `.idx` a cache. Damage is not a torn tail: only bytes behind the last
+whole batch may be unfinished work. Writes nothing; knows no samples.
 """
 
 from __future__ import annotations
@@ -57,17 +57,17 @@ class State:
         snapshot: the list.
         edits: how many edits the log has.
         last: offset of the last frame, and `check`, its check; 0 and 0 if there is none.
-        slot: of the index file, the slot that was used; None where the list was made again from the log.
+        slot: of the index file, the slot that was used; None where the list was made again.
         slot_file: which file that was (device and inode).
         view: of a view file (see `views`) what tells it from others, else 0.
-        fault: what is wrong where the log stops being whole before the end of the file; None if it does
-            not.
-        beyond: offset of a frame behind the fault that verifies: then it is damage, or a lost write, and
-            not a torn tail.
+        fault: what is wrong where the log stops being whole before the end of the file; None if it
+            does not.
+        beyond: offset of a frame behind the fault that verifies: then it is damage, or a lost
+            write, and not a torn tail.
         half_slot: for a writer, whether one of the index's two slots is half written.
         editing: how often an edit of the list was begun or ended: odd while one is under way.
-        refuses: why nobody may write to these files any more by way of this object; empty if that is not
-            so.
+        refuses: why nobody may write to these files any more by way of this object; empty if that
+            is not so.
     """
 
     refuses = ""
@@ -93,8 +93,8 @@ class State:
         self.index_path = index_path
         self._verify = verify
         self._index_must_exist = index_must_exist
-        # What somebody names may be a view: only where a dataset's own index belongs does the log stand
-        # in for what is damaged.
+        # What somebody names may be a view: only where a dataset's own index belongs does the log
+        # stand in for what is damaged.
         self._may_be_remade = not index_must_exist or index_path == _beside(path)
         self.reopen(torn)
 
@@ -104,8 +104,8 @@ class State:
         """Read the files anew, as if nothing were known of them.
 
         Args:
-            torn: whether to allow damage behind the last whole batch, if an index says what was whole
-                before: the writer deals with it.
+            torn: whether to allow damage behind the last whole batch, if an index says what was
+                whole before: the writer deals with it.
 
         Raises:
             CorruptError: the header or the log is damaged.
@@ -180,7 +180,10 @@ class State:
         return _IndexFile(fd, self.header.id)
 
     def _choose_slot(self, index: _IndexFile) -> None:
-        """Set `slot` to the newest that can be used, and `view`. Raises an error that says why not."""
+        """Set `slot` to the newest that can be used, and `view`.
+
+        Raises an error that says why none can be, if the list cannot be made again either.
+        """
         view = index.view
         if view is not None:
             is_usable = self._usable(view, index.fd)
@@ -312,7 +315,7 @@ class State:
         fault: Found,
         stop: int,
     ) -> int | None:
-        """Offset of the first frame behind a fault that somebody may rely on; None if there is none."""
+        """Offset of the first frame behind a fault that somebody may rely on; None if none is."""
         start = fault.at
         if not walk.misplaced:
             start += 8
@@ -355,7 +358,9 @@ class State:
         """Take a whole batch into the list.
 
         Args:
-            places, op, positions: as for `Entries.apply`.
+            places: as for `Entries.apply`.
+            op: the same.
+            positions: the same.
             end: of the log, behind the batch.
             last: offset of its last frame.
             check: that frame's check.
@@ -380,7 +385,7 @@ class State:
             self.editing += is_edit
 
     def refresh(self) -> None:
-        """See what others have written, or the file that a compaction has put in place of this one."""
+        """See what others have written, or the file that a compaction has put in its place."""
         if files.identity(self.path) != files.identity(self.fd):
             self.reopen()
             return
@@ -409,7 +414,8 @@ class _IndexFile:
     Attributes:
         slots: those that are valid, the newest first.
         own: of these, those of the dataset, other than views.
-        view: of these, the newest that is a view, of this dataset or another; None if there is none.
+        view: of these, the newest that is a view, of this dataset or another; None if there is
+            none.
         covered: up to where they vouch for the log.
         is_of_another_dataset: whether there are slots, and none of them is of the dataset.
     """
@@ -436,7 +442,8 @@ class _IndexFile:
     def has_half_slot(self) -> bool:
         """Whether one slot is valid, and where the other belongs is something that is none.
 
-        A writer that was killed while it wrote a slot leaves that; the next checkpoint writes it anew.
+        A writer that was killed while it wrote a slot leaves that; the next checkpoint writes it
+        anew.
         """
         if len(self.slots) != 1:
             return False

@@ -39,8 +39,8 @@ class Log:
     Args:
         path: for messages.
         descriptor: for reading.
-        end: up to where it is known to be whole, which grows. What an edit puts into entries that are
-            in use lies before it.
+        end: up to where it is known to be whole, which grows. What an edit puts into entries that
+            are in use lies before it.
     """
 
     def __init__(
@@ -67,9 +67,10 @@ class Log:
 class Snapshot:
     """The list of records, as it is at one moment.
 
-    It holds no lock, starts no thread and has no file position: threads and forked processes may share
-    it. While one thread edits the list, others may go on reading: they find the old record or the new
-    one (see `Entries`), and neither is believed because the other was verified (see `Verified`).
+    It holds no lock, starts no thread and has no file position: threads and forked processes may
+    share it. While one thread edits the list, others may go on reading: they find the old record
+    or the new one (see `Entries`), and neither is believed because the other was verified (see
+    `Verified`).
 
     Args:
         file: path of the `.rec`, for messages.
@@ -77,17 +78,17 @@ class Snapshot:
         header: its header.
         entries: where each record is.
         end: up to where the log is known to be whole.
-        verify: True: each byte when it is first read. "always": whenever it is read. False: sizes and
-            offsets, but no checksums.
+        verify: True: each byte when it is first read. "always": whenever it is read. False: sizes
+            and offsets, but no checksums.
         verified: what has been verified of the records; nothing by default.
 
     Attributes:
         log: the `.rec`.
         data: the log, mapped as far as it was needed; see `mapped`.
         shared: whether somebody else looks at these entries, so that edits must copy them first.
-        mark: which moment of the log the list is of: its end, how many edits it had, and the offset and
-            the check of its last frame.
-        columns: of records that are not in a log of this format, what reads many of them. Else None.
+        mark: which moment of the log the list is of: its end, how many edits it had, and the offset
+            and the check of its last frame.
+        columns: of records in a file of another format, what reads many of them; else None.
     """
 
     columns: Columns | None = None
@@ -161,11 +162,13 @@ class Snapshot:
     ) -> Snapshot:
         """The list after a batch that edits it.
 
-        This one goes on to be what it is, if it is shared. Else it may only be read by those who are
-        just doing so.
+        This one goes on to be what it is, if it is shared. Else it may only be read by those who
+        are just doing so.
 
         Args:
-            places, op, positions: as for `Entries.apply`; op is not 0.
+            places: as for `Entries.apply`.
+            op: the same; not 0.
+            positions: the same.
 
         Raises:
             CorruptError: the list does not have these positions.
@@ -262,9 +265,8 @@ class Snapshot:
         starts: Sequence[int],
     ) -> None:
         field = item.field
-        if field.slot >= 0:
-            start = offset + field.at
-        else:
+        start = offset + field.at
+        if field.slot < 0:
             start = starts[field.payload]
         self.raise_if_damaged(error, i, item, start)
 
@@ -277,7 +279,10 @@ class Snapshot:
         length: int,
         copy: bool,
     ) -> Any:
-        """The value of one payload. Raises CorruptError, or what a function of the user's raises."""
+        """The value of one payload.
+
+        Raises CorruptError, or what a function of the user's raises.
+        """
         if length == NONE:
             self.check_nullable(i, item.field, start)
             return None
@@ -508,8 +513,9 @@ class Snapshot:
     def _verify_block(self, i: int) -> None:
         """Verify the heads around one record together, if most of them lie near each other.
 
-        Then a head takes a thirtieth of the time that it takes alone. If they do not, to read them all
-        would be to read much that nobody asked for. What is damaged is left to whoever asks for it.
+        Then a head takes a thirtieth of the time that it takes alone. If they do not, to read them
+        all would be to read much that nobody asked for. What is damaged is left to whoever asks for
+        it.
         """
         block = block_around(i, len(self.entries))
         positions = np.arange(block.start, block.stop)

@@ -1,0 +1,439 @@
+"""What is verified when, and what is remembered of it."""
+
+import numpy as np
+import pytest
+from conftest import flip
+
+import dsrecords
+from dsrecords import CorruptError, IndexedRecordDataset, make_dataset
+from dsrecords._read import snapshot as _snapshot
+from dsrecords._read.snapshot import Snapshot
+from dsrecords._read.verification import BLOCK, HEAD, Verified, block_around, payload_part
+from dsrecords._storage import files
+
+COUNT = 5 * BLOCK + 100
+SCHEMA = {"x": "float64", "n": "int32"}
+LARGE = {"image": "uint8[28,28]", "label": "int64"}  # records of 21 times their head
+
+
+def sample(n):
+    return {"x": n / 2, "n": n}
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = str(tmp_path / "numbers.rec")
+    make_dataset(map(sample, range(COUNT)), path, SCHEMA)
+    return path
+
+
+@pytest.fixture
+def together(monkeypatch):
+    """The positions of heads that were verified together, one list for each call."""
+    calls = []
+    verify_heads = _snapshot.verify_heads
+
+    def noted(data, frames, first_offset, positions, *others):
+        calls.append(positions.tolist())
+        return verify_heads(data, frames, first_offset, positions, *others)
+
+    monkeypatch.setattr(_snapshot, "verify_heads", noted)
+    return calls
+
+
+@pytest.fixture
+def alone(monkeypatch):
+    """The positions of records that were verified one by one."""
+    positions = []
+    verify = Snapshot._verify
+
+    def noted(snapshot, i, *others):
+        positions.append(i)
+        return verify(snapshot, i, *others)
+
+    monkeypatch.setattr(Snapshot, "_verify", noted)
+    return positions
+
+
+def shuffled(seed=0):
+    return np.random.default_rng(seed).permutation(COUNT).tolist()
+
+
+def writer(path):
+    """A dataset that is open for writing: a writer begins by reading the files anew."""
+    ds = dsrecords.open(path)
+    ds.extend([])
+    return ds
+
+
+def offset_of(ds, i):
+    return ds._state.snapshot.entries.get(i)[0]
+
+
+def known(ds, i):
+    return ds._state.snapshot.verified.bits[i]
+
+
+# Blocks
+
+
+def test_each_block_is_verified_together_once_and_each_head_alone_at_most_once(
+    path, together, alone
+):
+    ds = dsrecords.open(path)
+    for _ in range(2):
+        for i in shuffled():
+            assert ds[i] == sample(i)
+    assert sorted(i for positions in together for i in positions) == list(range(COUNT))
+    assert len(alone) == len(set(alone)) <= 8 * 6  # of each block a few, before it was verified
+
+
+def test_no_call_verifies_more_than_a_block(path, together):
+    ds = dsrecords.open(path)
+    for i in shuffled():
+        before = len(together)
+        ds[i]
+        assert len(together) <= before + 1
+        assert together[before:] in ([], [list(block_around(i, COUNT))])
+    assert max(map(len, together)) == BLOCK
+
+
+def test_a_few_records_of_each_block_are_verified_alone(path, together, alone):
+    ds = dsrecords.open(path)
+    few = [start + 3 * k for start in range(0, COUNT, BLOCK) for k in range(7)]
+    for i in few + few:
+        assert ds[i] == sample(i)
+    assert together == []
+    assert alone == few
+
+
+def test_a_batch_verifies_what_it_was_asked_for(path, together, alone):
+    ds = dsrecords.open(path)
+    order = shuffled()
+    batches = [order[start : start + 64] for start in range(0, 640, 64)]
+    for batch in batches + batches:
+        assert ds.batch(batch)["n"].tolist() == batch
+    assert together == batches
+    assert alone == []
+
+
+def test_a_block_with_damage_is_not_tried_again_and_its_record_is_named_each_time(path, together):
+    ds = dsrecords.open(path)
+    flip(path, offset_of(ds, 700) + 20)
+    for _ in range(2):
+        for i in range(BLOCK):
+            if i == 700:
+                with pytest.raises(CorruptError, match="record 700"):
+                    ds[i]
+            else:
+                assert ds[i] == sample(i)
+    assert together == [list(range(BLOCK))]
+    assert [i for i in range(BLOCK) if not known(ds, i) & HEAD] == [700]
+
+
+def test_a_block_that_is_all_damaged_is_tried_once(path, together):
+    ds = dsrecords.open(path)
+    with open(path, "r+b") as file:
+        file.seek(offset_of(ds, 0))
+        file.write(bytes(offset_of(ds, BLOCK) - offset_of(ds, 0)))
+    for i in [*range(BLOCK), *range(BLOCK)]:
+        with pytest.raises(CorruptError, match=f"record {i}"):
+            ds[i]
+    assert len(together) == 1
+    assert ds[BLOCK] == sample(BLOCK)
+
+
+@pytest.mark.parametrize("verify", [False, "always"])
+def test_blocks_are_for_what_is_verified_once(path, verify, together, alone):
+    ds = dsrecords.open(path, verify=verify)
+    order = shuffled()[:500]
+    for i in order + order:
+        assert ds[i] == sample(i)
+    assert together == []
+    assert alone == (order + order if verify else order)
+
+
+def test_always_verifies_a_record_that_is_damaged_after_it_was_read(path):
+    ds = dsrecords.open(path, verify="always")
+    assert ds[5] == sample(5)
+    flip(path, offset_of(ds, 5) + 20)
+    with pytest.raises(CorruptError, match="record 5"):
+        ds[5]
+    with pytest.raises(CorruptError, match="record 5"):
+        ds.batch([4, 5])
+
+
+def test_without_verification_damaged_numbers_are_read(path):
+    ds = dsrecords.open(path, verify=False)
+    flip(path, offset_of(ds, 5) + 16)
+    assert ds[5] != sample(5)
+    assert known(ds, 5) == HEAD
+
+
+def test_heads_that_lie_far_from_each_other_are_verified_alone(tmp_path, together, alone):
+    path = tmp_path / "large.rec"
+    image = np.zeros((28, 28), np.uint8)
+    make_dataset(({"image": image, "label": i} for i in range(1000)), path, LARGE)
+    ds = dsrecords.open(path)
+    order = np.random.default_rng(1).permutation(1000).tolist()
+    for i in order + order:
+        assert ds[i]["label"] == i
+    assert together == []
+    assert alone == order
+
+
+def test_a_few_replaced_records_do_not_keep_others_from_being_verified_together(path, together):
+    replaced = range(0, BLOCK, 16)
+    with dsrecords.open(path) as ds:
+        ds.update({i: sample(-i) for i in replaced})
+    ds = dsrecords.open(path)
+    for i in range(1, 100, 3):
+        assert ds[i]["n"] in (i, -i)
+    assert together == [[i for i in range(BLOCK) if i not in replaced]]
+    assert not any(known(ds, i) for i in replaced if i % 3 != 1)
+
+
+def test_a_block_of_replaced_records_is_verified_one_by_one(path, together, alone):
+    with dsrecords.open(path) as ds:
+        ds.update({i: sample(-i) for i in range(0, BLOCK, 3)})
+    ds = dsrecords.open(path)
+    for i in range(300):
+        ds[i]
+    assert together == []
+    assert alone == list(range(300))
+
+
+def test_records_that_are_appended_and_read_are_verified_alone(path, together, alone):
+    with dsrecords.open(path) as ds:
+        for n in range(COUNT, COUNT + 2 * BLOCK):
+            ds.append(sample(n))
+            assert ds[n] == sample(n)
+    assert len(together) <= 4
+    assert max(map(len, together)) <= BLOCK
+    # A block is verified when some of its records are there; the others are verified when read.
+    assert len(alone) == len(set(alone)) == 2 * BLOCK
+
+
+def test_a_compaction_verifies_each_record_itself(path, together, alone, tmp_path):
+    ds = dsrecords.open(path)
+    ds.compact(tmp_path / "other.rec")
+    assert together == []
+    assert alone == list(range(COUNT))
+
+
+def test_deleting_forgets_what_moved_and_nothing_before(path):
+    with writer(path) as ds:
+        ds.column("n")
+        del ds[2000]
+        assert [known(ds, i) for i in (0, 1999, 2000, 2001, COUNT - 2)] == [1, 1, 0, 0, 0]
+        assert [ds[i]["n"] for i in (1999, 2000, COUNT - 2)] == [1999, 2001, COUNT - 1]
+
+
+def test_replacing_forgets_the_one_that_was_replaced(path):
+    with writer(path) as ds:
+        ds.column("n")
+        ds[7] = sample(-7)
+        assert [known(ds, i) for i in (6, 7, 8, COUNT - 1)] == [1, 0, 1, 1]
+        ds.quick_remove_at(3)
+        assert [known(ds, i) for i in (2, 3, 4, COUNT - 2)] == [1, 0, 1, 1]
+        ds.append(sample(5))
+        assert known(ds, COUNT - 1) == 0
+        ds.flush()
+        assert [known(ds, i) for i in (2, 3, 4, 7, COUNT - 1)] == [1, 0, 1, 0, 0]
+
+
+def test_a_view_and_the_dataset_that_is_edited_beside_it_know_what_was_verified_before(path):
+    with writer(path) as ds:
+        ds.column("n")
+        view = ds[10:20]
+        ds[12] = sample(-12)
+        assert [known(ds, i) for i in (11, 12, 13)] == [1, 0, 1]
+        assert [view._frozen.verified.bits[i] for i in (11, 12, 13)] == [1, 1, 1]
+        assert [view[2], ds[12]] == [sample(12), sample(-12)]
+
+
+# Edits while others read
+
+
+def edit_before_remembering(monkeypatch, name, edit):
+    """Let another thread edit the list between verifying something and remembering it."""
+    original = getattr(Verified, name)
+
+    def interrupted(verified, *what):
+        monkeypatch.setattr(Verified, name, original)
+        edit()
+        original(verified, *what)
+
+    monkeypatch.setattr(Verified, name, interrupted)
+
+
+READS = {
+    "remember": lambda ds: ds[3],
+    "remember_many": lambda ds: ds.batch([2, 3, 4]),
+}
+
+
+@pytest.mark.parametrize("name", READS)
+def test_a_record_that_is_replaced_while_the_old_one_is_verified_is_not_taken_for_verified(
+    name, path, monkeypatch
+):
+    ds = writer(path)
+
+    def edit():
+        ds[3] = sample(-3)
+        flip(path, offset_of(ds, 3) + 20)
+
+    edit_before_remembering(monkeypatch, name, edit)
+    READS[name](ds)
+    assert known(ds, 3) == 0
+    with pytest.raises(CorruptError, match="record 3"):
+        ds[3]
+    with pytest.raises(CorruptError, match="record 3"):
+        ds.batch([3, 4])
+
+
+def test_a_block_that_is_edited_while_it_is_verified_is_not_taken_for_verified(path, monkeypatch):
+    ds = writer(path)
+    for i in range(10, 17):
+        ds[i]
+
+    def edit():
+        ds.quick_remove_at(3)
+        flip(path, offset_of(ds, 3) + 20)
+
+    edit_before_remembering(monkeypatch, "remember_many", edit)
+    ds[17]
+    assert known(ds, 3) == 0
+    with pytest.raises(CorruptError, match="record 3"):
+        ds[3]
+
+
+def test_whoever_reads_on_with_the_old_list_verifies_what_is_found_there(path):
+    ds = writer(path)
+    ds.column("n")
+    old = ds._state.snapshot
+    ds[3] = sample(-3)
+    assert ds._plan.read(old, 3) == sample(-3)
+    flip(path, offset_of(ds, 3) + 20)
+    with pytest.raises(CorruptError, match="record 3"):
+        ds._plan.read(old, 3)
+    assert not any(old.verified.bits[i] for i in range(10))
+
+
+def test_an_edit_that_fails_leaves_a_list_that_can_be_read_and_grows(path):
+    ds = dsrecords.open(path)
+    state = ds._state
+    with pytest.raises(CorruptError, match="takes position"):
+        state.apply((), 1, [COUNT + 5], state.snapshot.end, 0, 0)
+    assert ds[3] == sample(3)
+    state.snapshot.verified.make_room(3 * COUNT)
+    assert ds[3] == sample(3)
+    assert not any(state.snapshot.verified.bits[i] for i in (3, 2 * COUNT))
+
+
+# The owner of the state
+
+
+def test_what_is_verified_is_handed_over():
+    old = Verified(10, 2)
+    old.remember(3, HEAD | payload_part(1))
+    new = old.hand_over()
+    old.remember(4, HEAD)
+    old.remember_many(np.arange(10), HEAD)
+    assert (old.bits[3], old.bits[4], len(old.bits)) == (0, 0, 10)
+    assert not old.has_all_heads(np.array([3]))
+    assert not any(old.count_single(i) for i in range(10))
+    assert (new.bits[3], new.bits[4]) == (HEAD | payload_part(1), 0)
+    new.remember(4, HEAD)
+    assert new.has_all_heads(np.array([3, 4]))
+    assert new.lacking(np.array([3, 4]), payload_part(1)).tolist() == [False, True]
+
+
+def test_growing_keeps_what_is_known():
+    verified = Verified(3, 0)
+    verified.remember_many(np.arange(3), HEAD)
+    verified.make_room(3 * BLOCK)
+    assert len(verified.bits) >= 3 * BLOCK
+    assert [verified.bits[i] for i in (0, 2, 3, 3 * BLOCK - 1)] == [1, 1, 0, 0]
+    assert [verified.count_single(3 * BLOCK - 1) for _ in range(9)].count(True) == 1
+
+
+def test_of_each_block_one_call_says_that_it_is_to_be_verified():
+    verified = Verified(2 * BLOCK, 0)
+    answers = [verified.count_single(i % BLOCK) for i in range(3 * BLOCK)]
+    assert answers.index(True) == 7
+    assert answers.count(True) == 1
+    twin = verified.copy()
+    assert not any(twin.count_single(i) for i in range(BLOCK))
+    verified.forget_from(5, 2 * BLOCK)  # what moved may be tried
+    assert [verified.count_single(0) for _ in range(300)].count(True) == 1
+
+
+def test_a_copy_is_independent():
+    verified = Verified(4, 0)
+    verified.remember(1, HEAD)
+    twin = verified.copy()
+    twin.remember(2, HEAD)
+    verified.forget([1])
+    assert (list(verified.bits), list(twin.bits)) == ([0, 0, 0, 0], [0, 1, 1, 0])
+
+
+@pytest.mark.parametrize(
+    ("payloads", "width"), [(0, 1), (7, 1), (8, 2), (31, 4), (62, 8), (500, 8)]
+)
+def test_parts_fit_and_those_beyond_are_never_remembered(payloads, width):
+    verified = Verified(3, payloads)
+    assert verified.bits.itemsize == width
+    parts = [HEAD, *map(payload_part, range(payloads))]
+    for part in parts:
+        verified.remember(1, part)
+    assert verified.bits[1] == 2 ** min(payloads + 1, 63) - 1
+    verified.remember_many(np.array([2]), parts[-1])
+    assert verified.bits[2] == (parts[-1] if payloads < 63 else 0)
+    assert verified.lacking(np.array([1]), parts[-1]).tolist() == [payloads > 62]
+
+
+# Plans and headers
+
+
+def test_after_an_interrupted_change_plans_are_still_those_of_the_header(path, monkeypatch):
+    ds = dsrecords.open(path)
+    ds.append(sample(COUNT))
+    header = ds._state.header
+    pwrite = files.pwrite
+
+    def interrupted(*arguments):
+        monkeypatch.setattr(files, "pwrite", pwrite)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(files, "pwrite", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        ds.append(sample(0))
+    ds.append(sample(COUNT + 1))
+    assert ds._state.header is ds._state.snapshot.header is ds._plan.header is header
+    assert ds[-1] == sample(COUNT + 1)
+    ds.close()
+
+
+def test_a_plan_is_compared_once_with_another_header_of_its_schema(path, monkeypatch):
+    ds, other = dsrecords.open(path), dsrecords.open(path)
+    compared = []
+    to_json = type(ds._header.schema).to_json
+    monkeypatch.setattr(
+        type(ds._header.schema), "to_json", lambda schema: compared.append(1) or to_json(schema)
+    )
+    snapshot = other._state.snapshot
+    assert [ds._plan.read(snapshot, i) for i in range(20)] == [sample(i) for i in range(20)]
+    assert ds._plan.give(ds._columns(ds._plan, [1], {}))["n"] == [1]
+    assert len(compared) == 2
+
+
+def test_a_plan_of_another_schema_is_stale_also_for_records_that_are_verified(path):
+    ds = dsrecords.open(path)
+    plan = ds._plan
+    with IndexedRecordDataset(path) as other:
+        other.rename_fields({"x": "y"})
+        snapshot = other._state.snapshot
+        snapshot.verified.remember_many(np.arange(COUNT), HEAD)
+        with pytest.raises(dsrecords.StaleViewError, match="read again"):
+            plan.read(snapshot, 3)
