@@ -1,4 +1,4 @@
-"""What is verified when, and what is remembered of it: nothing twice, nothing for others' account."""
+"""What is verified when, and what is remembered of it."""
 
 import numpy as np
 import pytest
@@ -85,11 +85,8 @@ def test_each_block_is_verified_together_once_and_each_head_alone_at_most_once(
     for _ in range(2):
         for i in shuffled():
             assert ds[i] == sample(i)
-    assert sorted(sum(together, [])) == list(range(COUNT))
-    singles = alone[
-        :
-    ]  # of each block a few, before it was verified; and the one that it began with
-    assert len(singles) == len(set(singles)) <= 8 * 6
+    assert sorted(i for positions in together for i in positions) == list(range(COUNT))
+    assert len(alone) == len(set(alone)) <= 8 * 6  # of each block a few, before it was verified
 
 
 def test_no_call_verifies_more_than_a_block(path, together):
@@ -260,7 +257,7 @@ def test_a_view_and_the_dataset_that_is_edited_beside_it_know_what_was_verified_
 
 
 def edit_before_remembering(monkeypatch, name, edit):
-    """Let another thread edit the list between the verification of something and its remembering."""
+    """Let another thread edit the list between verifying something and remembering it."""
     original = getattr(Verified, name)
 
     def interrupted(verified, *what):

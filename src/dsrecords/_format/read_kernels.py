@@ -80,8 +80,7 @@ def verify_heads(
 
     Returns:
         The heads, structured, (n,), of which those that are not right may be anything; and which
-        are
-        right: bool, (n,).
+        are right: bool, (n,).
     """
     offsets = entries[:, 0]
     last_offset = len(data) - frames.layout.size

@@ -1,4 +1,4 @@
-"""Reading many records at once: their heads are verified together, then each field becomes a column."""
+"""Reading many records at once: verified heads, from which each field becomes a column."""
 
 from __future__ import annotations
 
@@ -37,8 +37,7 @@ def columns(
 
     Returns:
         For each field of the plan: an array (n, …) where all values have one shape, a masked array
-            (n,)
-        of scalars that may be None, else a list.
+        (n,) of scalars that may be None, else a list.
 
     Raises:
         SchemaError: an array of `out` does not fit.

@@ -57,8 +57,7 @@ class State:
         snapshot: the list.
         edits: how many edits the log has.
         last: offset of the last frame, and `check`, its check; 0 and 0 if there is none.
-        slot: of the index file, the slot that was used; None where the list was made again from the
-            log.
+        slot: of the index file, the slot that was used; None where the list was made again.
         slot_file: which file that was (device and inode).
         view: of a view file (see `views`) what tells it from others, else 0.
         fault: what is wrong where the log stops being whole before the end of the file; None if it
@@ -181,7 +180,10 @@ class State:
         return _IndexFile(fd, self.header.id)
 
     def _choose_slot(self, index: _IndexFile) -> None:
-        """Set `slot` to the newest that can be used, and `view`. Raises an error that says why not."""
+        """Set `slot` to the newest that can be used, and `view`.
+
+        Raises an error that says why none can be, if the list cannot be made again either.
+        """
         view = index.view
         if view is not None:
             is_usable = self._usable(view, index.fd)
@@ -313,7 +315,7 @@ class State:
         fault: Found,
         stop: int,
     ) -> int | None:
-        """Offset of the first frame behind a fault that somebody may rely on; None if there is none."""
+        """Offset of the first frame behind a fault that somebody may rely on; None if none is."""
         start = fault.at
         if not walk.misplaced:
             start += 8
@@ -356,7 +358,9 @@ class State:
         """Take a whole batch into the list.
 
         Args:
-            places, op, positions: as for `Entries.apply`.
+            places: as for `Entries.apply`.
+            op: the same.
+            positions: the same.
             end: of the log, behind the batch.
             last: offset of its last frame.
             check: that frame's check.
@@ -381,7 +385,7 @@ class State:
             self.editing += is_edit
 
     def refresh(self) -> None:
-        """See what others have written, or the file that a compaction has put in place of this one."""
+        """See what others have written, or the file that a compaction has put in its place."""
         if files.identity(self.path) != files.identity(self.fd):
             self.reopen()
             return

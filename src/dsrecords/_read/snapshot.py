@@ -68,9 +68,8 @@ class Snapshot:
     """The list of records, as it is at one moment.
 
     It holds no lock, starts no thread and has no file position: threads and forked processes may
-        share
-    it. While one thread edits the list, others may go on reading: they find the old record or the
-    new one (see `Entries`), and neither is believed because the other was verified (see
+    share it. While one thread edits the list, others may go on reading: they find the old record
+    or the new one (see `Entries`), and neither is believed because the other was verified (see
     `Verified`).
 
     Args:
@@ -89,8 +88,7 @@ class Snapshot:
         shared: whether somebody else looks at these entries, so that edits must copy them first.
         mark: which moment of the log the list is of: its end, how many edits it had, and the offset
             and the check of its last frame.
-        columns: of records that are not in a log of this format, what reads many of them. Else
-            None.
+        columns: of records in a file of another format, what reads many of them; else None.
     """
 
     columns: Columns | None = None
@@ -170,7 +168,9 @@ class Snapshot:
         are just doing so.
 
         Args:
-            places, op, positions: as for `Entries.apply`; op is not 0.
+            places: as for `Entries.apply`.
+            op: the same; not 0.
+            positions: the same.
 
         Raises:
             CorruptError: the list does not have these positions.
@@ -267,9 +267,8 @@ class Snapshot:
         starts: Sequence[int],
     ) -> None:
         field = item.field
-        if field.slot >= 0:
-            start = offset + field.at
-        else:
+        start = offset + field.at
+        if field.slot < 0:
             start = starts[field.payload]
         self.raise_if_damaged(error, i, item, start)
 
@@ -282,7 +281,10 @@ class Snapshot:
         length: int,
         copy: bool,
     ) -> Any:
-        """The value of one payload. Raises CorruptError, or what a function of the user's raises."""
+        """The value of one payload.
+
+        Raises CorruptError, or what a function of the user's raises.
+        """
         if length == NONE:
             self.check_nullable(i, item.field, start)
             return None

@@ -1,7 +1,6 @@
 """What this process has verified of the records of a list: the one owner of this state.
 
-Knows records by their positions and payloads by their numbers, and nothing of bytes, entries or
-files.
+Knows records by their positions, payloads by their numbers, and nothing of bytes or files.
 """
 
 from __future__ import annotations
@@ -44,9 +43,8 @@ class Verified:
     Threads may read, verify and remember while another one edits the list. What keeps them apart:
 
     - Before an edit changes entries in place, `hand_over` makes a successor for the edited list.
-    The
-      one that hands over then knows nothing and learns nothing. So a thread that verified a record
-      which was replaced meanwhile cannot say so of the new one.
+      The one that hands over then knows nothing and learns nothing. So a thread that verified a
+      record which was replaced meanwhile cannot say so of the new one.
     - Whoever reads an entry reads it before it asks what has been verified. If an edit began in
       between, the answer is: nothing.
     - What is remembered is written to `bits` or `_array` as they are at that moment, with no call
@@ -120,8 +118,7 @@ class Verified:
 
         Returns:
             Whether the heads of its block are to be verified together now. Of each block this is
-            True
-            once: what comes of it, nothing is tried twice.
+            True once: whatever comes of it, nothing is tried twice.
         """
         block = position // BLOCK
         count = self._singles[block]
@@ -158,7 +155,7 @@ class Verified:
         return _made_of(array, singles)
 
     def hand_over(self) -> Verified:
-        """A successor that knows what this one knows. This one knows and learns nothing any more."""
+        """Make a successor that knows what this one knew, and know nothing from now on."""
         successor = _made_of(self._array, self._singles)
         self._know_nothing(len(self.bits))
         return successor
@@ -175,7 +172,7 @@ class Verified:
         self._use(nothing, bytearray(all_tried))
 
     def forget(self, positions: Iterable[int]) -> None:
-        """Forget records that were replaced. To be called before anybody else has this successor."""
+        """Forget records that were replaced. To be called before others have this successor."""
         for position in positions:
             self.bits[position] = 0
 

@@ -1,4 +1,4 @@
-"""View files: an index of some records of a dataset, in some order, that is saved once and never changes.
+"""View files: an index of some records, in some order, that is saved once and never changes.
 
 A view is an `.idx` whose slot has the flag VIEW. It is not a cache: what it leaves out cannot be
 found by reading the log. So it is never made again, never brought up to date, and never taken for
@@ -161,7 +161,9 @@ def validate(
     Args:
         slot: of the view.
         is_usable: whether the slot fits the file that it is in, and the log.
-        header, fd, path: of the `.rec`.
+        header: of the `.rec`.
+        fd: of the `.rec`, for reading.
+        path: of the `.rec`.
         index_path: of the view.
 
     Raises:
