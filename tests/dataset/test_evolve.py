@@ -488,3 +488,9 @@ def test_many_differences_are_told_in_part(path):
     make_dataset([], path, {f"a{i}": "int8" for i in range(100)})
     words = dsrecords.open(path).compare_schema({f"b{i}": "int8" for i in range(100)})
     assert words.count(";") == 8 and words.endswith("; and 192 more")
+
+
+def test_a_type_that_is_none_is_an_error_that_names_the_field_to_be_cast(ds):
+    with pytest.raises(SchemaError, match="field 'text'.*is not a type") as caught:
+        ds.cast({"text": "strng"})
+    assert caught.value.field == "text" and ds.schema == SCHEMA

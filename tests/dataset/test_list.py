@@ -998,3 +998,13 @@ def test_out_is_not_for_ragged_fields_or_fields_that_are_not_read(path):
         ds.batch([0], ["n"], out={"text": np.empty(1, "i8")})
     with pytest.raises(SchemaError, match="out is for"):
         ds.batch([0], out={"text": np.empty(1, "i8")})
+
+
+def test_functions_and_decodings_are_given_by_negative_positions_too(path):
+    make_dataset([(1, b"ab", b"cd")], path, ["int8", "bytes", "bytes"])
+    ds = IndexedRecordDataset(path, deserializers={-1: bytes.hex, 1: bytes.upper})
+    assert ds[0] == (1, b"AB", "6364")
+    assert ds.deserializers == [None, bytes.upper, bytes.hex]
+    pictures = Path(__file__).parents[1] / "golden" / "pictures"
+    make_dataset([(1, pictures / "red.jpg")], path, ["int8", "jpeg"], overwrite=True)
+    assert isinstance(dsrecords.open(path, decode={-1: "bytes"})[0, 1], bytes)
