@@ -173,9 +173,11 @@ def _crcs_by_tables(
     count, size = rows.shape
     common = bytearray(size)
     positions = np.arange(_CHECK_SIZE, size)
+    columns = rows.T[_CHECK_SIZE:]
     if count >= _MANY:
         differing = _differing_bits(rows)
         positions = differing[_CHECK_SIZE:].nonzero()[0]
+        columns = columns[positions]
         positions += _CHECK_SIZE
         common = bytearray(rows[0])
         for position in positions.tolist():
@@ -184,7 +186,7 @@ def _crcs_by_tables(
     crcs = np.full(count, common_crc, np.uint32)
     if len(positions):
         bases = 256 * (positions - _CHECK_SIZE)
-        keys = rows.T[positions] + bases[:, None]
+        keys = columns + bases[:, None]
         # "wrap" only so that NumPy does not look for keys out of range: there are none.
         additions = tables.take(keys, mode="wrap")
         crcs ^= np.bitwise_xor.reduce(additions, axis=0)

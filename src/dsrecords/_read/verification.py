@@ -15,10 +15,10 @@ HEAD = 1
 _UNTRACKED = 1 << 63  # a part that is never remembered, so it is verified at each reading
 _TRACKED_PAYLOADS = 62
 
-BLOCK = 1024
+BLOCK = 4096
 """Positions whose heads may be verified together when one of them is read."""
 
-_MANY_SINGLES = 8  # heads of a block that are verified one by one before the others are, together
+_MANY_SINGLES = 16  # heads of a block that are verified one by one before the others are, together
 _TRIED = 255  # in the place of their count: the heads of the block have been verified together
 _ATOMIC = 500  # items up to which NumPy changes an array without releasing the interpreter's lock
 
