@@ -24,7 +24,13 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).parent
-DETECTION = {"box": "float32[4]", "label": "int32", "area": "float32", "crowd": "bool", "name": "str?"}
+DETECTION = {
+    "box": "float32[4]",
+    "label": "int32",
+    "area": "float32",
+    "crowd": "bool",
+    "name": "str?",
+}
 OCR = {"text": "str", "corners": "float32[4,2]", "confidence": "float32"}
 FIELDS = {"detection": DETECTION, "ocr": OCR}
 WORDS = "the of a to in is was for on that with as it at by from his this which or had an are be one not but were their"
@@ -56,21 +62,33 @@ def one_line(random):
 def samples(dataset, count):
     source = random.Random(0)
     one = {"detection": one_object, "ocr": one_line}[dataset]
-    return [{"id": i, "objects": [one(source) for _ in range(source.randint(1, 60))]} for i in range(count)]
+    return [
+        {"id": i, "objects": [one(source) for _ in range(source.randint(1, 60))]}
+        for i in range(count)
+    ]
 
 
 def plain(objects):
     """Objects as lists and dicts, whatever gave them."""
     if isinstance(objects, dict):
-        objects = [dict(zip(objects, row, strict=True)) for row in zip(*objects.values(), strict=True)]
-    return [{key: value.tolist() if hasattr(value, "tolist") else value for key, value in row.items()} for row in objects]
+        objects = [
+            dict(zip(objects, row, strict=True)) for row in zip(*objects.values(), strict=True)
+        ]
+    return [
+        {key: value.tolist() if hasattr(value, "tolist") else value for key, value in row.items()}
+        for row in objects
+    ]
 
 
 def dsrecords(kind, decode=None):
     def write(rows, dataset, folder):
         import dsrecords
 
-        objects = [FIELDS[dataset]] if kind == "struct" else kind.replace("struct", json.dumps([FIELDS[dataset]]))
+        objects = (
+            [FIELDS[dataset]]
+            if kind == "struct"
+            else kind.replace("struct", json.dumps([FIELDS[dataset]]))
+        )
         if kind == "zstd":
             text = ",".join(f"{key}:{part}" for key, part in FIELDS[dataset].items())
             objects = f"zstd(list[{{{text}}}])"
@@ -114,10 +132,22 @@ def parquet_write(rows, dataset, folder, compression="none"):
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    boxes = {"float32[4]": pa.list_(pa.float32(), 4), "float32[4,2]": pa.list_(pa.list_(pa.float32(), 2), 4), "int32": pa.int32()}
-    kinds = {**boxes, "float32": pa.float32(), "bool": pa.bool_(), "str": pa.string(), "str?": pa.string()}
+    boxes = {
+        "float32[4]": pa.list_(pa.float32(), 4),
+        "float32[4,2]": pa.list_(pa.list_(pa.float32(), 2), 4),
+        "int32": pa.int32(),
+    }
+    kinds = {
+        **boxes,
+        "float32": pa.float32(),
+        "bool": pa.bool_(),
+        "str": pa.string(),
+        "str?": pa.string(),
+    }
     parts = pa.struct([(key, kinds[part]) for key, part in FIELDS[dataset].items()])
-    table = pa.Table.from_pylist(rows, pa.schema([("id", pa.int64()), ("objects", pa.list_(parts))]))
+    table = pa.Table.from_pylist(
+        rows, pa.schema([("id", pa.int64()), ("objects", pa.list_(parts))])
+    )
     pq.write_table(table, folder / "data.parquet", row_group_size=100, compression=compression)
 
 
@@ -125,10 +155,17 @@ def parquet_read(folder):
     import pyarrow.parquet as pq
 
     file = pq.ParquetFile(folder / "data.parquet", memory_map=True)
-    return lambda i: file.read_row_group(i // 100, columns=["objects"], use_threads=False)["objects"][i % 100].as_py()
+    return lambda i: file.read_row_group(i // 100, columns=["objects"], use_threads=False)[
+        "objects"
+    ][i % 100].as_py()
 
 
-STRUCT, COLUMNS, ZSTD, JSON = dsrecords("struct"), dsrecords("struct", "columns"), dsrecords("zstd", "columns"), dsrecords("json")
+STRUCT, COLUMNS, ZSTD, JSON = (
+    dsrecords("struct"),
+    dsrecords("struct", "columns"),
+    dsrecords("zstd", "columns"),
+    dsrecords("json"),
+)
 PEERS = {  # environment, how it is written, how it is read, records read in a round
     "DSRecords, list of structs, as dicts": ("compression", *STRUCT, 5000),
     "DSRecords, list of structs, as columns": ("compression", *COLUMNS, 5000),
@@ -157,16 +194,29 @@ def work(name, dataset, folder, count, first):
     for i in order:
         get(i)
     seconds = (time.perf_counter() - start) / reads
-    print(json.dumps([sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()), seconds]))
+    print(
+        json.dumps(
+            [sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()), seconds]
+        )
+    )
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=10_000, help="how many records")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--peers", nargs="*", default=list(PEERS), choices=list(PEERS), metavar="PEER")
-    parser.add_argument("--envs", type=Path, default=HERE / ".envs", help="where the environments are kept")
-    parser.add_argument("--data", type=Path, default=HERE / ".data" / "annotations", help="where files are written; removed")
+    parser.add_argument(
+        "--peers", nargs="*", default=list(PEERS), choices=list(PEERS), metavar="PEER"
+    )
+    parser.add_argument(
+        "--envs", type=Path, default=HERE / ".envs", help="where the environments are kept"
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=HERE / ".data" / "annotations",
+        help="where files are written; removed",
+    )
     parser.add_argument("--worker", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
@@ -185,17 +235,29 @@ def main():
             for round in range(options.rounds):
                 for name in options.peers:
                     folder = options.data / dataset / name.replace(" ", "-")
-                    arguments = ["--count", str(options.count), "--worker", name, dataset, str(folder), str(round == 0)]
+                    arguments = [
+                        "--count",
+                        str(options.count),
+                        "--worker",
+                        name,
+                        dataset,
+                        str(folder),
+                        str(round == 0),
+                    ]
                     command = [python_of(PEERS[name][0], options.envs), __file__, *arguments]
                     source = os.environ | {"PYTHONPATH": str(HERE.parent / "src")}
-                    done = subprocess.run(command, env=source, check=True, stdout=subprocess.PIPE, text=True)
+                    done = subprocess.run(
+                        command, env=source, check=True, stdout=subprocess.PIPE, text=True
+                    )
                     found[name].append(json.loads(done.stdout.splitlines()[-1]))
             print("| | bytes per record | one record, median of rounds | fastest round |")
             print("| --- | --: | --: | --: |")
             for name, results in found.items():
                 times = [1e6 * seconds for _, seconds in results]
                 size = results[0][0] / len(rows)
-                print(f"| {name} | {size:,.0f} | {statistics.median(times):,.1f} µs | {min(times):,.1f} µs |")
+                print(
+                    f"| {name} | {size:,.0f} | {statistics.median(times):,.1f} µs | {min(times):,.1f} µs |"
+                )
     finally:
         shutil.rmtree(options.data, ignore_errors=True)
 

@@ -159,7 +159,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--least", type=float, default=0.97)
     parser.add_argument("--rows", type=lambda text: text.split(","), default=[])
-    parser.add_argument("--peers", type=lambda text: text.split(","), default=["ours", "ours_tuples"])
+    parser.add_argument(
+        "--peers", type=lambda text: text.split(","), default=["ours", "ours_tuples"]
+    )
     options = parser.parse_args()
     costs: dict[str, dict[str, list[float]]] = {}
     with tempfile.TemporaryDirectory() as folder:

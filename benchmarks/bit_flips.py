@@ -114,7 +114,10 @@ def _webdataset(path, rows):
     import webdataset
 
     if rows is None:
-        return [sample["bin"] for sample in webdataset.WebDataset(path, shardshuffle=False, empty_check=False)]
+        return [
+            sample["bin"]
+            for sample in webdataset.WebDataset(path, shardshuffle=False, empty_check=False)
+        ]
     with webdataset.TarWriter(path) as tar:
         for i, row in enumerate(rows):
             tar.write({"__key__": f"{i:08d}", "bin": row})
@@ -161,7 +164,9 @@ def worker(name, verb, path):
 def run(python, name, verb, path):
     environment = {"PYTHONPATH": str(ROOT / "src")} if name == "ours" else {}
     command = [str(python), str(Path(__file__)), "--worker", name, verb, str(path)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=environment or None)
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=120, check=False, env=environment or None
+    )
 
 
 def trials(name, python, count):
@@ -176,8 +181,13 @@ def trials(name, python, count):
             raise SystemExit(f"{name}: {written.stderr}")
         whole = run(python, name, "read", path)
         if whole.returncode or json.loads(whole.stdout) != {"right": COUNT, "count": COUNT}:
-            raise SystemExit(f"{name} does not read back what it wrote: {whole.stdout}{whole.stderr}")
-        largest = max((file for file in path.parent.rglob("*") if file.is_file()), key=lambda file: file.stat().st_size)
+            raise SystemExit(
+                f"{name} does not read back what it wrote: {whole.stdout}{whole.stderr}"
+            )
+        largest = max(
+            (file for file in path.parent.rglob("*") if file.is_file()),
+            key=lambda file: file.stat().st_size,
+        )
         for _ in range(count):
             place, bit = rng.random(), rng.randrange(8)
             copy = Path(folder, "damaged")
@@ -197,7 +207,9 @@ def trials(name, python, count):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("peers", nargs="*", help="by default all")
     parser.add_argument("--trials", type=int, default=60)
     parser.add_argument("--envs", type=Path, default=ROOT / ".envs")
@@ -218,13 +230,24 @@ def main():
             continue
         print(f"{name}: {tally}", flush=True)
         bold = "**" if name == "ours" else ""
-        rows.append((tally["wrong"], f"| {title} | {bold}{tally['wrong']}{bold} | {tally['error']} | {tally['harmless']} |"))
+        rows.append(
+            (
+                tally["wrong"],
+                f"| {title} | {bold}{tally['wrong']}{bold} | {tally['error']} | {tally['harmless']} |",
+            )
+        )
     if len(rows) == len(PEERS):
-        head = [f"| {options.trials} trials each | wrong, silently | error | harmless |", "| --- | --- | --- | --- |"]
+        head = [
+            f"| {options.trials} trials each | wrong, silently | error | harmless |",
+            "| --- | --- | --- | --- |",
+        ]
         table = "\n".join([*head, *(row for _, row in sorted(rows, key=lambda pair: pair[0]))])
         text = PAGE.read_text(encoding="utf-8")
         begin, end = "<!-- bit flips -->\n", "\n<!-- end of bit flips -->"
-        PAGE.write_text(re.sub(f"{begin}.*?{end}", lambda match: begin + table + end, text, flags=re.DOTALL), encoding="utf-8")
+        PAGE.write_text(
+            re.sub(f"{begin}.*?{end}", lambda match: begin + table + end, text, flags=re.DOTALL),
+            encoding="utf-8",
+        )
 
 
 if __name__ == "__main__":

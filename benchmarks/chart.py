@@ -58,18 +58,26 @@ def draw(results: dict[str, Any]) -> str:
 
 def _caption(results: dict[str, Any]) -> str:
     machine = results["machine"]
-    kind = "QUICK RUN, not to be quoted" if results["quick"] else "median of interleaved rounds, fresh processes"
+    kind = (
+        "QUICK RUN, not to be quoted"
+        if results["quick"]
+        else "median of interleaved rounds, fresh processes"
+    )
     place = f"{machine.get('processor', '?')}, {machine['cores']} cores"
     return f"{results['date'][:10]}; {place}; {kind}; checks of DSRecords on"
 
 
 def _bars(found: dict[str, float]) -> list[str]:
     """The peers of a panel, fastest first, without the limit; our other variants would only repeat ours."""
-    names = [name for name in found if name != LIMIT and (name == OURS or not name.startswith("ours"))]
+    names = [
+        name for name in found if name != LIMIT and (name == OURS or not name.startswith("ours"))
+    ]
     return sorted(names, key=found.get, reverse=True)
 
 
-def _panel(results: dict[str, Any], title: str, found: dict[str, float], x: float, y: float, width: float) -> list[str]:
+def _panel(
+    results: dict[str, Any], title: str, found: dict[str, float], x: float, y: float, width: float
+) -> list[str]:
     lines = [_text(x, y + 14, title, 13, INK, weight="600")]
     if LIMIT in found:
         limit = "32 threads of pread" if title.startswith("Cold") else "physical limit"
@@ -87,11 +95,22 @@ def _panel(results: dict[str, Any], title: str, found: dict[str, float], x: floa
         colour = OURS_COLOUR if ours else PEER_COLOUR
         box = f'x="{x + LABEL:.1f}" y="{top}" width="{size:.1f}" height="{ROW - 5}"'
         lines.append(f'<rect {box} rx="2" fill="{colour}"/>')
-        lines.append(_text(x + LABEL + size + 5, top + 10, number(found[name]), 11, INK, weight=weight))
+        lines.append(
+            _text(x + LABEL + size + 5, top + 10, number(found[name]), 11, INK, weight=weight)
+        )
     return lines
 
 
-def _text(x: float, y: float, text: str, size: int, colour: str, *, anchor: str = "start", weight: str = "400") -> str:
+def _text(
+    x: float,
+    y: float,
+    text: str,
+    size: int,
+    colour: str,
+    *,
+    anchor: str = "start",
+    weight: str = "400",
+) -> str:
     return (
         f'<text x="{x:.1f}" y="{y}" font-size="{size}" fill="{colour}" text-anchor="{anchor}" font-weight="{weight}">'
         f"{escape(text)}</text>"

@@ -49,7 +49,9 @@ def main() -> None:
     path = folder / "images.rec"
     rows = Images(2000).dicts
     try:
-        with dsrecords.IndexedRecordDataset(path, schema={"image": "bytes", "label": "int64"}, create=True) as data:
+        with dsrecords.IndexedRecordDataset(
+            path, schema={"image": "bytes", "label": "int64"}, create=True
+        ) as data:
             while path.stat().st_size < options.gigabytes * 1e9:
                 data.extend(rows)
         size = path.stat().st_size

@@ -40,7 +40,9 @@ def paragraphs(package):
             continue
         for node in ast.walk(tree):
             if isinstance(node, WITH_DOCSTRINGS) and (text := ast.get_docstring(node)):
-                yield from filter(lambda part: 20 <= len(part) <= 1000, map(str.strip, re.split(r"\n\s*\n", text)))
+                yield from filter(
+                    lambda part: 20 <= len(part) <= 1000, map(str.strip, re.split(r"\n\s*\n", text))
+                )
 
 
 def corpus(count):
@@ -57,7 +59,9 @@ def ours(kind):
     def make(texts, folder):
         import dsrecords
 
-        path, index = dsrecords.make_dataset(({"text": text} for text in texts), folder / "data.rec", {"text": kind})
+        path, index = dsrecords.make_dataset(
+            ({"text": text} for text in texts), folder / "data.rec", {"text": kind}
+        )
         dataset = dsrecords.open(path)
         return (path, index), lambda i: dataset[i, "text"], len(texts)
 
@@ -73,7 +77,9 @@ def bagz(compressed):
         with bagz.Writer(path, bagz.Writer.Options(compression=compression)) as writer:
             for text in texts:
                 writer.write(text.encode())
-        options = bagz.Reader.Options(compression=compression, limits_storage=bagz.LimitsStorage.IN_MEMORY)
+        options = bagz.Reader.Options(
+            compression=compression, limits_storage=bagz.LimitsStorage.IN_MEMORY
+        )
         reader = bagz.Reader(path, options)
         return (path,), lambda i: reader[i].decode(), len(texts)
 
@@ -86,16 +92,30 @@ def parquet(texts, folder):
 
     path, group = str(folder / "data.parquet"), 1000
     table = pa.table({"text": texts})
-    pq.write_table(table, path, row_group_size=group, compression="zstd", use_dictionary=False, write_statistics=False)
+    pq.write_table(
+        table,
+        path,
+        row_group_size=group,
+        compression="zstd",
+        use_dictionary=False,
+        write_statistics=False,
+    )
     file = pq.ParquetFile(path, memory_map=True)
-    return (path,), lambda i: file.read_row_group(i // group, use_threads=False)["text"][i % group].as_py(), 500
+    return (
+        (path,),
+        lambda i: file.read_row_group(i // group, use_threads=False)["text"][i % group].as_py(),
+        500,
+    )
 
 
 def lmdb(texts, folder):
     import lmdb
 
     path = str(folder / "lmdb")
-    with lmdb.open(path, map_size=2**32) as environment, environment.begin(write=True) as transaction:
+    with (
+        lmdb.open(path, map_size=2**32) as environment,
+        environment.begin(write=True) as transaction,
+    ):
         for i, text in enumerate(texts):
             transaction.put(i.to_bytes(8, "big"), text.encode(), append=True)
     environment = lmdb.open(path, readonly=True, lock=False, readahead=False)
@@ -118,7 +138,9 @@ PEERS = {
 def measure(options):
     texts = corpus(options.count)
     sizes = sorted(len(text.encode()) for text in texts)
-    print(f"{len(texts)} texts of {sum(sizes)} bytes, half of them shorter than {sizes[len(sizes) // 2]}\n")
+    print(
+        f"{len(texts)} texts of {sum(sizes)} bytes, half of them shorter than {sizes[len(sizes) // 2]}\n"
+    )
     order = random.Random(1).choices(range(len(texts)), k=options.reads)
     made, times = {}, {name: [] for name in PEERS}
     for name, make in PEERS.items():
@@ -126,7 +148,12 @@ def measure(options):
         folder.mkdir(parents=True)
         start = time.perf_counter()
         paths, read, enough = make(texts, folder)
-        made[name] = sum(map(os.path.getsize, paths)), read, order[:enough], time.perf_counter() - start
+        made[name] = (
+            sum(map(os.path.getsize, paths)),
+            read,
+            order[:enough],
+            time.perf_counter() - start,
+        )
         for i in range(len(texts)) if enough == len(texts) else made[name][2]:
             assert read(i) == texts[i], (name, i)
     for _ in range(options.rounds):
@@ -138,25 +165,44 @@ def measure(options):
     print("| | bytes | of the texts | written in | one text, median of rounds | fastest round |")
     print("| --- | --: | --: | --: | --: | --: |")
     for name, (size, _, _, seconds) in made.items():
-        middle, best = (f"{1e6 * value:,.1f} µs" for value in (statistics.median(times[name]), min(times[name])))
-        print(f"| {name} | {size:,} | {100 * size / sum(sizes):.0f} % | {seconds:.1f} s | {middle} | {best} |")
+        middle, best = (
+            f"{1e6 * value:,.1f} µs" for value in (statistics.median(times[name]), min(times[name]))
+        )
+        print(
+            f"| {name} | {size:,} | {100 * size / sum(sizes):.0f} % | {seconds:.1f} s | {middle} | {best} |"
+        )
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=100_000, help="how many texts")
-    parser.add_argument("--reads", type=int, default=20_000, help="how many single texts are read in a round")
+    parser.add_argument(
+        "--reads", type=int, default=20_000, help="how many single texts are read in a round"
+    )
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--envs", type=Path, default=HERE / ".envs", help="where the environment is kept")
-    parser.add_argument("--data", type=Path, default=HERE / ".data" / "compression", help="where files are written; removed")
-    parser.add_argument("--here", action="store_true", help="measure by this interpreter, which has the packages")
+    parser.add_argument(
+        "--envs", type=Path, default=HERE / ".envs", help="where the environment is kept"
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=HERE / ".data" / "compression",
+        help="where files are written; removed",
+    )
+    parser.add_argument(
+        "--here", action="store_true", help="measure by this interpreter, which has the packages"
+    )
     options = parser.parse_args()
     if not options.here:
         from environments import python_of
 
         source = os.environ | {"PYTHONPATH": str(HERE.parent / "src")}
         sys.exit(
-            subprocess.run([python_of("compression", options.envs), *sys.argv, "--here"], env=source, check=False).returncode
+            subprocess.run(
+                [python_of("compression", options.envs), *sys.argv, "--here"],
+                env=source,
+                check=False,
+            ).returncode
         )
     shutil.rmtree(options.data, ignore_errors=True)
     try:

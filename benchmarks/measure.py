@@ -142,12 +142,17 @@ def resident(path: Path) -> float:
         size = file.stat().st_size
         if not size:
             continue
-        with open(file, "rb") as stream, mmap.mmap(stream.fileno(), size, access=mmap.ACCESS_COPY) as mapped:
+        with (
+            open(file, "rb") as stream,
+            mmap.mmap(stream.fileno(), size, access=mmap.ACCESS_COPY) as mapped,
+        ):
             count = -(-size // PAGE)
             flags = np.zeros(count, np.uint8)
             view = (ctypes.c_char * size).from_buffer(mapped)
             failed = libc.mincore(
-                ctypes.c_void_p(ctypes.addressof(view)), ctypes.c_size_t(size), flags.ctypes.data_as(ctypes.c_void_p)
+                ctypes.c_void_p(ctypes.addressof(view)),
+                ctypes.c_size_t(size),
+                flags.ctypes.data_as(ctypes.c_void_p),
             )
             del view
             if failed:

@@ -79,11 +79,15 @@ def main() -> None:
         for count in (FEW, options.records):
             seconds = write(folder / f"{count}.rec", count)
             size = sum(file.stat().st_size for file in folder.glob(f"{count}.*"))
-            print(f"wrote {count:,} records in {seconds:.1f} s: {count / seconds:,.0f}/s, {size / 1e6:,.0f} MB")
+            print(
+                f"wrote {count:,} records in {seconds:.1f} s: {count / seconds:,.0f}/s, {size / 1e6:,.0f} MB"
+            )
         found: dict[int, list[dict[str, float]]] = {FEW: [], options.records: []}
         for number in range(options.rounds):
             for count, rounds in found.items():
-                rounds.append(look(folder / f"{count}.rec", count * (2 * number + 1) // (2 * options.rounds)))
+                rounds.append(
+                    look(folder / f"{count}.rec", count * (2 * number + 1) // (2 * options.rounds))
+                )
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     for count, rounds in found.items():

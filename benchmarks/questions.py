@@ -34,20 +34,72 @@ class Write:
 _COLD = "cold disk: random batches of 64, opening included"
 
 READS = (
-    Read("small/get", "small", "get_each", "one random record a call, decoded", size=500, again=True),
-    Read("small/batch", "small", "batch", "random batches of 256, as columns", size=256, again=True),
+    Read(
+        "small/get", "small", "get_each", "one random record a call, decoded", size=500, again=True
+    ),
+    Read(
+        "small/batch", "small", "batch", "random batches of 256, as columns", size=256, again=True
+    ),
     Read("small/scan", "small", "scan", "every record in order, decoded"),
-    Read("images/batch", "images", "batch", "random batches of 64, owned bytes and labels", size=64, again=True),
-    Read("images/view", "images", "batch_view", "random batches of 64, views and labels", size=64, again=True),
+    Read(
+        "images/batch",
+        "images",
+        "batch",
+        "random batches of 64, owned bytes and labels",
+        size=64,
+        again=True,
+    ),
+    Read(
+        "images/view",
+        "images",
+        "batch_view",
+        "random batches of 64, views and labels",
+        size=64,
+        again=True,
+    ),
     Read("images/scan", "images", "scan", "every record in order"),
     Read("images/column", "images", "column", "the label column", again=True),
-    Read("arrays/batch", "arrays", "batch", "random batches of 64, stacked in a new array", size=64, again=True),
-    Read("arrays/into", "arrays", "batch_into", "random batches of 64, stacked in a reused array", size=64, again=True),
-    Read("tokens/batch", "tokens", "batch", "random batches of 64, stacked in a new array", size=64, again=True),
-    Read("tokens/into", "tokens", "batch_into", "random batches of 64, stacked in a reused array", size=64, again=True),
+    Read(
+        "arrays/batch",
+        "arrays",
+        "batch",
+        "random batches of 64, stacked in a new array",
+        size=64,
+        again=True,
+    ),
+    Read(
+        "arrays/into",
+        "arrays",
+        "batch_into",
+        "random batches of 64, stacked in a reused array",
+        size=64,
+        again=True,
+    ),
+    Read(
+        "tokens/batch",
+        "tokens",
+        "batch",
+        "random batches of 64, stacked in a new array",
+        size=64,
+        again=True,
+    ),
+    Read(
+        "tokens/into",
+        "tokens",
+        "batch_into",
+        "random batches of 64, stacked in a reused array",
+        size=64,
+        again=True,
+    ),
     Read("blobs/cold", "blobs", "batch", _COLD, size=64, cold=True, most=1024),
     Read("images/cold", "images", "batch", _COLD, size=64, cold=True, most=512),
-    Read("images/cold-column", "images", "column", "cold disk: the label column, opening included", cold=True),
+    Read(
+        "images/cold-column",
+        "images",
+        "column",
+        "cold disk: the label column, opening included",
+        cold=True,
+    ),
 )
 
 WRITES = (

@@ -70,7 +70,10 @@ def page(results: dict[str, Any]) -> str:
         configurations(results),
     ]
     if results["problems"]:
-        parts += ["## What did not work", "\n".join(f"- {problem}" for problem in results["problems"])]
+        parts += [
+            "## What did not work",
+            "\n".join(f"- {problem}" for problem in results["problems"]),
+        ]
     return "\n\n".join(parts) + "\n"
 
 
@@ -84,7 +87,11 @@ def tables(results: dict[str, Any], heading: str = "") -> str:
             continue
         parts.append(f"{heading}{workload.title}")
         for question in answered:
-            rows = _write_rows(results, question) if isinstance(question, Write) else _read_rows(results, question)
+            rows = (
+                _write_rows(results, question)
+                if isinstance(question, Write)
+                else _read_rows(results, question)
+            )
             what = "Writing" if isinstance(question, Write) else "Reading"
             parts.append(f"**{what}: {question.title}** (`{question.key}`)\n\n{_table(rows)}")
     return "\n\n".join(parts)
@@ -96,21 +103,38 @@ def rates(rounds: list[dict[str, Any]], again: bool = False) -> list[float]:
     return [r["records"] / r["seconds"] for r in stretches if r["seconds"]]
 
 
-def medians(results: dict[str, Any], question: Read | Write, again: bool = False) -> dict[str, float]:
+def medians(
+    results: dict[str, Any], question: Read | Write, again: bool = False
+) -> dict[str, float]:
     """Each peer's median rate."""
     kind = "writes" if isinstance(question, Write) else "reads"
-    found = {name: rates(rounds, again) for name, rounds in results[kind].get(question.key, {}).items()}
+    found = {
+        name: rates(rounds, again) for name, rounds in results[kind].get(question.key, {}).items()
+    }
     return {name: statistics.median(values) for name, values in found.items() if values}
 
 
 def summary(results: dict[str, Any]) -> str:
     """One line a question: ours, the best peer, the limit."""
-    rows = [["question", "DSRecords", "best peer", "ratio", "best typed peer", "ratio", "to np.memmap", "to the limit"]]
+    rows = [
+        [
+            "question",
+            "DSRecords",
+            "best peer",
+            "ratio",
+            "best typed peer",
+            "ratio",
+            "to np.memmap",
+            "to the limit",
+        ]
+    ]
     for question in (*READS, *WRITES):
         for again in (False, True) if getattr(question, "again", False) else (False,):
             found = medians(results, question, again)
             if OURS in found:
-                rows.append(_summary_row(results, f"`{question.key}`{', re-read' if again else ''}", found))
+                rows.append(
+                    _summary_row(results, f"`{question.key}`{', re-read' if again else ''}", found)
+                )
     return _table(rows)
 
 
@@ -121,10 +145,15 @@ def _summary_row(results: dict[str, Any], name: str, found: dict[str, float]) ->
     for candidates in (peers, {peer for peer in peers if results["peers"][peer]["typed"]}):
         best = max(candidates, key=found.get, default=None)
         if best:
-            row += [f"{results['peers'][best]['title']} {number(found[best])}", f"{ratio(ours / found[best])} ×"]
+            row += [
+                f"{results['peers'][best]['title']} {number(found[best])}",
+                f"{ratio(ours / found[best])} ×",
+            ]
         else:
             row += ["–", "–"]
-    return row + [f"{ratio(ours / found[peer])} ×" if peer in found else "–" for peer in (MEMMAP, LIMIT)]
+    return row + [
+        f"{ratio(ours / found[peer])} ×" if peer in found else "–" for peer in (MEMMAP, LIMIT)
+    ]
 
 
 def _read_rows(results: dict[str, Any], question: Read) -> list[list[str]]:
@@ -208,7 +237,9 @@ def spread(values: list[float]) -> str:
     if not values:
         return "–"
     middle = number(statistics.median(values))
-    return f"{middle} ({number(min(values))} – {number(max(values))})" if len(values) > 1 else middle
+    return (
+        f"{middle} ({number(min(values))} – {number(max(values))})" if len(values) > 1 else middle
+    )
 
 
 def _than(found: dict[str, float], name: str) -> str:

@@ -34,7 +34,10 @@ from workloads import WORKLOADS
 
 HERE = Path(__file__).parent
 PATIENCE = 300  # seconds after which a peer that does not answer is ended
-WRITTEN_OFTEN = ("small", "images")  # workloads whose writing is measured in rounds; the others are written once
+WRITTEN_OFTEN = (
+    "small",
+    "images",
+)  # workloads whose writing is measured in rounds; the others are written once
 
 
 class WorkerError(Exception):
@@ -184,7 +187,9 @@ class Run:
                     self.write_turn(client, name, workloads, number, last=number == rounds - 1)
                 self.progress("write", workloads, number, name, began)
 
-    def write_turn(self, client: Client, name: str, workloads: list[str], number: int, *, last: bool) -> None:
+    def write_turn(
+        self, client: Client, name: str, workloads: list[str], number: int, *, last: bool
+    ) -> None:
         """One peer's turn at writing: each question; on the last round also a check of what is read back."""
         try:
             hello = client.ask("hello")
@@ -192,20 +197,28 @@ class Run:
             self.problem(f"{name}: {failure}")
             self.peers.pop(name)
             return
-        self.results["peers"].setdefault(name, {**hello, "imports": []})["imports"].append(hello["import_seconds"])
+        self.results["peers"].setdefault(name, {**hello, "imports": []})["imports"].append(
+            hello["import_seconds"]
+        )
         if PEERS[name].files:
             return
         for workload in workloads:
             if (workload, name) in self.gone:
                 continue
-            common = {"workload": workload, "count": self.count(workload), "folder": str(self.path(workload, name))}
+            common = {
+                "workload": workload,
+                "count": self.count(workload),
+                "folder": str(self.path(workload, name)),
+            }
             try:
                 written = False
                 for question in WRITES:
                     if question.workload == workload:
                         answer = client.ask("write", verb=question.verb, **common)
                         if "unsupported" not in answer:
-                            self.results["writes"].setdefault(question.key, {}).setdefault(name, []).append(answer)
+                            self.results["writes"].setdefault(question.key, {}).setdefault(
+                                name, []
+                            ).append(answer)
                             written = True
                 if not written:
                     self.gone.add((workload, name))
@@ -222,12 +235,17 @@ class Run:
         asked = [question for question in READS if question.workload in workloads]
         warm_questions = [question for question in asked if not question.cold]
         cold_questions = [question for question in asked if question.cold]
-        for questions, rounds in ((warm_questions, self.rounds), (cold_questions, self.cold_rounds)):
+        for questions, rounds in (
+            (warm_questions, self.rounds),
+            (cold_questions, self.cold_rounds),
+        ):
             for number in range(rounds if questions else 0):
                 for name in self.turn(number):
                     began = time.perf_counter()
                     self.read_turn(name, questions, number)
-                    self.progress("cold" if questions[0].cold else "read", workloads, number, name, began)
+                    self.progress(
+                        "cold" if questions[0].cold else "read", workloads, number, name, began
+                    )
 
     def read_turn(self, name: str, questions: list[Read], number: int) -> None:
         """One peer's turn at reading, in a fresh process."""
@@ -266,12 +284,18 @@ class Run:
                     continue
                 if "unsupported" not in answer:
                     answer["resident"] = held[question.workload]
-                    self.results["reads"].setdefault(question.key, {}).setdefault(name, []).append(answer)
+                    self.results["reads"].setdefault(question.key, {}).setdefault(name, []).append(
+                        answer
+                    )
 
-    def progress(self, what: str, workloads: list[str], number: int, name: str, began: float) -> None:
+    def progress(
+        self, what: str, workloads: list[str], number: int, name: str, began: float
+    ) -> None:
         """One line, so that a long run is seen to go on."""
         seconds = time.perf_counter() - began
-        print(f"  {what} {'+'.join(workloads)} round {number + 1}: {name} {seconds:.1f} s", flush=True)
+        print(
+            f"  {what} {'+'.join(workloads)} round {number + 1}: {name} {seconds:.1f} s", flush=True
+        )
 
 
 def share(question: Read, asked: list[Read]) -> tuple[float, float]:
@@ -285,16 +309,23 @@ def share(question: Read, asked: list[Read]) -> tuple[float, float]:
 
 def machine(folder: Path) -> dict[str, str]:
     """What the run was made on."""
-    facts = {"system": f"{platform.system()} {platform.release()} {platform.machine()}", "cores": str(os.cpu_count())}
+    facts = {
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "cores": str(os.cpu_count()),
+    }
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
                 facts["processor"] = line.partition(":")[2].strip()
                 break
         facts["memory"] = f"{int(Path('/proc/meminfo').read_text().split()[1]) / (1 << 20):.0f} GiB"
-        probe = subprocess.run(["df", "--output=fstype", str(folder)], capture_output=True, text=True, check=False)
+        probe = subprocess.run(
+            ["df", "--output=fstype", str(folder)], capture_output=True, text=True, check=False
+        )
         facts["filesystem"] = probe.stdout.split()[-1] if probe.returncode == 0 else "?"
-        facts["virtual machine"] = "yes" if "hypervisor" in Path("/proc/cpuinfo").read_text() else "no"
+        facts["virtual machine"] = (
+            "yes" if "hypervisor" in Path("/proc/cpuinfo").read_text() else "no"
+        )
         device = os.stat(folder).st_dev
         queue = Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}")
         queue = queue if (queue / "queue").exists() else queue.resolve().parent
@@ -309,15 +340,36 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description="Measure DSRecords beside its peers.")
     names = lambda known: lambda text: [check_name(name, known) for name in text.split(",")]  # noqa: E731
-    parser.add_argument("--quick", action="store_true", help="small datasets: to see that everything runs")
+    parser.add_argument(
+        "--quick", action="store_true", help="small datasets: to see that everything runs"
+    )
     parser.add_argument("--peers", type=names(PEERS), default=list(PEERS), help=", ".join(PEERS))
-    parser.add_argument("--workloads", type=names(WORKLOADS), default=list(WORKLOADS), help=", ".join(WORKLOADS))
+    parser.add_argument(
+        "--workloads", type=names(WORKLOADS), default=list(WORKLOADS), help=", ".join(WORKLOADS)
+    )
     parser.add_argument("--rounds", type=int, help="rounds of warm reading (5; quick: 2)")
-    parser.add_argument("--budget", type=float, help="seconds for one question of one round (0.3; quick: 0.08)")
-    parser.add_argument("--envs", type=Path, default=HERE / ".envs", help="where the environments are kept")
-    parser.add_argument("--data", type=Path, default=HERE / ".data", help="where datasets are written: 15 GB, removed")
-    parser.add_argument("--output", type=Path, help="where results go (benchmarks/; quick or partial: the data folder)")
-    parser.add_argument("--report", action="store_true", help="only write the page and the picture from results.json")
+    parser.add_argument(
+        "--budget", type=float, help="seconds for one question of one round (0.3; quick: 0.08)"
+    )
+    parser.add_argument(
+        "--envs", type=Path, default=HERE / ".envs", help="where the environments are kept"
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=HERE / ".data",
+        help="where datasets are written: 15 GB, removed",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        help="where results go (benchmarks/; quick or partial: the data folder)",
+    )
+    parser.add_argument(
+        "--report",
+        action="store_true",
+        help="only write the page and the picture from results.json",
+    )
     return parser.parse_args(arguments)
 
 
@@ -342,7 +394,11 @@ def publish(results: dict[str, Any], output: Path) -> None:
 def main() -> int:
     """Run what the command line asks for."""
     options = parse()
-    whole = not options.quick and set(options.peers) == set(PEERS) and set(options.workloads) == set(WORKLOADS)
+    whole = (
+        not options.quick
+        and set(options.peers) == set(PEERS)
+        and set(options.workloads) == set(WORKLOADS)
+    )
     output = options.output or (HERE if whole or options.report else options.data)
     if options.report:
         publish(json.loads((output / "results.json").read_text()), output)

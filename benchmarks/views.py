@@ -24,7 +24,9 @@ def milliseconds(function, *arguments):
 
 
 def row(name, times, limit):
-    print(f"| {name} | {min(times):.1f} | {statistics.median(times):.1f} | {max(times):.1f} | {limit} |")
+    print(
+        f"| {name} | {min(times):.1f} | {statistics.median(times):.1f} | {max(times):.1f} | {limit} |"
+    )
 
 
 def main(count=10_000_000, selected=1_000_000):
@@ -46,8 +48,12 @@ def main(count=10_000_000, selected=1_000_000):
             assert opened[-1]["label"] == chosen[-1]
         sample = np.random.default_rng(1).integers(0, selected, 1000)
         assert (opened.batch(sample, "label") == chosen[sample]).all()
-        print(f"A view of {selected:,} of {count:,} records, in random order; {os.path.getsize(file):,} bytes\n")
-        print("| milliseconds | best | median | worst | promised |\n| --- | --- | --- | --- | --- |")
+        print(
+            f"A view of {selected:,} of {count:,} records, in random order; {os.path.getsize(file):,} bytes\n"
+        )
+        print(
+            "| milliseconds | best | median | worst | promised |\n| --- | --- | --- | --- | --- |"
+        )
         row("save, synced to the disk", saving, "under 100")
         row("open", opening, "under 10")
         row("read the first record", reading, "")

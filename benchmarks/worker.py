@@ -120,7 +120,9 @@ class Worker:
         finally:
             store.close()
         result.update(opened=opened, views=verb in store.views)
-        if cold and store.opening_counts:  # some read much of the file, or its whole index, when they open it
+        if (
+            cold and store.opening_counts
+        ):  # some read much of the file, or its whole index, when they open it
             result["seconds"] += opened
         return result
 
@@ -133,7 +135,11 @@ class Worker:
         if key not in self._records:
             self._records.clear()
             records = WORKLOADS[workload].records(count)
-            for made in (records.columns(), records.tuples, records.dicts):  # now, so that no writer pays for them
+            for made in (
+                records.columns(),
+                records.tuples,
+                records.dicts,
+            ):  # now, so that no writer pays for them
                 assert made
             self._records[key] = records
         return self._records[key]
@@ -154,7 +160,9 @@ def _verb(store: Store, verb: str) -> Any:
     return method
 
 
-def _chunks(store: Store, count: int, size: int, seed: int, share: tuple[float, float], most: int) -> list[Any]:
+def _chunks(
+    store: Store, count: int, size: int, seed: int, share: tuple[float, float], most: int
+) -> list[Any]:
     order = np.random.default_rng(seed).permutation(count)
     part = order[int(share[0] * count) : int(share[1] * count)][: most + size]
     chunks = [part[start : start + size] for start in range(0, len(part) - size + 1, size)]
@@ -236,7 +244,9 @@ def _record(value: Any, names: list[str]) -> tuple:
 def _check(store: Store, records: Records) -> list[str]:
     """The verbs that returned exactly what was stored; a difference is an error."""
     checked = []
-    for verb in sorted({question.verb for question in READS if question.workload == store.workload}):
+    for verb in sorted(
+        {question.verb for question in READS if question.workload == store.workload}
+    ):
         call = getattr(store, verb, None)
         if call is None:
             continue
@@ -245,7 +255,9 @@ def _check(store: Store, records: Records) -> list[str]:
         except NotSupportedError:
             continue
         if not right:
-            raise AssertionError(f"{store.title}: {verb} returned other values than were stored in {store.workload}")
+            raise AssertionError(
+                f"{store.title}: {verb} returned other values than were stored in {store.workload}"
+            )
         checked.append(verb)
     return checked
 

@@ -65,7 +65,9 @@ class Records:
     @cached_property
     def tuples(self) -> list[tuple]:
         """The records one by one, as Python values, bytes and arrays."""
-        return list(zip(*(self._as_list(self.column(field.name)) for field in self.fields), strict=True))
+        return list(
+            zip(*(self._as_list(self.column(field.name)) for field in self.fields), strict=True)
+        )
 
     @cached_property
     def dicts(self) -> list[dict[str, Any]]:
@@ -75,13 +77,18 @@ class Records:
 
     @staticmethod
     def _as_list(column: Any) -> list:
-        return column.tolist() if isinstance(column, np.ndarray) and column.ndim == 1 else list(column)
+        return (
+            column.tolist() if isinstance(column, np.ndarray) and column.ndim == 1 else list(column)
+        )
 
     @cached_property
     def nbytes(self) -> int:
         """The bytes of the values alone, without any format's overhead."""
         columns = self.columns().values()
-        return sum(column.nbytes if isinstance(column, np.ndarray) else sum(map(len, column)) for column in columns)
+        return sum(
+            column.nbytes if isinstance(column, np.ndarray) else sum(map(len, column))
+            for column in columns
+        )
 
     def make(self, name: str, indices: np.ndarray) -> Any:
         """The values of one field at these positions."""

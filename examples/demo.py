@@ -18,13 +18,19 @@ RANDOM = np.random.default_rng(2)  # with a seed, so that two runs print the sam
 
 def sample(pixels, label):
     """One digit: an image, dark on white; what it shows; and the scanner's own 8 × 8 numbers from 0 (paper) to 16 (ink)."""
-    return {"image": (255 - pixels * 15).astype(np.uint8), "label": label, "pixels": pixels.astype(np.uint8)}
+    return {
+        "image": (255 - pixels * 15).astype(np.uint8),
+        "label": label,
+        "pixels": pixels.astype(np.uint8),
+    }
 
 
 def pack(path):
     digits = load_digits()
     path, _ = dsrecords.make_dataset(
-        [sample(*pair) for pair in zip(digits.images, digits.target)],  # any iterable; of a list the progress bar knows the end
+        [
+            sample(*pair) for pair in zip(digits.images, digits.target)
+        ],  # any iterable; of a list the progress bar knows the end
         path,
         {"image": "png", "label": "int64", "pixels": "uint8[8,8]"},
         metadata={"source": "sklearn.datasets.load_digits", "classes": 10},
@@ -71,7 +77,9 @@ def train(ds):
     title("Training on it")
     order = RANDOM.permutation(len(ds))
     training, test = ds[order[:1400]], ds[order[1400:]]  # views: no data is copied
-    model = SVC(gamma=0.001).fit(training.column("pixels").reshape(-1, 64), training.column("label"))
+    model = SVC(gamma=0.001).fit(
+        training.column("pixels").reshape(-1, 64), training.column("label")
+    )
     accuracy = model.score(test.column("pixels").reshape(-1, 64), test.column("label"))
     print("trained on ", f"{len(training):,} digits")
     print("accuracy   ", f"{accuracy:.1%} of {len(test)} other digits")
@@ -80,17 +88,34 @@ def train(ds):
 def draw(ds, path):
     """Sixteen random records, four by four: each image, the label below it, and which record it is."""
     title("Looking at sixteen of them")
-    side, cell, height, top, gap = 104, 128, 156, 64, 24  # of a digit; of a digit with its label; of the heading; around it all
+    side, cell, height, top, gap = (
+        104,
+        128,
+        156,
+        64,
+        24,
+    )  # of a digit; of a digit with its label; of the heading; around it all
     sheet = Image.new("L", (4 * cell + 2 * gap, top + 4 * height + gap // 2), 255)
-    pen, fonts = ImageDraw.Draw(sheet), {size: ImageFont.load_default(size) for size in (13, 18, 24)}
-    pen.text((sheet.width / 2, gap), f"16 of {len(ds):,} records of {Path(ds.path).name}", fill=0, font=fonts[18], anchor="ma")
+    pen, fonts = (
+        ImageDraw.Draw(sheet),
+        {size: ImageFont.load_default(size) for size in (13, 18, 24)},
+    )
+    pen.text(
+        (sheet.width / 2, gap),
+        f"16 of {len(ds):,} records of {Path(ds.path).name}",
+        fill=0,
+        font=fonts[18],
+        anchor="ma",
+    )
     chosen = RANDOM.choice(len(ds), 16, replace=False)
     for number, (record, digit) in enumerate(zip(chosen, ds[chosen])):
         x, y = gap + number % 4 * cell + (cell - side) // 2, top + number // 4 * height
         sheet.paste(digit["image"].resize((side, side), Image.Resampling.NEAREST), (x, y))
         pen.rectangle((x - 1, y - 1, x + side, y + side), outline=200)
         pen.text((x, y + side + 6), str(digit["label"]), fill=0, font=fonts[24], anchor="la")
-        pen.text((x + side, y + side + 14), f"record {record}", fill=120, font=fonts[13], anchor="ra")
+        pen.text(
+            (x + side, y + side + 14), f"record {record}", fill=120, font=fonts[13], anchor="ra"
+        )
     sheet.save(path)
     print("picture    ", path)
 
@@ -101,7 +126,9 @@ def title(text):
 
 def sizes(ds):
     files = [Path(path) for path in (ds.path, ds.index_path)]
-    return f"{len(ds):,} records, " + ", ".join(f"{file.name} {file.stat().st_size:,} bytes" for file in files)
+    return f"{len(ds):,} records, " + ", ".join(
+        f"{file.name} {file.stat().st_size:,} bytes" for file in files
+    )
 
 
 def short(value):

@@ -16,7 +16,10 @@ RECORD, PENDING, COMMIT = 1, 2, 3
 NO_EDIT, TAKE_LAST, DELETE = 0, 1, 2
 NUMBER = {"fields": [{"name": "n", "type": "int64", "at": 16}], "head": 24, "metadata": {}}
 TEXT = {
-    "fields": [{"name": "text", "type": "str", "payload": 0}, {"name": "n", "type": "int64", "at": 32}],
+    "fields": [
+        {"name": "text", "type": "str", "payload": 0},
+        {"name": "n", "type": "int64", "at": 32},
+    ],
     "head": 40,
     "metadata": {},
 }
@@ -26,12 +29,20 @@ def padded(data, to=8):
     return data + bytes(-len(data) % to)
 
 
-def header(contents, id=ID, magic=MAGIC, checksum=None, version=1, flags=0, size=None, json_size=None):
+def header(
+    contents, id=ID, magic=MAGIC, checksum=None, version=1, flags=0, size=None, json_size=None
+):
     """A header; `contents` is what its JSON says, or the bytes of it."""
     text = contents if isinstance(contents, bytes) else json.dumps(contents).encode()
     length = 40 + len(text)
     real = length + -length % 4096
-    rest = struct.pack("<HHII", version, flags, real if size is None else size, len(text) if json_size is None else json_size)
+    rest = struct.pack(
+        "<HHII",
+        version,
+        flags,
+        real if size is None else size,
+        len(text) if json_size is None else json_size,
+    )
     rest = (rest + id + text).ljust(real - 12, b"\0")
     return magic + struct.pack("<I", crc32(rest) if checksum is None else checksum) + rest
 
@@ -47,7 +58,9 @@ class Log:
         """`covered`: how many bytes of the frame its check covers, by default all."""
         at = len(self.data)
         body = struct.pack("<IQ", kind, 16 + len(rest) if size is None else size) + rest
-        right = crc32(self.id + body[: None if covered is None else covered - 4]) ^ (at // 8 & 0xFFFFFFFF)
+        right = crc32(self.id + body[: None if covered is None else covered - 4]) ^ (
+            at // 8 & 0xFFFFFFFF
+        )
         self.data += struct.pack("<I", right if check is None else check) + body
         return at
 
@@ -103,16 +116,31 @@ class Log:
 
 
 def slot(
-    id=ID, seq=1, count=0, covered=0, edits=0, last=0, check=0, base=12288, version=1, flags=0, magic=INDEX_MAGIC, checksum=None
+    id=ID,
+    seq=1,
+    count=0,
+    covered=0,
+    edits=0,
+    last=0,
+    check=0,
+    base=12288,
+    version=1,
+    flags=0,
+    magic=INDEX_MAGIC,
+    checksum=None,
 ):
-    rest = struct.pack("<HH16sQQQQQII", version, flags, id, seq, count, covered, edits, last, check, base)
+    rest = struct.pack(
+        "<HH16sQQQQQII", version, flags, id, seq, count, covered, edits, last, check, base
+    )
     return magic + struct.pack("<I", crc32(rest) if checksum is None else checksum) + rest
 
 
 def entry(i, place):
     """The entry of the record at position i, whose frame has this (offset, size, check)."""
     offset, size, check = place
-    return struct.pack("<QII", offset, min(size // 8, 2**32 - 1), check ^ (i * 0x9E3779B1 & 0xFFFFFFFF))
+    return struct.pack(
+        "<QII", offset, min(size // 8, 2**32 - 1), check ^ (i * 0x9E3779B1 & 0xFFFFFFFF)
+    )
 
 
 def index(log, places=None, edits=0, other_slot=b"", **wrong):
@@ -120,8 +148,17 @@ def index(log, places=None, edits=0, other_slot=b"", **wrong):
     places = log.frames if places is None else places
     size = int.from_bytes(log.data[16:20], "little")
     last, check = log.last
-    right = {"id": log.id, "count": len(places), "covered": len(log.data), "edits": edits, "last": last, "check": check}
+    right = {
+        "id": log.id,
+        "count": len(places),
+        "covered": len(log.data),
+        "edits": edits,
+        "last": last,
+        "check": check,
+    }
     given = {**right, "seq": 1, "base": 8192 + size, **wrong}
-    slots = [slot(**given), other_slot][:: -1 if given["seq"] % 2 else 1]  # even ones in A, odd ones in B
+    slots = [slot(**given), other_slot][
+        :: -1 if given["seq"] % 2 else 1
+    ]  # even ones in A, odd ones in B
     front = b"".join(one.ljust(4096, b"\0") for one in slots)
     return front + log.data[:size] + b"".join(entry(i, place) for i, place in enumerate(places))

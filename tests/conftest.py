@@ -13,7 +13,9 @@ import pytest
 
 import dsrecords
 
-SOURCE = Path(dsrecords.__file__).parents[1]  # for processes of their own: the library that is being tested
+SOURCE = Path(dsrecords.__file__).parents[
+    1
+]  # for processes of their own: the library that is being tested
 # A field of each storage: a number, a number that may be None, a payload, a payload that may be None.
 SCHEMA = {"label": "int64", "score": "float64?", "text": "str", "blob": "bytes?"}
 

@@ -55,7 +55,11 @@ def scalars():
 def texts():
     rows = [
         {"str": "", "bytes": b"", "json": None},
-        {"str": "été 漢字 😀\0\n", "bytes": bytes(range(256)), "json": {"a": [1, 2.5, "é"], "b": {"c": None, "d": True}}},
+        {
+            "str": "été 漢字 😀\0\n",
+            "bytes": bytes(range(256)),
+            "json": {"a": [1, 2.5, "é"], "b": {"c": None, "d": True}},
+        },
         {"str": "eight by", "bytes": b"12345678", "json": "only a text"},
     ]
     return {"str": "str", "bytes": "bytes", "json": "json"}, rows
@@ -98,14 +102,32 @@ def any_arrays():
 
 
 def images():
-    names = [("red.jpg", "red.png", "red.webp", "red.gif"), ("grey.jpg", "alpha.png", "red.webp", "red.bmp")]
+    names = [
+        ("red.jpg", "red.png", "red.webp", "red.gif"),
+        ("grey.jpg", "alpha.png", "red.webp", "red.bmp"),
+    ]
     schema = {"jpeg": "jpeg", "png": "png", "webp": "webp", "image": "image"}
     return schema, [dict(zip(schema, map(picture, row), strict=True)) for row in names]
 
 
 def lists():
-    kinds = ("int32", "float16", "bool?", "int64?", "str", "str?", "bytes", "json", "float32[2]", "list[uint8]", "list[str?]?")
-    schema = {f"list[{kind}]": f"list[{kind}]" for kind in kinds} | {"list[png]": "list[png]", "list[array]": "list[array]"}
+    kinds = (
+        "int32",
+        "float16",
+        "bool?",
+        "int64?",
+        "str",
+        "str?",
+        "bytes",
+        "json",
+        "float32[2]",
+        "list[uint8]",
+        "list[str?]?",
+    )
+    schema = {f"list[{kind}]": f"list[{kind}]" for kind in kinds} | {
+        "list[png]": "list[png]",
+        "list[array]": "list[array]",
+    }
     full = [
         [1, -2, 2**31 - 1], [0.5, float("inf")], [True, None, False], [None, 2**62], ["", "é", "eight by"], [None, "", "b"],
         [b"", b"abc"], [[None], {"a": 1}], [[1, 2], [3, 4]], [[1, 2, 3], [], [4]], [["a", None], None, []],
@@ -122,7 +144,12 @@ def optional():
     }  # fmt: skip
     schema = {name: f"{name}?" for name in values}
     there = dict.fromkeys(values)
-    return schema, [values, there, {**there, "int8": 1, "str": "b"}, {**values, "int8": None, "str": None}]
+    return schema, [
+        values,
+        there,
+        {**there, "int8": 1, "str": "b"},
+        {**values, "int8": None, "str": None},
+    ]
 
 
 def unnamed():
@@ -175,14 +202,30 @@ def structs():
 def formats():
     """What other libraries read: their bytes, stated, so that no version of them changes the file."""
     wave = b"RIFF\x26\0\0\0WAVEfmt \x10\0\0\0\1\0\1\0\x40\x1f\0\0\x80\x3e\0\0\2\0\x10\0data\2\0\0\0\0\x40"
-    schema = {"msgpack": "msgpack", "message": "protobuf[google.protobuf.Timestamp]", "audio": "audio", "own": "ext(golden.own)?"}
-    rows = [{"msgpack": {"a": [1, b"b", None]}, "message": b"\x08\x05\x10\x07", "audio": wave, "own": "abc"}]
+    schema = {
+        "msgpack": "msgpack",
+        "message": "protobuf[google.protobuf.Timestamp]",
+        "audio": "audio",
+        "own": "ext(golden.own)?",
+    }
+    rows = [
+        {
+            "msgpack": {"a": [1, b"b", None]},
+            "message": b"\x08\x05\x10\x07",
+            "audio": wave,
+            "own": "abc",
+        }
+    ]
     rows += [{"msgpack": None, "message": b"", "audio": wave, "own": None}]
     return schema, rows
 
 
 def compressed():
-    texts = [f"{name} wrote to {other} that it will rain" for name in ("Ada", "Bob", "Cy") for other in ("Di", "Ed", "Flo")]
+    texts = [
+        f"{name} wrote to {other} that it will rain"
+        for name in ("Ada", "Bob", "Cy")
+        for other in ("Di", "Ed", "Flo")
+    ]
     rows = [{"text": text, "alone": [text, i]} for i, text in enumerate(texts * 30)]
     return {"text": "zstd(str)", "alone": "zstd(json,dict=0)?"}, rows
 
@@ -193,7 +236,9 @@ SAMPLES = {
     "lists": lists, "optional": optional, "unnamed": unnamed, "metadata": metadata,
     "numbers": numbers, "structs": structs, "formats": formats,
 }  # fmt: skip
-METADATA = {"metadata": {"about": "é" * 3000, "classes": ["cat", "dog"]}}  # longer than one page: H is 8192
+METADATA = {
+    "metadata": {"about": "é" * 3000, "classes": ["cat", "dog"]}
+}  # longer than one page: H is 8192
 
 
 def append(ds):
@@ -247,7 +292,18 @@ def empty(ds):
     pass
 
 
-EDITS = (append, extend, extend_columns, replace, update, delete, delete_several, quick_remove_at, compacted, empty)
+EDITS = (
+    append,
+    extend,
+    extend_columns,
+    replace,
+    update,
+    delete,
+    delete_several,
+    quick_remove_at,
+    compacted,
+    empty,
+)
 
 
 def make(folder):

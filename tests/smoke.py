@@ -76,7 +76,9 @@ def main():
     data = IndexedRecordDataset("pairs.rec", serializers=[io.save_float, io.save_int])
     data.append([0.5, 3])
     code = "import dsrecords; print(tuple(dsrecords.open('pairs.rec')[0]))"
-    out = subprocess.run([sys.executable, "-I", "-c", code], check=True, capture_output=True, text=True).stdout
+    out = subprocess.run(
+        [sys.executable, "-I", "-c", code], check=True, capture_output=True, text=True
+    ).stdout
     assert out.strip() == "(0.5, 3)", out
 
 
@@ -84,4 +86,6 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         main()
-        os.chdir(os.path.dirname(folder))  # a folder that is somebody's working directory cannot be removed everywhere
+        os.chdir(
+            os.path.dirname(folder)
+        )  # a folder that is somebody's working directory cannot be removed everywhere

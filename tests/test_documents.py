@@ -21,7 +21,9 @@ import dsrecords
 from dsrecords import io
 
 ROOT = Path(__file__).parents[1]
-PAGES = [page for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))] if page.is_file()]
+PAGES = [
+    page for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))] if page.is_file()
+]
 MARK = "\x1e"  # printed after each block, to tell whose output is whose
 
 
@@ -42,7 +44,9 @@ def blocks_of(page: str) -> list[Block]:
             elif line.strip():
                 match = re.fullmatch(r"<!-- (.*) -->", line.strip())
                 comment = match[1] if match else ""
-                if re.match("no.?test|output", comment):  # a directive with a slip in it must not pass for a remark
+                if re.match(
+                    "no.?test|output", comment
+                ):  # a directive with a slip in it must not pass for a remark
                     assert re.fullmatch("no-test: .+|output", comment), line
         elif line.strip() == fence:
             inner = [text.removeprefix(indent) for text in lines[opening + 1 : number]]
@@ -101,8 +105,12 @@ def test_examples_of_the_page_run(page, tmp_path):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_of_the_page_lead_to_files(page):
-    text = "\n".join(re.sub(r"`[^`]*`", "", line) for line in prose_of(page.read_text(encoding="utf-8")))
-    targets = [target for target in re.findall(r"\]\(([^)\s#]+)", text) if not re.match(r"[a-z]+:", target)]
+    text = "\n".join(
+        re.sub(r"`[^`]*`", "", line) for line in prose_of(page.read_text(encoding="utf-8"))
+    )
+    targets = [
+        target for target in re.findall(r"\]\(([^)\s#]+)", text) if not re.match(r"[a-z]+:", target)
+    ]
     assert [target for target in targets if not (page.parent / target).exists()] == []
 
 
@@ -110,13 +118,19 @@ def code_of_all_pages() -> str:
     """What the pages say in code: the blocks that run, and what stands between backticks."""
     pages = [page.read_text(encoding="utf-8") for page in PAGES]
     blocks = ["\n".join(block.lines) for page in pages for block in blocks_of(page)]
-    return "\n".join(blocks + [piece for page in pages for piece in re.findall(r"`([^`\n]+)`", page)])
+    return "\n".join(
+        blocks + [piece for page in pages for piece in re.findall(r"`([^`\n]+)`", page)]
+    )
 
 
 def test_the_pages_show_each_name_that_is_public():
     code = code_of_all_pages()
     names = [*dsrecords.__all__, *(name for name in io.__all__ if not name.startswith("dump_"))]
-    names += [name for name in dir(dsrecords.IndexedRecordDataset) if name[0] != "_" and name not in ("count", "index")]
+    names += [
+        name
+        for name in dir(dsrecords.IndexedRecordDataset)
+        if name[0] != "_" and name not in ("count", "index")
+    ]
     assert [name for name in names if not re.search(rf"\b{name}\b", code)] == []
 
 
@@ -129,7 +143,14 @@ METHODS = [
 
 @pytest.mark.parametrize(
     "function",
-    [dsrecords.open, dsrecords.make_dataset, dsrecords.IndexedRecordDataset, dsrecords.repair, dsrecords.upgrade, *METHODS],
+    [
+        dsrecords.open,
+        dsrecords.make_dataset,
+        dsrecords.IndexedRecordDataset,
+        dsrecords.repair,
+        dsrecords.upgrade,
+        *METHODS,
+    ],
     ids=lambda function: function.__qualname__,
 )
 def test_the_pages_show_each_option(function):
@@ -207,7 +228,9 @@ class TestThisRunner:
             run(page, folder)
 
     def test_warning_fails(self, folder):
-        page = PAGE.replace('names.append("another")', "import warnings; warnings.warn('old', DeprecationWarning)")
+        page = PAGE.replace(
+            'names.append("another")', "import warnings; warnings.warn('old', DeprecationWarning)"
+        )
         with pytest.raises(AssertionError, match="DeprecationWarning"):
             run(page, folder)
 
@@ -215,7 +238,9 @@ class TestThisRunner:
         with pytest.raises(AssertionError, match="ended the script"):
             run(PAGE.replace('names.append("another")', "raise SystemExit"), folder)
 
-    @pytest.mark.parametrize("slip", ["<!-- no-test -->", "<!-- notest: reason -->", "<!-- outputs -->"])
+    @pytest.mark.parametrize(
+        "slip", ["<!-- no-test -->", "<!-- notest: reason -->", "<!-- outputs -->"]
+    )
     def test_misspelt_directive_fails(self, slip):
         with pytest.raises(AssertionError):
             blocks_of(f"{slip}\n```python\n1\n```\n")

@@ -44,7 +44,13 @@ def test_these_are_all_the_errors():
 def test_an_error_says_file_record_field_and_byte_and_keeps_them_as_attributes(error):
     one = error("it is so", file="a.rec", record=3, field="label", offset=4096)
     assert str(one) == "a.rec, record 3, field 'label', byte 4096: it is so"
-    assert (one.message, one.file, one.record, one.field, one.offset) == ("it is so", "a.rec", 3, "label", 4096)
+    assert (one.message, one.file, one.record, one.field, one.offset) == (
+        "it is so",
+        "a.rec",
+        3,
+        "label",
+        4096,
+    )
     assert str(error("it is so")) == "it is so"
     assert str(error("it is so", record=0, field=0)) == "record 0, field 0: it is so"
 
@@ -63,7 +69,13 @@ def test_an_error_comes_back_from_another_process_as_it_was(error):
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"hello", b"\0" * 10_000, b"\x89PNG\r\n\x1a\n" + bytes(5000), b"\x89DSR\n\x1a\n" + bytes(5000)],
+    [
+        b"",
+        b"hello",
+        b"\0" * 10_000,
+        b"\x89PNG\r\n\x1a\n" + bytes(5000),
+        b"\x89DSR\n\x1a\n" + bytes(5000),
+    ],
     ids=["empty", "text", "zeros", "png", "after text-mode damage"],
 )
 def test_a_file_that_is_not_a_dataset_is_corrupt_and_stays_as_it_is(path, content):
@@ -88,7 +100,10 @@ def test_an_index_that_is_not_ours_is_never_written_over(made):
     with pytest.warns(UserWarning, match=r"data\.idx"):
         ds = dsrecords.open(made)
     assert list(ds) == rows(10)
-    with pytest.raises(dsrecords.ReadOnlyError, match=r"data\.idx"), pytest.warns(UserWarning, match=r"data\.idx"):
+    with (
+        pytest.raises(dsrecords.ReadOnlyError, match=r"data\.idx"),
+        pytest.warns(UserWarning, match=r"data\.idx"),
+    ):
         ds.append(row(10))
     with pytest.raises(FileExistsError, match=r"data\.idx"):
         make_dataset(rows(1), made, SCHEMA, overwrite=True)
@@ -214,10 +229,19 @@ def test_a_damaged_head_names_file_record_and_offset(made):
     frame = frames(made)[7]
     flip(made, frame.offset + 20)
     ds = dsrecords.open(made)
-    for read in (lambda: ds[7], lambda: ds[7, "label"], lambda: ds.batch([1, 7]), lambda: ds.column("label")):
+    for read in (
+        lambda: ds[7],
+        lambda: ds[7, "label"],
+        lambda: ds.batch([1, 7]),
+        lambda: ds.column("label"),
+    ):
         with pytest.raises(CorruptError) as caught:
             read()
-        assert (caught.value.file, caught.value.record, caught.value.offset) == (made, 7, frame.offset)
+        assert (caught.value.file, caught.value.record, caught.value.offset) == (
+            made,
+            7,
+            frame.offset,
+        )
 
 
 def test_damage_is_an_error_each_time_and_other_records_are_read(made):
@@ -227,7 +251,9 @@ def test_damage_is_an_error_each_time_and_other_records_are_read(made):
         with pytest.raises(CorruptError):
             ds[7]
     assert [ds[i] for i in range(10) if i != 7] == [row(i) for i in range(10) if i != 7]
-    assert ds.batch([i for i in range(10) if i != 7])["label"].tolist() == [i for i in range(10) if i != 7]
+    assert ds.batch([i for i in range(10) if i != 7])["label"].tolist() == [
+        i for i in range(10) if i != 7
+    ]
 
 
 def test_without_names_the_field_is_its_position(path):

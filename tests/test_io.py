@@ -83,7 +83,10 @@ def test_options_may_be_given_with_the_value(options):
     assert io.load_int(io.save_int(7, **options), **options) == 7
 
 
-@pytest.mark.parametrize("array", [np.arange(6, dtype=">i2").reshape(2, 3), np.array("é"), np.zeros((0, 2)), np.array([True])])
+@pytest.mark.parametrize(
+    "array",
+    [np.arange(6, dtype=">i2").reshape(2, 3), np.array("é"), np.zeros((0, 2)), np.array([True])],
+)
 def test_call_of_np(array):
     assert same(io.load_np(io.save_np(array)), array)
 
@@ -106,7 +109,10 @@ NESTED = {
 @pytest.mark.parametrize("case", NESTED)
 def test_call_of_a_list_of_lists(case):
     save, load, value = NESTED[case]
-    save, load = io.save_list(save_fn=io.save_list(save_fn=save)), io.load_list(load_fn=io.load_list(load_fn=load))
+    save, load = (
+        io.save_list(save_fn=io.save_list(save_fn=save)),
+        io.load_list(load_fn=io.load_list(load_fn=load)),
+    )
     assert load(save(value)) == value
 
 
@@ -131,14 +137,17 @@ def test_list_without_a_function_says_what_to_give():
 
 def test_raw_file(tmp_path):
     (tmp_path / "a.bin").write_bytes(b"\0\1")
-    assert io.save_raw_file(tmp_path / "a.bin") == io.save_raw_file(str(tmp_path / "a.bin")) == b"\0\1"
+    assert (
+        io.save_raw_file(tmp_path / "a.bin") == io.save_raw_file(str(tmp_path / "a.bin")) == b"\0\1"
+    )
     assert io.load_raw_file(b"\0\1") == b"\0\1"
     with pytest.raises(FileNotFoundError):
         io.save_raw_file(tmp_path / "b.bin")
 
 
 @pytest.mark.parametrize(
-    ("format", "name"), [("JPEG", "JPEG"), ("jpg", "JPEG"), ("PNG", "PNG"), ("webp", "WEBP"), ("tiff", "TIFF")]
+    ("format", "name"),
+    [("JPEG", "JPEG"), ("jpg", "JPEG"), ("PNG", "PNG"), ("webp", "WEBP"), ("tiff", "TIFF")],
 )
 def test_call_of_pil(format, name):
     image = io.load_pil(io.save_pil(format=format)(RED))
@@ -147,8 +156,14 @@ def test_call_of_pil(format, name):
 
 def test_quality_of_pil_counts():
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (32, 32, 3), np.uint8))
-    assert len(io.save_pil(noise, quality=10)) < len(io.save_pil(noise)) == len(io.save_pil(noise, quality=95))
-    assert io.save_pil(noise, format="PNG", compress_level=0) != io.save_pil(noise, format="PNG", compress_level=9)
+    assert (
+        len(io.save_pil(noise, quality=10))
+        < len(io.save_pil(noise))
+        == len(io.save_pil(noise, quality=95))
+    )
+    assert io.save_pil(noise, format="PNG", compress_level=0) != io.save_pil(
+        noise, format="PNG", compress_level=9
+    )
 
 
 def test_call_of_cv2():
@@ -158,7 +173,9 @@ def test_call_of_cv2():
     assert same(io.load_cv2(data), BGR)
     assert io.load_cv2(data, flags=cv2.IMREAD_GRAYSCALE).shape == (2, 3)
     noise = np.random.default_rng(0).integers(0, 255, (32, 32, 3), np.uint8)
-    assert len(io.save_cv2(noise, ext=".jpg", flags=[cv2.IMWRITE_JPEG_QUALITY, 10])) < len(io.save_cv2(noise, ext=".jpg"))
+    assert len(io.save_cv2(noise, ext=".jpg", flags=[cv2.IMWRITE_JPEG_QUALITY, 10])) < len(
+        io.save_cv2(noise, ext=".jpg")
+    )
 
 
 def test_cv2_says_what_it_cannot_do():
@@ -234,7 +251,9 @@ def test_functions_in_a_dataset(tmp_path, case, names):
     schema = {"x": save} if names else [save]
     rows = [{"x": value} if names else (value,) for value in values]
     path, _ = make_dataset(rows, tmp_path / "a.rec", schema)
-    with dsrecords.open(path) as ds:  # without any deserializer, and written to without any serializer
+    with dsrecords.open(
+        path
+    ) as ds:  # without any deserializer, and written to without any serializer
         ds.extend(rows)
         assert same([row[key] for row in ds], values + values)
     for given in ({key: load}, [load], [None]):
@@ -250,7 +269,9 @@ def test_functions_in_a_dataset(tmp_path, case, names):
 
 
 def test_deserializer_that_does_not_read_the_type_is_refused(tmp_path):
-    path, _ = make_dataset([(1, "a", [1], {})], tmp_path / "a.rec", ["int8", "str", "list[int8]", "json"])
+    path, _ = make_dataset(
+        [(1, "a", [1], {})], tmp_path / "a.rec", ["int8", "str", "list[int8]", "json"]
+    )
     wrong = (
         [io.load_str, None, None, None],
         [None, io.load_int, None, None],
@@ -273,7 +294,9 @@ def test_serializer_in_the_place_of_a_deserializer_is_refused(tmp_path):
 
 def test_any_function_gets_the_bytes_of_any_field(tmp_path):
     kinds = {"i": "int16", "s": "str", "a": "uint8[2]", "n": "int16?", "none": "str?"}
-    path, _ = make_dataset([{"i": -2, "s": "é", "a": [1, 2], "n": 3, "none": None}], tmp_path / "a.rec", kinds)
+    path, _ = make_dataset(
+        [{"i": -2, "s": "é", "a": [1, 2], "n": 3, "none": None}], tmp_path / "a.rec", kinds
+    )
     ds = IndexedRecordDataset(path, dict.fromkeys(kinds, io.identity))
     row = {"i": b"\xfe\xff", "s": b"\xc3\xa9", "a": b"\1\2", "n": b"\3\0", "none": None}
     assert ds[0] == row
@@ -288,7 +311,9 @@ def test_any_function_gets_the_bytes_of_any_field(tmp_path):
 def loud(tmp_path):
     """The path of a dataset that was written by functions of one's own."""
     schema = {"text": shout, "n": shifted(by=10), "many": io.save_list(save_fn=shout)}
-    path, _ = make_dataset([{"text": "a", "n": 1, "many": ["b", "c"]}], tmp_path / "loud.rec", schema)
+    path, _ = make_dataset(
+        [{"text": "a", "n": 1, "many": ["b", "c"]}], tmp_path / "loud.rec", schema
+    )
     return path
 
 
@@ -307,7 +332,9 @@ def test_field_of_a_function_needs_its_deserializer(loud, field):
     ds = dsrecords.open(loud)
     name = {"text": "shout", "n": "shifted", "many": "save_list"}[field]
     for read in (lambda: ds[0, field], lambda: ds.column(field), lambda: ds.batch([0], [field])):
-        with pytest.raises(SchemaError, match=rf"written by the serializer {name}, .*deserializers=\[") as caught:
+        with pytest.raises(
+            SchemaError, match=rf"written by the serializer {name}, .*deserializers=\["
+        ) as caught:
             read()
         assert (caught.value.record, caught.value.field) == (0, field)
 
@@ -316,7 +343,9 @@ def test_writing_to_a_field_of_a_function_needs_the_function(loud):
     row = {"text": "d", "n": 2, "many": []}
     with (
         dsrecords.open(loud) as ds,
-        pytest.raises(SchemaError, match=r"written by the serializer shout, .*serializers=\[") as caught,
+        pytest.raises(
+            SchemaError, match=r"written by the serializer shout, .*serializers=\["
+        ) as caught,
     ):
         ds.append(row)
     assert caught.value.field == "text"
@@ -332,7 +361,9 @@ def test_writing_to_a_field_of_a_function_needs_the_function(loud):
 
 
 def failing(value):
-    raise {"value": ValueError, "type": TypeError, "key": KeyError, "zero": ZeroDivisionError}[value]("no such thing")
+    raise {"value": ValueError, "type": TypeError, "key": KeyError, "zero": ZeroDivisionError}[
+        value
+    ]("no such thing")
 
 
 @pytest.mark.parametrize("value", ["value", "type", "key"])
@@ -383,7 +414,10 @@ def test_function_pickles_with_its_options(function):
 
 
 def test_pickled_function_does_the_same():
-    save, load = (pickle.loads(pickle.dumps(one)) for one in (io.save_int(bits=8), io.load_list(load_fn=io.load_int(bits=8))))
+    save, load = (
+        pickle.loads(pickle.dumps(one))
+        for one in (io.save_int(bits=8), io.load_list(load_fn=io.load_int(bits=8)))
+    )
     assert save(-1) == b"\xff"
     assert load(b"\1\0\0\0\0\0\0\0\xff") == [-1]
 
@@ -453,7 +487,8 @@ def test_missing_package_is_named_by_its_own_name(tmp_path, code, package):
     data = io.save_pil(RED, format="PNG")
     make_dataset([{"x": data, "n": 1}], tmp_path / "a.rec", {"x": "png", "n": "int8"})
     told = python(
-        f"{ABSENT}\ndata = bytes.fromhex('{data.hex()}')\ntry: {code}\nexcept ImportError as error: print(error)", cwd=tmp_path
+        f"{ABSENT}\ndata = bytes.fromhex('{data.hex()}')\ntry: {code}\nexcept ImportError as error: print(error)",
+        cwd=tmp_path,
     )
     assert f"pip install {package}" in told
 
@@ -476,5 +511,7 @@ print("fine")
 
 
 def test_import_needs_neither_package_nor_tqdm():
-    code = "import dsrecords; print([name for name in ('PIL', 'cv2', 'tqdm') if name in sys.modules])"
+    code = (
+        "import dsrecords; print([name for name in ('PIL', 'cv2', 'tqdm') if name in sys.modules])"
+    )
     assert python(code) == "[]\n"

@@ -27,7 +27,11 @@ def test_all_is_sorted_and_names_each_public_thing_once():
     assert list(dsrecords.__all__) == sorted(set(dsrecords.__all__))
     missing = [name for name in dsrecords.__all__ if not hasattr(dsrecords, name)]
     assert not missing
-    public = {name for name, value in vars(dsrecords).items() if name[0] != "_" and not inspect.ismodule(value)}
+    public = {
+        name
+        for name, value in vars(dsrecords).items()
+        if name[0] != "_" and not inspect.ismodule(value)
+    }
     assert public <= set(dsrecords.__all__)
 
 
@@ -43,6 +47,8 @@ def test_no_file_names_a_path_of_one_machine():
     listing = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     files = [ROOT / name for name in listing.split("\0") if name and (ROOT / name).is_file()]
     assert PACKAGE / "__init__.py" in files
-    place = re.compile(rb"/(?:home|Users)/\w+/|/roo[t]/|[A-Z]:\\Users\\|" + re.escape(os.fsencode(ROOT)) + rb"/")
+    place = re.compile(
+        rb"/(?:home|Users)/\w+/|/roo[t]/|[A-Z]:\\Users\\|" + re.escape(os.fsencode(ROOT)) + rb"/"
+    )
     found = {str(path): hit[0] for path in files if (hit := place.search(path.read_bytes()))}
     assert not found

@@ -21,7 +21,13 @@ WORKERS = [(0, None), *((2, method) for method in multiprocessing.get_all_start_
 
 
 def sample(i):
-    return {"x": np.full((2, 3), i, np.float32), "label": i, "score": i / 2, "flag": i % 2 == 0, "text": f"text {i}"}
+    return {
+        "x": np.full((2, 3), i, np.float32),
+        "label": i,
+        "score": i / 2,
+        "flag": i % 2 == 0,
+        "text": f"text {i}",
+    }
 
 
 @pytest.fixture
@@ -61,7 +67,9 @@ def test_each_sample_is_there_once_in_each_epoch(made, num_workers, method, pers
 @pytest.mark.parametrize(("num_workers", "method"), WORKERS)
 def test_views_and_transforms_go_to_workers(made, num_workers, method):
     view = dsrecords.open(made, transform=pair)[torch.arange(49, 9, -1)]
-    loader = data.DataLoader(view, batch_size=16, num_workers=num_workers, multiprocessing_context=method)
+    loader = data.DataLoader(
+        view, batch_size=16, num_workers=num_workers, multiprocessing_context=method
+    )
     seen = [label for x, batch in loader for label in batch.tolist() if x.shape[1:] == (2, 3)]
     assert seen == list(range(49, 9, -1))
 
@@ -72,7 +80,9 @@ def test_samplers_subsets_and_splits(made):
     assert labels(data.DataLoader(ds, batch_sampler=batches, num_workers=2)) == list(range(49))
     assert labels(data.DataLoader(data.Subset(ds, [3, 1]), batch_size=2)) == [3, 1]
     first, second = data.random_split(ds, [40, 10])
-    assert sorted(labels(data.DataLoader(first)) + labels(data.DataLoader(second))) == list(range(50))
+    assert sorted(labels(data.DataLoader(first)) + labels(data.DataLoader(second))) == list(
+        range(50)
+    )
     assert labels(data.DataLoader(data.ConcatDataset([ds[:2], ds[4:6]]))) == [0, 1, 4, 5]
 
 
@@ -81,7 +91,9 @@ def test_damaged_records_are_left_out_where_on_error_says_so(made, num_workers):
     flip(made, Path(made).read_bytes().index(b"text 17"))
     with pytest.raises(dsrecords.CorruptError, match="record 17, field 'text'"):
         labels(data.DataLoader(dsrecords.open(made), batch_size=8, num_workers=num_workers))
-    loader = data.DataLoader(dsrecords.open(made, on_error="skip"), batch_size=8, num_workers=num_workers)
+    loader = data.DataLoader(
+        dsrecords.open(made, on_error="skip"), batch_size=8, num_workers=num_workers
+    )
     assert labels(loader) == [i for i in range(50) if i != 17]
 
 
@@ -93,7 +105,14 @@ def test_what_is_read_becomes_tensors_without_a_warning(made):
 
 def test_tensors_are_written(path):
     ds = dsrecords.IndexedRecordDataset(path, schema=SCHEMA)
-    ds.append({**sample(3), "x": torch.full((2, 3), 3.0), "label": torch.tensor(3), "score": torch.tensor(1.5)})
+    ds.append(
+        {
+            **sample(3),
+            "x": torch.full((2, 3), 3.0),
+            "label": torch.tensor(3),
+            "score": torch.tensor(1.5),
+        }
+    )
     assert ds[0, ["label", "score"]] == {"label": 3, "score": 1.5} and (ds[0, "x"] == 3).all()
 
 
@@ -109,7 +128,9 @@ def test_the_blocks_of_the_page_run(tmp_path):
     for number, block in enumerate(blocks):
         script = tmp_path / f"block{number}.py"
         script.write_text("\n".join(block.lines), encoding="utf-8")
-        subprocess.run([sys.executable, "-W", "error", script], cwd=tmp_path, check=True, timeout=300)
+        subprocess.run(
+            [sys.executable, "-W", "error", script], cwd=tmp_path, check=True, timeout=300
+        )
 
 
 class Scaled(dsrecords.IndexedRecordDataset):
@@ -124,7 +145,10 @@ class Scaled(dsrecords.IndexedRecordDataset):
         writes = self.serializers[-1] is whisper
         pairs = super().__getitems__(indices)
         texts = self.batch(indices, "text")
-        return [(label * self.scale, text, writes) for (_, label), text in zip(pairs, texts, strict=True)]
+        return [
+            (label * self.scale, text, writes)
+            for (_, label), text in zip(pairs, texts, strict=True)
+        ]
 
 
 def whisper(text):

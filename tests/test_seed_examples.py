@@ -25,7 +25,10 @@ ALL = "3 [(0.5, -1.0, 1), (1.5, 0.0, 2), (2.5, 1.0, 3)]\n"
 
 
 def test_make_a_dataset_and_load_it_in_another_process(tmp_path):
-    assert python(IMPORT + VALUES + MAKE + "print(output_path, index_path)", cwd=tmp_path) == "my_data.rec my_data.idx\n"
+    assert (
+        python(IMPORT + VALUES + MAKE + "print(output_path, index_path)", cwd=tmp_path)
+        == "my_data.rec my_data.idx\n"
+    )
     assert sorted(os.listdir(tmp_path)) == ["my_data.idx", "my_data.rec"]
     assert python(IMPORT + LOAD, cwd=tmp_path) == "(0.5, -1.0, 1)\n"
     assert python(IMPORT + LOAD + COUNT, cwd=tmp_path) == "(0.5, -1.0, 1)\n" + ALL
@@ -45,13 +48,19 @@ def test_making_it_a_second_time_says_that_it_is_there(tmp_path):
 def test_appending_creates_the_files_and_goes_on_where_it_ended(tmp_path):
     assert python(IMPORT + VALUES + APPEND + COUNT, cwd=tmp_path) == ALL
     assert sorted(os.listdir(tmp_path)) == ["my_other.idx", "my_other.rec"]
-    assert python(IMPORT + VALUES + APPEND + "print(len(data), data[5])", cwd=tmp_path) == "6 (2.5, 1.0, 3)\n"
+    assert (
+        python(IMPORT + VALUES + APPEND + "print(len(data), data[5])", cwd=tmp_path)
+        == "6 (2.5, 1.0, 3)\n"
+    )
 
 
 @pytest.mark.parametrize("closing", ["", "data.close()"])
 def test_what_was_appended_is_seen_in_the_same_process(tmp_path, closing):
     read = LOAD.replace("my_data", "my_other")
-    assert python(IMPORT + VALUES + APPEND + closing + read + COUNT, cwd=tmp_path) == "(0.5, -1.0, 1)\n" + ALL
+    assert (
+        python(IMPORT + VALUES + APPEND + closing + read + COUNT, cwd=tmp_path)
+        == "(0.5, -1.0, 1)\n" + ALL
+    )
 
 
 def test_what_was_appended_is_seen_by_another_process_while_the_first_goes_on(tmp_path):

@@ -8,11 +8,19 @@ import numpy as np
 import dsrecords
 from dsrecords import CorruptError, IndexedRecordDataset, io, make_dataset
 
-assert_type(make_dataset([(0.5, 1)], Path("a.rec"), [io.save_float, io.save_int(bits=64)], progress=True), tuple[str, str])
-assert_type(make_dataset(({"label": i} for i in range(3)), "b.rec", {"label": "int64"}), tuple[str, str])
+assert_type(
+    make_dataset([(0.5, 1)], Path("a.rec"), [io.save_float, io.save_int(bits=64)], progress=True),
+    tuple[str, str],
+)
+assert_type(
+    make_dataset(({"label": i} for i in range(3)), "b.rec", {"label": "int64"}), tuple[str, str]
+)
 
 data = IndexedRecordDataset("a.rec", deserializers=[io.load_float, io.load_int])
-assert_type(dsrecords.open(Path("a.rec"), decode={"image": "array"}, transform=lambda sample: sample), IndexedRecordDataset)
+assert_type(
+    dsrecords.open(Path("a.rec"), decode={"image": "array"}, transform=lambda sample: sample),
+    IndexedRecordDataset,
+)
 assert_type(len(data), int)
 assert_type(data[0], Any)
 assert_type(data[np.int64(0)], Any)

@@ -38,7 +38,9 @@ class Adapter(ByteStore):
         writer.close()
 
     def open(self, *, cold=False):
-        self.reader = array_record_module.ArrayRecordReader(self.path, "readahead_buffer_size:0,max_parallelism:0")
+        self.reader = array_record_module.ArrayRecordReader(
+            self.path, "readahead_buffer_size:0,max_parallelism:0"
+        )
 
     def close(self):
         self.reader.close()

@@ -33,14 +33,18 @@ class Adapter(ByteStore):
         self._write(self.packed_columns(records))
 
     def _write(self, values):
-        with bagz.Writer(self.path, bagz.Writer.Options(compression=bagz.CompressionNone())) as writer:
+        with bagz.Writer(
+            self.path, bagz.Writer.Options(compression=bagz.CompressionNone())
+        ) as writer:
             write = writer.write
             for value in values:
                 write(value)
 
     def open(self, *, cold=False):
         self.cold = cold
-        options = bagz.Reader.Options(compression=bagz.CompressionNone(), limits_storage=bagz.LimitsStorage.IN_MEMORY)
+        options = bagz.Reader.Options(
+            compression=bagz.CompressionNone(), limits_storage=bagz.LimitsStorage.IN_MEMORY
+        )
         self.reader = bagz.Reader(self.path, options)
         self.read = self.reader.__getitem__
 

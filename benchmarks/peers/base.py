@@ -37,7 +37,9 @@ class Store:
     opening_counts = True  # whether a cold question's time begins with `open`
     syncs = False  # whether writing, as measured, ends with the data on the disk
     indices = "list"  # what positions the peer likes best: "list" of int or "array" of int64
-    views: frozenset[str] = frozenset()  # the verbs whose values are views into a file or a kept buffer
+    views: frozenset[str] = (
+        frozenset()
+    )  # the verbs whose values are views into a file or a kept buffer
 
     def __init__(self, workload: str, fields: tuple[Field, ...], folder: Path):
         self.workload = workload

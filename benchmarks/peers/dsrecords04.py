@@ -27,7 +27,11 @@ class Adapter(Store):
 
     def _functions(self):
         if self.workload == "small":
-            return [io.dump_float, io.dump_float, io.dump_int], [io.load_float, io.load_float, io.load_int]
+            return [io.dump_float, io.dump_float, io.dump_int], [
+                io.load_float,
+                io.load_float,
+                io.load_int,
+            ]
         if self.fields[0].dtype == "bytes":
             return [_identity, io.dump_int], [_identity, io.load_int]
         dtype, shape = self.fields[0].dtype, self.fields[0].shape
@@ -61,7 +65,9 @@ class Adapter(Store):
         rows = [data[i] for i in indices]
         columns = zip(*rows, strict=True)
         return {
-            field.name: list(values) if field.dtype == "bytes" else np.stack(values).astype(field.dtype, copy=False)
+            field.name: list(values)
+            if field.dtype == "bytes"
+            else np.stack(values).astype(field.dtype, copy=False)
             for field, values in zip(self.fields, columns, strict=True)
         }
 

@@ -76,7 +76,9 @@ class Adapter(Store):
         back = np.empty_like(order)
         back[order] = np.arange(len(order))
         ascending = indices[order]
-        return {name: data[ascending][back] for name, data in zip(self.names, self.columns, strict=True)}
+        return {
+            name: data[ascending][back] for name, data in zip(self.names, self.columns, strict=True)
+        }
 
     def batch_into(self, indices, out):
         data = self.columns[0]
@@ -99,7 +101,9 @@ class Adapter(Store):
     def _rows(self):
         step = 10_000
         for start in range(0, len(self.columns[0]), step):
-            yield from zip(*(data[start : start + step].tolist() for data in self.columns), strict=True)
+            yield from zip(
+                *(data[start : start + step].tolist() for data in self.columns), strict=True
+            )
 
     def column(self, name):
         return self.file[name][:]

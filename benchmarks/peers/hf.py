@@ -30,7 +30,9 @@ class Adapter(Store):
                 columns[field.name] = pa.array(values, pa.large_binary())
             elif field.shape:
                 flat = pa.array(values.reshape(-1))
-                columns[field.name] = pa.FixedSizeListArray.from_arrays(flat, int(np.prod(field.shape)))
+                columns[field.name] = pa.FixedSizeListArray.from_arrays(
+                    flat, int(np.prod(field.shape))
+                )
             else:
                 columns[field.name] = pa.array(values)
         return pa.table(columns)

@@ -27,7 +27,9 @@ class Adapter(Store):
                 columns[field.name] = pa.array(values, pa.large_binary())
             elif field.shape:
                 flat = pa.array(values.reshape(-1))
-                columns[field.name] = pa.FixedSizeListArray.from_arrays(flat, int(np.prod(field.shape)))
+                columns[field.name] = pa.FixedSizeListArray.from_arrays(
+                    flat, int(np.prod(field.shape))
+                )
             else:
                 columns[field.name] = pa.array(values)
         lance.write_dataset(pa.table(columns), str(self.folder / "data"))
@@ -79,7 +81,9 @@ class Adapter(Store):
             blocks = self.data.to_batches(batch_size=8192)
         else:
             total, step = self.data.count_rows(), 64
-            blocks = (self.data.take(list(range(k, min(k + step, total)))) for k in range(0, total, step))
+            blocks = (
+                self.data.take(list(range(k, min(k + step, total)))) for k in range(0, total, step)
+            )
         for block in blocks:
             yield from zip(*(column.to_pylist() for column in block.columns), strict=True)
 

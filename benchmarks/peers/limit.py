@@ -74,7 +74,9 @@ class Adapter(ByteStore):
             stream.readinto(self.data)
         if self.workload == "small":
             columns = self.data.view(np.uint32).reshape(3, -1)
-            self.columns = {name: columns[k].view(self.dtype[name]) for k, name in enumerate(self.names)}
+            self.columns = {
+                name: columns[k].view(self.dtype[name]) for k, name in enumerate(self.names)
+            }
             table = np.empty(columns.shape[1], self.dtype)
             for name in self.names:
                 table[name] = self.columns[name]
@@ -124,7 +126,10 @@ class Adapter(ByteStore):
 
     def batch_view(self, indices):
         view, offsets = self.view, self.offsets
-        return {"image": [view[offsets[i] : offsets[i + 1]] for i in indices], "label": self.labels[indices]}
+        return {
+            "image": [view[offsets[i] : offsets[i + 1]] for i in indices],
+            "label": self.labels[indices],
+        }
 
     def batch_into(self, indices, out):
         rows = self.rows

@@ -52,7 +52,9 @@ class Adapter(ByteStore):
             self.offsets = np.load(self.folder / "offsets.npy").tolist()
             self.labels = None
         else:
-            self.mapped = np.memmap(self.path, self.dtype, "r").reshape(-1, *self.shape).view(np.ndarray)
+            self.mapped = (
+                np.memmap(self.path, self.dtype, "r").reshape(-1, *self.shape).view(np.ndarray)
+            )
 
     def close(self):
         self.bytes = None

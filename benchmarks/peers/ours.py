@@ -22,7 +22,10 @@ class Adapter(Store):
     def __init__(self, workload, fields, folder):
         super().__init__(workload, fields, folder)
         self.indices = "array"  # what a sampler has: a part of a permutation
-        shapes = {field.name: f"[{','.join(map(str, field.shape))}]" if field.shape else "" for field in fields}
+        shapes = {
+            field.name: f"[{','.join(map(str, field.shape))}]" if field.shape else ""
+            for field in fields
+        }
         self.schema = {field.name: field.dtype + shapes[field.name] for field in fields}
 
     @property

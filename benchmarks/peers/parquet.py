@@ -83,7 +83,10 @@ class Adapter(Store):
         if self.workload == "small":
             return {name: table.column(name).to_numpy()[rows] for name in self.names}
         images = table.column("image")
-        return {"image": [images[i].as_py() for i in rows.tolist()], "label": table.column("label").to_numpy()[rows]}
+        return {
+            "image": [images[i].as_py() for i in rows.tolist()],
+            "label": table.column("label").to_numpy()[rows],
+        }
 
     def batch_into(self, indices, out):
         self._stack(*self._take(indices), out)

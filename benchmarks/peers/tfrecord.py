@@ -44,7 +44,11 @@ class Adapter(Store):
 
     def scan(self):
         for row in tfrecord_loader(self.path, None, self.description):
-            yield {name: value if isinstance(value, bytes) else value[0] for name, value in row.items()}
+            yield {
+                name: value if isinstance(value, bytes) else value[0] for name, value in row.items()
+            }
 
     def column(self, name):
-        return np.array([row[name][0] for row in tfrecord_loader(self.path, None, {name: "int"})], np.int64)
+        return np.array(
+            [row[name][0] for row in tfrecord_loader(self.path, None, {name: "int"})], np.int64
+        )

@@ -261,7 +261,7 @@ class IndexedRecordDataset(Sequence[Any]):
             indices: integers, a mask, a slice or a range.
             fields: which, a list; by default all. One field alone gives its column alone.
             out: by field, arrays of the column's dtype and shape to read scalars or arrays of one
-                shape into. They are returned in its place, and spare the memory of a new one for
+                shape into. They are returned in its ref, and spare the memory of a new one for
                 each batch.
 
         Returns:

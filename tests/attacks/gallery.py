@@ -125,9 +125,22 @@ def a_million_fields(path):
 
 @attack()
 def names_that_mean_something_to_python_or_the_system(path):
-    names = ("__class__", "__dict__", "../x", "/etc/passwd", "\0", "a" * 10_000, "{0.__class__}", "%s", "\u202e", "_state")
+    names = (
+        "__class__",
+        "__dict__",
+        "../x",
+        "/etc/passwd",
+        "\0",
+        "a" * 10_000,
+        "{0.__class__}",
+        "%s",
+        "\u202e",
+        "_state",
+    )
     fields = [{"name": name, "type": "int64", "at": 16 + 8 * i} for i, name in enumerate(names)]
-    log = Log({"fields": fields, "head": 16 + 8 * len(names), "metadata": {"__class__": "os.system"}})
+    log = Log(
+        {"fields": fields, "head": 16 + 8 * len(names), "metadata": {"__class__": "os.system"}}
+    )
     log.record(struct.pack(f"<{len(names)}q", *range(len(names))))
     write(path, log)
 
@@ -139,7 +152,9 @@ def a_name_that_is_a_list(path):
 
 @attack(CorruptError, "the header's JSON")
 def a_name_that_is_an_object(path):
-    write(path, hand.header({"fields": [{"name": {"a": 1}, "type": "int64", "at": 16}], "head": 24}))
+    write(
+        path, hand.header({"fields": [{"name": {"a": 1}, "type": "int64", "at": 16}], "head": 24})
+    )
 
 
 @attack(CorruptError, "the header's JSON")
@@ -155,7 +170,9 @@ def a_field_inside_of_the_checks(path):
 
 @attack(CorruptError, "the header's JSON")
 def a_field_before_the_file(path):
-    write(path, hand.header({"fields": [{"name": "n", "type": "int64", "at": -(2**63)}], "head": 24}))
+    write(
+        path, hand.header({"fields": [{"name": "n", "type": "int64", "at": -(2**63)}], "head": 24})
+    )
 
 
 @attack(CorruptError, "the header's JSON")
@@ -179,7 +196,9 @@ def _types():
         "question marks": "int8" + "?" * 900,
     }
     for name, kind in wrong.items():
-        make = lambda path, kind=kind: write(path, hand.header({"fields": [{"type": kind, "payload": 0}], "head": 32}))  # noqa: E731
+        make = lambda path, kind=kind: write(
+            path, hand.header({"fields": [{"type": kind, "payload": 0}], "head": 32})
+        )  # noqa: E731
         ATTACKS[f"a type of {name}"] = make, CorruptError, "the header's JSON", None
 
 
@@ -196,7 +215,12 @@ def a_dictionary_of_zstd_that_is_none(path):
 def a_dictionary_of_zstd_that_claims_what_it_has_not(path):
     magic = struct.pack("<II", 0xEC30A437, 1) + b"\xff" * 100
     log = Log(
-        contents("zstd(bytes)", fields=[{**contents("zstd(bytes)")["fields"][0], "dict": base64.b64encode(magic).decode()}])
+        contents(
+            "zstd(bytes)",
+            fields=[
+                {**contents("zstd(bytes)")["fields"][0], "dict": base64.b64encode(magic).decode()}
+            ],
+        )
     )
     log.record(b"", [zstd(100)])
     write(path, log)
@@ -234,7 +258,9 @@ def payloads_whose_sizes_add_up_to_more_than_2_to_the_64(path):
 def payloads_of_2_to_the_64_bytes_behind_an_index(path):
     """Rounded up to a multiple of 8, the size is 0 in 64 bits: as if the frame were right."""
     log = Log(TEXT)
-    log.record(bytes(4) + struct.pack("<q", 1), [b""], sizes=[2**64 - 2], checksums=[zlib.crc32(b"")])
+    log.record(
+        bytes(4) + struct.pack("<q", 1), [b""], sizes=[2**64 - 2], checksums=[zlib.crc32(b"")]
+    )
     write(path, *in_use(log))
 
 
@@ -299,7 +325,9 @@ def a_tail_of_beginnings_of_commits(path):
     log.number(1)
     at = len(log.data)
     end = at + 40 * count
-    tail = b"".join(struct.pack("<IIQQQII", 0, COMMIT, end - at - 40 * i, 4096, 1, 0, 0) for i in range(count))
+    tail = b"".join(
+        struct.pack("<IIQQQII", 0, COMMIT, end - at - 40 * i, 4096, 1, 0, 0) for i in range(count)
+    )
     write(path, log.data + bytes(8) + tail)
 
 
@@ -462,7 +490,10 @@ def _sound(size, channels=1):
 def _flac(samples):
     """The beginning of a FLAC file of 44.1 kHz that claims so many samples."""
     form = (
-        struct.pack(">HH", 4096, 4096) + bytes(6) + (44_100 << 44 | 1 << 41 | 15 << 36 | samples).to_bytes(8, "big") + bytes(16)
+        struct.pack(">HH", 4096, 4096)
+        + bytes(6)
+        + (44_100 << 44 | 1 << 41 | 15 << 36 | samples).to_bytes(8, "big")
+        + bytes(16)
     )
     return b"fLaC" + struct.pack(">I", 1 << 31 | 34) + form + bytes(1000)
 
@@ -474,8 +505,14 @@ def _payloads():
         return head + bytes(-len(head) % 8) + data
 
     wrong = {
-        "a free shape larger than its payload": ("uint8[*,*]", struct.pack("<QQ", 2**40, 2**20) + bytes(8)),
-        "a free shape that overflows to the right size": ("uint8[*,*]", struct.pack("<QQ", 2**63, 2) + bytes(0)),
+        "a free shape larger than its payload": (
+            "uint8[*,*]",
+            struct.pack("<QQ", 2**40, 2**20) + bytes(8),
+        ),
+        "a free shape that overflows to the right size": (
+            "uint8[*,*]",
+            struct.pack("<QQ", 2**63, 2) + bytes(0),
+        ),
         "an empty array of 2 to the 63 rows": ("uint8[*,*]", struct.pack("<QQ", 2**63, 0)),
         "a fixed shape larger than its payload": ("float64[100000,100000]", bytes(8)),
         "a list of 2 to the 61 numbers": ("list[float64]", struct.pack("<Q", 2**61)),
@@ -485,14 +522,29 @@ def _payloads():
         "an array of objects": ("array", array("|O", (1,), bytes(8))),
         "an array of records with objects": ("array", array([["a", "|O"]], (1,), bytes(8))),
         "an array of 2 to the 40 rows": ("array", array("<f8", (2**40,), bytes(8))),
-        "an array of 4 billion dimensions": ("array", struct.pack("<II", 4, 2**32 - 1) + b'"<f8"'.ljust(16)),
-        "an array with a dtype of 4 gigabytes": ("array", struct.pack("<II", 2**32 - 1, 0) + b'"<f8"'.ljust(16)),
+        "an array of 4 billion dimensions": (
+            "array",
+            struct.pack("<II", 4, 2**32 - 1) + b'"<f8"'.ljust(16),
+        ),
+        "an array with a dtype of 4 gigabytes": (
+            "array",
+            struct.pack("<II", 2**32 - 1, 0) + b'"<f8"'.ljust(16),
+        ),
         "an array of 65 dimensions": ("array", array("<f8", (1,) * 65, bytes(8))),
         "an array with a time unit divided by zero": ("array", array("<M8[s/0]", (1,), bytes(8))),
         "an array whose dtype is code": ("array", array("__import__('os')", (1,), bytes(8))),
-        "an array of records 10 000 deep": ("array", array(b'[["a",' * 10_000 + b'"<f8"' + b"]]" * 10_000, (1,), bytes(8))),
-        "an array of records with a subarray of 2 to the 62": ("array", array([["a", "<f8", [2**62]]], (1,), bytes(8))),
-        "an array of nothing but more of it than there are numbers": ("array", array("|V0", (2**62, 2**62))),
+        "an array of records 10 000 deep": (
+            "array",
+            array(b'[["a",' * 10_000 + b'"<f8"' + b"]]" * 10_000, (1,), bytes(8)),
+        ),
+        "an array of records with a subarray of 2 to the 62": (
+            "array",
+            array([["a", "<f8", [2**62]]], (1,), bytes(8)),
+        ),
+        "an array of nothing but more of it than there are numbers": (
+            "array",
+            array("|V0", (2**62, 2**62)),
+        ),
         "json nested 100 000 deep": ("json", b"[" * 100_000),
         "json with an integer of a million digits": ("json", b"9" * 1_000_000),
         "json with infinity": ("json", b"Infinity"),
@@ -502,7 +554,10 @@ def _payloads():
         "an image that is PostScript": ("image", b"%!PS-Adobe-3.0 EPSF-3.0\n"),
         "a jpeg that ends after its signature": ("jpeg", b"\xff\xd8\xff"),
         "a webp of no size": ("webp", b"RIFF\0\0\0\0WEBP"),
-        "zstd that claims 2 to the 62 bytes": ("zstd(bytes)", bytes.fromhex("28b52ffdc0") + struct.pack("<Q", 2**62) + b"\1\0\0"),
+        "zstd that claims 2 to the 62 bytes": (
+            "zstd(bytes)",
+            bytes.fromhex("28b52ffdc0") + struct.pack("<Q", 2**62) + b"\1\0\0",
+        ),
         "zstd that is a bomb": ("zstd(bytes)", zstd(2**30)),
         "a list of bombs of zstd": ("list[zstd(bytes)]", _list([zstd(64 * 2**20)] * 1000)),
         "a png of 50 000 by 50 000": ("png", png(50_000, 50_000)),
@@ -513,21 +568,37 @@ def _payloads():
         "a text of msgpack of 2 to the 32 bytes": ("msgpack", b"\xdb\xff\xff\xff\xff"),
         "msgpack nested 100 000 deep": ("msgpack", b"\x91" * 100_000),
         "msgpack whose keys are lists": ("msgpack", b"\x81\x91\x01\x01"),
-        "a struct whose payload is larger than it": ("{a:str}", struct.pack("<Q", 2**63) + bytes(8)),
-        "a struct whose payloads' sizes add up to 2 to the 64": ("{a:str,b:str}", struct.pack("<QQ", 2**63, 2**63) + bytes(8)),
+        "a struct whose payload is larger than it": (
+            "{a:str}",
+            struct.pack("<Q", 2**63) + bytes(8),
+        ),
+        "a struct whose payloads' sizes add up to 2 to the 64": (
+            "{a:str,b:str}",
+            struct.pack("<QQ", 2**63, 2**63) + bytes(8),
+        ),
         "a list of structs of lists of different lengths": (
             "list[{a:int8,b:int8}]",
-            struct.pack("<QQ", 9, 10) + struct.pack("<Q8s", 1, b"\1") + struct.pack("<Q8s", 2, b"\1\2"),
+            struct.pack("<QQ", 9, 10)
+            + struct.pack("<Q8s", 1, b"\1")
+            + struct.pack("<Q8s", 2, b"\1\2"),
         ),
         "a list of 2 to the 63 structs": ("list[{a:float64}]", struct.pack("<QQ", 8, 2**63)),
         "audio of days": ("audio", _flac(2**36 - 1)),
         "audio of 65 535 channels": ("audio", _sound(2**31 - 1, channels=65_535)),
         "audio that ends after its signature": ("audio", b"fLaC"),
-        "a png whose text chunk is a bomb": ("png", png(1, 1, chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(200 * 2**20), 9)))),
+        "a png whose text chunk is a bomb": (
+            "png",
+            png(1, 1, chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(200 * 2**20), 9))),
+        ),
     }
     for name, (kind, payload) in wrong.items():
         make = lambda path, kind=kind, payload=payload: write(path, one_payload(kind, payload))  # noqa: E731
-        ATTACKS[name] = make, CorruptError, "", {0: "array"} if kind in ("png", "jpeg", "webp", "image", "audio") else None
+        ATTACKS[name] = (
+            make,
+            CorruptError,
+            "",
+            {0: "array"} if kind in ("png", "jpeg", "webp", "image", "audio") else None,
+        )
 
 
 @attack(CorruptError, "")
@@ -543,7 +614,13 @@ def chunk(kind, data):
 
 def png(width, height, more=b""):
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + head + more + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + head
+        + more
+        + chunk(b"IDAT", zlib.compress(bytes(1000)))
+        + chunk(b"IEND", b"")
+    )
 
 
 _payloads()
@@ -585,13 +662,24 @@ def use(path, decode):
             return function()
         except Exception as error:  # noqa: BLE001  # whatever comes out of it is what is asked
             # Not the error itself: its traceback would keep alive what was read.
-            raised.append((isinstance(error, DSRecordsError), isinstance(error, OSError), type(error).__mro__, str(error)))
+            raised.append(
+                (
+                    isinstance(error, DSRecordsError),
+                    isinstance(error, OSError),
+                    type(error).__mro__,
+                    str(error),
+                )
+            )
             return None
         finally:
             slowest[0] = max(slowest[0], time.process_time() - started)
 
     named = os.path.join(os.path.dirname(path), NAMED)
-    ds = step(lambda: dsrecords.open(path, decode=decode, index_path=named if os.path.exists(named) else None))
+    ds = step(
+        lambda: dsrecords.open(
+            path, decode=decode, index_path=named if os.path.exists(named) else None
+        )
+    )
     if ds is not None:
         step(lambda: ds.metadata)
         for field in ds.fields:
@@ -600,7 +688,13 @@ def use(path, decode):
         step(lambda: ds.batch(range(len(ds))))
         step(ds.check)
         step(lambda: dsrecords.open(path, decode=decode, verify=False).batch(slice(None)))
-        step(lambda: dsrecords.open(path, decode=decode, verify=False, copy=False)[0] if len(ds) else None)
+        step(
+            lambda: (
+                dsrecords.open(path, decode=decode, verify=False, copy=False)[0]
+                if len(ds)
+                else None
+            )
+        )
         if len(ds):
             step(lambda: ds.quick_remove_at(0))
         step(ds.flush)

@@ -28,7 +28,9 @@ def in_a_child(function):
     reader, writer = os.pipe()
     if (child := os.fork()) == 0:
         try:
-            sys.settrace(None)  # coverage cannot see into this child, and would only be measured with it
+            sys.settrace(
+                None
+            )  # coverage cannot see into this child, and would only be measured with it
             gc.freeze()  # nor is it measured how long the collector takes to look through what the tests hold
             with open("/proc/self/statm") as file:
                 now = int(file.read().split()[0]) * resource.getpagesize()
@@ -65,9 +67,18 @@ def answered(name, tmp_path):
     if error is None:
         assert not raised, raised
     else:
-        assert any(error in kinds and re.search(match, text) for _, _, kinds, text in raised), raised
+        assert any(error in kinds and re.search(match, text) for _, _, kinds, text in raised), (
+            raised
+        )
     assert seconds < SECONDS
-    assert sum(file.stat().st_size for file in tmp_path.iterdir() if file.is_file() and not file.is_symlink()) < 100 * 2**20
+    assert (
+        sum(
+            file.stat().st_size
+            for file in tmp_path.iterdir()
+            if file.is_file() and not file.is_symlink()
+        )
+        < 100 * 2**20
+    )
 
 
 def measured(name):

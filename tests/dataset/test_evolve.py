@@ -41,7 +41,9 @@ ROWS = [row(1), row(2), row(30), *rows(4, 10), row(20)]
 
 def assert_is(ds, schema, samples):
     """What the object shows, what whoever opens it sees, and that both can be changed."""
-    assert ds.schema == schema and ds.fields == tuple(schema if isinstance(schema, dict) else range(len(schema)))
+    assert ds.schema == schema and ds.fields == tuple(
+        schema if isinstance(schema, dict) else range(len(schema))
+    )
     assert list(ds) == samples
     assert ds.check() == []
     with dsrecords.open(ds.path) as other:
@@ -49,7 +51,14 @@ def assert_is(ds, schema, samples):
     ds.append(samples[0])
     assert ds[-1] == samples[0] == dsrecords.open(ds.path)[-1]
     del ds[-1]
-    assert sorted(name for name in os.listdir(os.path.dirname(ds.path)) if ".partial" in name or ".tmp" in name) == []
+    assert (
+        sorted(
+            name
+            for name in os.listdir(os.path.dirname(ds.path))
+            if ".partial" in name or ".tmp" in name
+        )
+        == []
+    )
 
 
 # Adding
@@ -57,7 +66,11 @@ def assert_is(ds, schema, samples):
 
 def test_add_field_with_a_function_of_the_sample(ds):
     ds.add_field("length", "int32", lambda sample: len(sample["text"]))
-    assert_is(ds, {**SCHEMA, "length": "int32"}, [{**sample, "length": len(sample["text"])} for sample in ROWS])
+    assert_is(
+        ds,
+        {**SCHEMA, "length": "int32"},
+        [{**sample, "length": len(sample["text"])} for sample in ROWS],
+    )
 
 
 @pytest.mark.parametrize(
@@ -75,7 +88,11 @@ def test_add_field_with_a_value_for_each_record(ds, values):
     [
         ("str?", None, [None] * 10),
         ("int8?", [None, 1] * 5, [None, 1] * 5),
-        ("int8?", np.ma.masked_array(np.arange(10), np.arange(10) % 2 == 0), [None, 1, None, 3, None, 5, None, 7, None, 9]),
+        (
+            "int8?",
+            np.ma.masked_array(np.arange(10), np.arange(10) % 2 == 0),
+            [None, 1, None, 3, None, 5, None, 7, None, 9],
+        ),
         ("json", [{"a": i} for i in range(10)], [{"a": i} for i in range(10)]),
         (io.save_int(bits=8), range(10), list(range(10))),
     ],
@@ -111,7 +128,10 @@ def test_add_field_without_names(path):
         (("new", "int8", np.arange(11)), "field 'new': 11 values for 10 records"),
         (("new", "int8", iter(range(9))), "field 'new': 9 values for 10 records"),
         (("new", "int8", iter(range(11))), "field 'new': there are more values than records"),
-        (("new", "int8", range(120, 130)), "record 8, field 'new': 128 is out of the range of int8"),
+        (
+            ("new", "int8", range(120, 130)),
+            "record 8, field 'new': 128 is out of the range of int8",
+        ),
         (("new", "int8"), "field 'new': values are needed, or a type that may be None: 'int8\\?'"),
         (("new", "str", "texts"), "one for each record, not a str"),
         (("new", "int8", 5), "one for each record, not an int"),
@@ -150,7 +170,11 @@ def test_a_function_that_changes_the_dataset_meanwhile_is_an_error_and_its_chang
 
 def test_drop_fields(ds):
     ds.drop_fields(["blob", "score"])
-    assert_is(ds, {"label": "int64", "text": "str"}, [{"label": sample["label"], "text": sample["text"]} for sample in ROWS])
+    assert_is(
+        ds,
+        {"label": "int64", "text": "str"},
+        [{"label": sample["label"], "text": sample["text"]} for sample in ROWS],
+    )
     ds.drop_fields("text")
     assert_is(ds, {"label": "int64"}, [{"label": sample["label"]} for sample in ROWS])
 
@@ -223,11 +247,16 @@ def test_what_is_no_dict_by_field_is_a_type_error(ds, change):
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_cast_writes_values_as_the_new_type_does(path, old, new, values, wanted):
-    make_dataset([{"k": i, "x": value} for i, value in enumerate(values)], path, {"k": "int8", "x": old})
+    make_dataset(
+        [{"k": i, "x": value} for i, value in enumerate(values)], path, {"k": "int8", "x": old}
+    )
     with dsrecords.open(path) as ds:
         ds.cast({"x": new})
         assert ds.schema == {"k": "int8", "x": new}
-        assert [sample["x"].tolist() if isinstance(sample["x"], np.ndarray) else sample["x"] for sample in ds] == wanted
+        assert [
+            sample["x"].tolist() if isinstance(sample["x"], np.ndarray) else sample["x"]
+            for sample in ds
+        ] == wanted
         assert ds.column("k").tolist() == [0, 1] and ds.check() == []
 
 
@@ -261,7 +290,12 @@ def test_images_keep_their_bytes_wherever_they_are_of_the_format(path):
     with dsrecords.open(path) as ds:
         for kind in ("image", "jpeg", "bytes", "image?", "bytes?", "jpeg"):
             ds.cast({"x": kind})
-            assert dsrecords.open(path, decode={"x": "bytes"} if "bytes" not in kind else None).column("x") == encoded
+            assert (
+                dsrecords.open(path, decode={"x": "bytes"} if "bytes" not in kind else None).column(
+                    "x"
+                )
+                == encoded
+            )
         pixels = [np.asarray(image).tolist() for image in ds.column("x")]
         ds.cast({"x": "png"})
         assert [(image.format, np.asarray(image).tolist()) for image in ds.column("x")] == list(
@@ -271,7 +305,10 @@ def test_images_keep_their_bytes_wherever_they_are_of_the_format(path):
 
 def test_bytes_that_are_no_image_are_not_cast_to_one(path):
     make_dataset([{"x": (PICTURES / "red.png").read_bytes()}, {"x": b"none"}], path, {"x": "bytes"})
-    with dsrecords.open(path) as ds, pytest.raises(SchemaError, match="record 1, field 'x': the data is not"):
+    with (
+        dsrecords.open(path) as ds,
+        pytest.raises(SchemaError, match="record 1, field 'x': the data is not"),
+    ):
         ds.cast({"x": "image"})
 
 
@@ -282,12 +319,18 @@ def test_images_that_are_not_cast_are_not_decoded(path, monkeypatch):
         ds.cast({"n": "int64"})
         ds.rename_fields({"x": "y"})
         ds.drop_fields("n")
-    assert dsrecords.open(path, decode={"y": "bytes"})[0] == {"y": (PICTURES / "red.jpg").read_bytes()}
+    assert dsrecords.open(path, decode={"y": "bytes"})[0] == {
+        "y": (PICTURES / "red.jpg").read_bytes()
+    }
 
 
 def test_what_was_compressed_with_a_dictionary_keeps_it(path):
     texts = [f"a text that has much in common with the others, number {i}" for i in range(3000)]
-    make_dataset([{"t": text, "n": i} for i, text in enumerate(texts)], path, {"t": "zstd(str)", "n": "int64"})
+    make_dataset(
+        [{"t": text, "n": i} for i, text in enumerate(texts)],
+        path,
+        {"t": "zstd(str)", "n": "int64"},
+    )
     assert b'"dict"' in Path(path).read_bytes()[:200_000]
     with dsrecords.open(path) as ds:
         ds.rename_fields({"t": "text"})
@@ -300,14 +343,20 @@ def test_what_was_compressed_with_a_dictionary_keeps_it(path):
 
 
 def test_structs_categories_and_times_are_copied_and_cast(path):
-    samples = [{"o": [{"a": i}], "c": "ab"[i % 2], "d": np.datetime64("2026-11-22") + i} for i in range(10)]
+    samples = [
+        {"o": [{"a": i}], "c": "ab"[i % 2], "d": np.datetime64("2026-11-22") + i} for i in range(10)
+    ]
     make_dataset(samples, path, {"o": [{"a": "int8"}], "c": "category[a,b]", "d": "datetime64[D]"})
     with dsrecords.open(path) as ds:
         ds.rename_fields({"o": "objects"})
         ds.cast({"objects": [{"a": "int64"}], "c": "str"})
-        assert [list(sample.values()) for sample in ds] == [list(sample.values()) for sample in samples]
+        assert [list(sample.values()) for sample in ds] == [
+            list(sample.values()) for sample in samples
+        ]
         ds.cast({"c": "category[b,a]?"})
-        assert [list(sample.values()) for sample in ds] == [list(sample.values()) for sample in samples]
+        assert [list(sample.values()) for sample in ds] == [
+            list(sample.values()) for sample in samples
+        ]
 
 
 # What stays, what becomes stale
@@ -363,7 +412,11 @@ def unreverse(data):
 
 
 def test_functions_and_decodings_follow_their_fields(path):
-    make_dataset([{"w": "abc", "x": PICTURES / "red.jpg", "n": 1}], path, {"w": reverse, "x": "jpeg", "n": "int8"})
+    make_dataset(
+        [{"w": "abc", "x": PICTURES / "red.jpg", "n": 1}],
+        path,
+        {"w": reverse, "x": "jpeg", "n": "int8"},
+    )
     with IndexedRecordDataset(
         path,
         deserializers={"w": unreverse, "n": io.load_int},
@@ -378,12 +431,19 @@ def test_functions_and_decodings_follow_their_fields(path):
         assert list(ds) == [{"word": "abc", "n": 1}, {"word": "de", "n": 2}]
         ds.add_field("upper", "str", lambda sample: sample["word"].upper())
         ds.cast({"word": "str", "n": "int64"})
-        assert list(ds) == [{"word": "abc", "n": 1, "upper": "ABC"}, {"word": "de", "n": 2, "upper": "DE"}]
+        assert list(ds) == [
+            {"word": "abc", "n": 1, "upper": "ABC"},
+            {"word": "de", "n": 2, "upper": "DE"},
+        ]
         ds.cast({"word": reverse})
         with pytest.raises(SchemaError, match="deserializer"):
             ds[0]
         ds.append({"word": "fg", "n": 3, "upper": "FG"})
-    assert IndexedRecordDataset(path, deserializers=[unreverse, None, None]).column("word") == ["abc", "de", "fg"]
+    assert IndexedRecordDataset(path, deserializers=[unreverse, None, None]).column("word") == [
+        "abc",
+        "de",
+        "fg",
+    ]
 
 
 def test_functions_in_a_list_follow_their_fields_too(path):
@@ -408,7 +468,9 @@ def test_a_kill_amid_a_change_leaves_the_old_dataset(made):
         "ds.add_field('n', 'int8', lambda sample: print(sample['label'], flush=True) or input())"
     )
     command = [sys.executable, "-c", code, made]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout.readline() == "0\n"  # and now it waits for an answer
         process.kill()
     with dsrecords.open(made) as ds:
@@ -441,7 +503,9 @@ def test_a_failing_disk_leaves_the_old_schema_or_the_new_one(made, monkeypatch, 
         assert there.fields in ([(f"{call}{number}", *others)] + [(first, *others)] * failed)
         assert there.fields == ds.fields
         for each in (ds, there):
-            assert [list(sample.values()) for sample in each] == [list(sample.values()) for sample in rows(10)]
+            assert [list(sample.values()) for sample in each] == [
+                list(sample.values()) for sample in rows(10)
+            ]
         ds.close()
         with dsrecords.open(made) as again:
             again.rename_fields({again.fields[0]: "label"})
@@ -471,7 +535,9 @@ def test_schemas_are_compared_in_words(made, other, words):
     if words:
         with pytest.raises(SchemaError) as caught:
             IndexedRecordDataset(made, schema=other)
-        assert caught.value.message == f"the schema given is not that of the file: {words}".replace("the other", "this")
+        assert caught.value.message == f"the schema given is not that of the file: {words}".replace(
+            "the other", "this"
+        )
 
 
 def test_datasets_are_compared_by_name(made, tmp_path):

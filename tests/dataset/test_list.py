@@ -158,10 +158,23 @@ def test_verify_has_three_values(made):
 
 
 def test_opening_writes_nothing(made, tmp_path):
-    before = {entry.name: (entry.stat().st_mtime_ns, entry.stat().st_size) for entry in os.scandir(tmp_path)}
+    before = {
+        entry.name: (entry.stat().st_mtime_ns, entry.stat().st_size)
+        for entry in os.scandir(tmp_path)
+    }
     with dsrecords.open(made) as ds:
-        list(ds), ds.batch([1, 2]), ds.column("label"), ds.check(), ds.refresh(), ds.flush(sync=True)
-    assert {entry.name: (entry.stat().st_mtime_ns, entry.stat().st_size) for entry in os.scandir(tmp_path)} == before
+        (
+            list(ds),
+            ds.batch([1, 2]),
+            ds.column("label"),
+            ds.check(),
+            ds.refresh(),
+            ds.flush(sync=True),
+        )
+    assert {
+        entry.name: (entry.stat().st_mtime_ns, entry.stat().st_size)
+        for entry in os.scandir(tmp_path)
+    } == before
 
 
 def test_a_dataset_in_a_folder_that_cannot_be_written_to_is_read(made, tmp_path):
@@ -176,7 +189,12 @@ def test_a_dataset_in_a_folder_that_cannot_be_written_to_is_read(made, tmp_path)
 def test_repr_says_path_count_and_schema(made):
     ds = dsrecords.open(made)
     text = repr(ds)
-    assert "data.rec" in text and "10 records" in text and "label: int64" in text and "blob: bytes?" in text
+    assert (
+        "data.rec" in text
+        and "10 records" in text
+        and "label: int64" in text
+        and "blob: bytes?" in text
+    )
     assert "view" in repr(ds[:3]) and "3 records" in repr(ds[:3])
     ds.close()
     assert "closed" in repr(ds)
@@ -228,7 +246,9 @@ def test_a_sample_without_names_is_a_tuple(path):
     ds = dsrecords.open(path)
     assert list(ds) == [(1, "a"), (2, "b")]
     assert ds.schema == ["int64", "str"] and ds.fields == (0, 1)
-    assert ds[1, 1] == "b" and ds[1, -1] == "b" and ds[1, [1]] == ("b",) and ds[1, [1, 0]] == ("b", 2)
+    assert (
+        ds[1, 1] == "b" and ds[1, -1] == "b" and ds[1, [1]] == ("b",) and ds[1, [1, 0]] == ("b", 2)
+    )
     assert ds.column(0).tolist() == [1, 2]
     numbers, texts = ds.batch([1, 0])
     assert numbers.tolist() == [2, 1] and texts == ["b", "a"]
@@ -250,7 +270,12 @@ def test_numpy_integers_index(made, kind):
 @pytest.mark.parametrize("index", [10, -11, 2**40, np.int64(10)])
 def test_out_of_range_is_index_error_that_says_how_many_there_are(made, index):
     ds = dsrecords.open(made)
-    for read in (lambda: ds[index], lambda: ds[index, "label"], lambda: ds.batch([0, index]), lambda: ds[[index]]):
+    for read in (
+        lambda: ds[index],
+        lambda: ds[index, "label"],
+        lambda: ds.batch([0, index]),
+        lambda: ds[[index]],
+    ):
         with pytest.raises(IndexError, match="10 records"):
             read()
 
@@ -273,7 +298,10 @@ def test_of_the_fields_that_are_not_asked_for_nothing_is_read(made):
     text = row(7)["text"].encode()
     flip(made, Path(made).read_bytes().index(text))
     ds = dsrecords.open(made)
-    assert ds[7, "label"] == 7 and ds[7, ["blob", "score"]] == {"blob": row(7)["blob"], "score": 3.5}
+    assert ds[7, "label"] == 7 and ds[7, ["blob", "score"]] == {
+        "blob": row(7)["blob"],
+        "score": 3.5,
+    }
     assert ds.batch([7], ["blob"]) == {"blob": [row(7)["blob"]]}
     assert ds.column("label").tolist() == list(range(10))
     with pytest.raises(CorruptError, match="record 7, field 'text', byte"):
@@ -335,7 +363,9 @@ def test_arrays_of_other_libraries_are_indices(made):
 
 
 def test_repr_of_a_long_schema_is_cut(path):
-    ds = IndexedRecordDataset(path, schema={f"field number {i}": "category[a,b]" for i in range(1000)})
+    ds = IndexedRecordDataset(
+        path, schema={f"field number {i}": "category[a,b]" for i in range(1000)}
+    )
     assert len(repr(ds)) < 600 and "…" in repr(ds) and "0 records" in repr(ds)
     assert "field number 0: category[a,b], " in repr(ds)
 
@@ -362,7 +392,9 @@ def test_a_field_that_there_is_not_is_a_schema_error_that_names_those_there_are(
 
 def test_getitems_serves_many_whole_samples(made):
     seen = []
-    ds = dsrecords.open(made, transform=lambda sample: seen.append(sample["label"]) or sample["label"])
+    ds = dsrecords.open(
+        made, transform=lambda sample: seen.append(sample["label"]) or sample["label"]
+    )
     assert ds.__getitems__([5, 1, -1]) == [5, 1, 9]
     assert seen == [5, 1, 9]
 
@@ -379,7 +411,9 @@ def test_transform_is_called_with_whole_samples_only(made):
 
 
 def test_copies_are_owned_and_writable(path):
-    make_dataset([{"a": np.arange(3, dtype="f4"), "b": b"abc"}], path, {"a": "float32[3]", "b": "bytes"})
+    make_dataset(
+        [{"a": np.arange(3, dtype="f4"), "b": b"abc"}], path, {"a": "float32[3]", "b": "bytes"}
+    )
     ds = dsrecords.open(path)
     for array in (ds[0]["a"], ds[0, "a"], ds.batch([0])["a"], ds.column("a")):
         array += 1
@@ -391,17 +425,25 @@ def test_copies_are_owned_and_writable(path):
 
 
 def test_without_copy_arrays_and_bytes_are_read_only_views_of_the_file(path):
-    make_dataset([{"a": np.arange(3, dtype="f4"), "b": b"abc"}], path, {"a": "float32[3]", "b": "bytes"})
+    make_dataset(
+        [{"a": np.arange(3, dtype="f4"), "b": b"abc"}], path, {"a": "float32[3]", "b": "bytes"}
+    )
     ds = dsrecords.open(path, copy=False)
     sample = ds[0]
-    assert sample["a"].tolist() == [0, 1, 2] and not sample["a"].flags.writeable and not sample["a"].flags.owndata
+    assert (
+        sample["a"].tolist() == [0, 1, 2]
+        and not sample["a"].flags.writeable
+        and not sample["a"].flags.owndata
+    )
     assert isinstance(sample["b"], memoryview) and sample["b"].readonly and sample["b"] == b"abc"
     with pytest.raises(ValueError, match="read-only"):
         sample["a"][0] = 7
     ds.append({"a": np.zeros(3, "f4"), "b": b""})
     ds.compact()
     ds.close()
-    assert sample["a"].tolist() == [0, 1, 2] and sample["b"] == b"abc"  # what was given stays, whatever becomes of the dataset
+    assert (
+        sample["a"].tolist() == [0, 1, 2] and sample["b"] == b"abc"
+    )  # what was given stays, whatever becomes of the dataset
 
 
 # Batches and columns
@@ -420,7 +462,16 @@ def test_a_batch_has_one_column_for_each_field(made):
 
 
 @pytest.mark.parametrize(
-    "indices", [[5, 1], (5, 1), np.array([5, 1]), np.array([5, 1], np.uint8), range(5, 0, -4), slice(5, 0, -4), [np.int32(5), -9]]
+    "indices",
+    [
+        [5, 1],
+        (5, 1),
+        np.array([5, 1]),
+        np.array([5, 1], np.uint8),
+        range(5, 0, -4),
+        slice(5, 0, -4),
+        [np.int32(5), -9],
+    ],
 )
 def test_a_batch_takes_lists_tuples_arrays_ranges_and_slices(made, indices):
     assert dsrecords.open(made).batch(indices)["label"].tolist() == [5, 1]
@@ -440,14 +491,26 @@ def test_a_batch_of_some_fields_reads_only_these(made):
 
 def test_arrays_of_one_shape_are_stacked_and_others_are_a_list(path):
     schema = {"fixed": "float32[2,3]", "free": "int16[*,2]", "maybe": "float32[2]?"}
-    samples = [{"fixed": np.full((2, 3), i), "free": np.full((i, 2), i), "maybe": None if i == 1 else [i, i]} for i in range(4)]
+    samples = [
+        {
+            "fixed": np.full((2, 3), i),
+            "free": np.full((i, 2), i),
+            "maybe": None if i == 1 else [i, i],
+        }
+        for i in range(4)
+    ]
     make_dataset(samples, path, schema)
     ds = dsrecords.open(path)
     batch = ds.batch([3, 0])
     assert batch["fixed"].shape == (2, 2, 3) and batch["fixed"].dtype == np.float32
     assert batch["fixed"][:, 0, 0].tolist() == [3, 0]
     assert [array.shape for array in batch["free"]] == [(3, 2), (0, 2)]
-    assert [None if array is None else array.tolist() for array in ds.column("maybe")] == [[0, 0], None, [2, 2], [3, 3]]
+    assert [None if array is None else array.tolist() for array in ds.column("maybe")] == [
+        [0, 0],
+        None,
+        [2, 2],
+        [3, 3],
+    ]
 
 
 def test_a_column_is_an_array_where_values_are_numbers(made):
@@ -602,7 +665,13 @@ def test_extend_columns_takes_a_list_where_fields_have_no_names(path):
     ],
 )
 def test_extend_columns_adds_all_or_nothing(made, change, field, says):
-    columns = {"label": [1, 2], "score": [None, 1.0], "text": ["a", "b"], "blob": [None, None], **change}
+    columns = {
+        "label": [1, 2],
+        "score": [None, 1.0],
+        "text": ["a", "b"],
+        "blob": [None, None],
+        **change,
+    }
     before = Path(made).read_bytes()
     ds = dsrecords.open(made)
     with pytest.raises(SchemaError, match=says) as caught:
@@ -633,7 +702,9 @@ def test_the_index_is_published_every_now_and_then(kind, often, path):
     for start in range(0, often + 2000, 1000):
         ds.extend_columns({"n": [start if kind == "int64" else None] * 1000})
         published.append(os.path.getsize(ds.index_path) > before)
-    assert published.index(True) == (often - 1) // 1001  # each batch has a commit, which is a frame as well
+    assert (
+        published.index(True) == (often - 1) // 1001
+    )  # each batch has a commit, which is a frame as well
     assert len(there(path)) == len(ds)
 
 
@@ -907,7 +978,10 @@ def test_compact_keeps_the_metadata(path):
 def test_compact_to_an_output_leaves_the_dataset_alone(made, name, tmp_path):
     ds, wanted = edited(made)
     before = Path(made).read_bytes()
-    assert getattr(ds, name)(tmp_path / "out.rec") == (str(tmp_path / "out.rec"), str(tmp_path / "out.idx"))
+    assert getattr(ds, name)(tmp_path / "out.rec") == (
+        str(tmp_path / "out.rec"),
+        str(tmp_path / "out.idx"),
+    )
     assert Path(made).read_bytes() == before
     assert list(ds) == wanted and there(tmp_path / "out.rec") == wanted
     assert dsrecords.open(tmp_path / "out.rec").schema == SCHEMA
@@ -968,7 +1042,11 @@ def test_every_error_of_the_list_is_one_of_ours_or_of_the_language(made):
 
 
 def test_a_batch_is_read_into_the_arrays_of_out(path):
-    make_dataset(({"a": np.full((2, 3), i, "f4"), "n": i} for i in range(10)), path, {"a": "float32[2,3]", "n": "int16"})
+    make_dataset(
+        ({"a": np.full((2, 3), i, "f4"), "n": i} for i in range(10)),
+        path,
+        {"a": "float32[2,3]", "n": "int16"},
+    )
     ds = dsrecords.open(path)
     out = {"a": np.empty((3, 2, 3), "f4"), "n": np.empty(3, "i2")}
     batch = ds.batch([7, 0, 7], out=out)
@@ -987,7 +1065,9 @@ def test_an_array_of_out_need_not_be_contiguous(path):
 @pytest.mark.parametrize("wrong", [np.empty((3, 4), "f4"), np.empty((2, 4), "u1"), [[0] * 4] * 3])
 def test_an_array_of_out_that_does_not_fit_is_refused(path, wrong):
     make_dataset(({"a": np.full(4, i, "u1")} for i in range(5)), path, {"a": "uint8[4]"})
-    with pytest.raises(SchemaError, match=r"field 'a'.*out needs an array of uint8 with shape \(3, 4\)"):
+    with pytest.raises(
+        SchemaError, match=r"field 'a'.*out needs an array of uint8 with shape \(3, 4\)"
+    ):
         dsrecords.open(path).batch([1, 2, 3], out={"a": wrong})
 
 

@@ -61,7 +61,10 @@ class Killed(BaseException):
 def killed_after(bytes_written):
     """Within, the process dies once it has written so many bytes: what it does afterwards reaches no file."""
     left, dead = bytes_written, False
-    real = {name: getattr(files, name) for name in ("pwrite", "truncate", "sync", "rename", "link", "unlink", "create")}
+    real = {
+        name: getattr(files, name)
+        for name in ("pwrite", "truncate", "sync", "rename", "link", "unlink", "create")
+    }
 
     def pwrite(fd, data, offset):
         nonlocal left, dead
@@ -83,7 +86,9 @@ def killed_after(bytes_written):
 
     with contextlib.ExitStack() as stack:
         for name in real:
-            stack.enter_context(mock.patch.object(files, name, pwrite if name == "pwrite" else unless_dead(name)))
+            stack.enter_context(
+                mock.patch.object(files, name, pwrite if name == "pwrite" else unless_dead(name))
+            )
         vector = lambda fd, buffers, offset: files.pwrite(fd, b"".join(buffers), offset)  # noqa: E731
         stack.enter_context(mock.patch.object(files, "pwritev", vector))
         with contextlib.suppress(Killed):
@@ -193,7 +198,9 @@ class List(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def delete_by_a_mask(self, data):
-        mask = data.draw(st.lists(st.booleans(), min_size=len(self.model), max_size=len(self.model)))
+        mask = data.draw(
+            st.lists(st.booleans(), min_size=len(self.model), max_size=len(self.model))
+        )
         del self.ds[mask]
         self.model = [sample for sample, gone in zip(self.model, mask, strict=True) if not gone]
         if any(mask):
@@ -260,7 +267,9 @@ class List(RuleBasedStateMachine):
     # Crashes
 
     @rule(
-        what=st.sampled_from(["append", "extend", "update", "delete", "quick_remove_at", "flush", "compact"]),
+        what=st.sampled_from(
+            ["append", "extend", "update", "delete", "quick_remove_at", "flush", "compact"]
+        ),
         written=st.integers(0, 400) | st.integers(0, 20_000),
         samples=st.lists(SAMPLES, min_size=1, max_size=3),
     )
@@ -336,13 +345,17 @@ class List(RuleBasedStateMachine):
     def view_of_a_list(self, data):
         if not self.model:
             return multiple()
-        indices = data.draw(st.lists(st.integers(-len(self.model), len(self.model) - 1), max_size=8))
+        indices = data.draw(
+            st.lists(st.integers(-len(self.model), len(self.model) - 1), max_size=8)
+        )
         return self.ds[indices], [self.model[i] for i in indices]
 
     @rule(target=views, data=st.data(), view=views)
     def view_of_a_view(self, data, view):
         mask = data.draw(st.lists(st.booleans(), min_size=len(view[0]), max_size=len(view[0])))
-        return view[0][mask], [sample for sample, chosen in zip(view[1], mask, strict=True) if chosen]
+        return view[0][mask], [
+            sample for sample, chosen in zip(view[1], mask, strict=True) if chosen
+        ]
 
     @rule(view=views)
     def a_view_shows_what_it_showed(self, view):
@@ -369,8 +382,12 @@ class List(RuleBasedStateMachine):
     @rule(data=st.data())
     def batch(self, data):
         if self.model:
-            indices = data.draw(st.lists(st.integers(-len(self.model), len(self.model) - 1), max_size=8))
-            names = data.draw(st.none() | st.lists(st.sampled_from(list(SCHEMA)), min_size=1, unique=True))
+            indices = data.draw(
+                st.lists(st.integers(-len(self.model), len(self.model) - 1), max_size=8)
+            )
+            names = data.draw(
+                st.none() | st.lists(st.sampled_from(list(SCHEMA)), min_size=1, unique=True)
+            )
             batch = self.ds.batch(indices, names)
             assert list(batch) == (list(SCHEMA) if names is None else names)
             for name, column in batch.items():
@@ -399,7 +416,9 @@ class List(RuleBasedStateMachine):
     @invariant()
     def whoever_opens_it_now_sees_the_same(self):
         if self.ds is not None:
-            assert dsrecords.open(self.path).batch(slice(None), "text") == [sample["text"] for sample in self.model]
+            assert dsrecords.open(self.path).batch(slice(None), "text") == [
+                sample["text"] for sample in self.model
+            ]
 
 
 TestList = pytest.mark.exhaustive(List.TestCase)

@@ -30,7 +30,17 @@ def notes(*pairs):
     return [{"text": text, "label": label} for text, label in pairs]
 
 
-ZEROS = {"bool": False, "int8": 0, "int16": 0, "int32": 0, "int64": 0, "uint8": 0, "uint16": 0, "uint32": 0, "uint64": 0}
+ZEROS = {
+    "bool": False,
+    "int8": 0,
+    "int16": 0,
+    "int32": 0,
+    "int64": 0,
+    "uint8": 0,
+    "uint16": 0,
+    "uint32": 0,
+    "uint64": 0,
+}
 NOTHING = {
     "bool": None, "int8": None, "int16": None, "int32": None, "int64": None, "uint8": None, "uint16": None, "uint32": None,
     "uint64": None, "float16": None, "float32": None, "float64": None, "str": None, "bytes": None, "json": None,
@@ -182,7 +192,11 @@ def opened(name):
         return IndexedRecordDataset(path, [None, back, io.load_list(load_fn=back)])
     dsrecords.register_type("golden.own", make_golden.reverse, make_golden.back)
     ds = dsrecords.open(path)
-    images = {field: "bytes" for field, kind in ds.schema.items() if kind.rstrip("?") in ("jpeg", "png", "webp", "image")}
+    images = {
+        field: "bytes"
+        for field, kind in ds.schema.items()
+        if kind.rstrip("?") in ("jpeg", "png", "webp", "image")
+    }
     return dsrecords.open(path, decode=images)
 
 
@@ -202,7 +216,13 @@ def test_every_golden_file_has_its_expectation():
     assert (
         NAMES
         == sorted(EXPECTED)
-        == sorted([*make_golden.SAMPLES, *make_golden.KEPT, *(edit.__name__ for edit in make_golden.EDITS)])
+        == sorted(
+            [
+                *make_golden.SAMPLES,
+                *make_golden.KEPT,
+                *(edit.__name__ for edit in make_golden.EDITS),
+            ]
+        )
     )
 
 
@@ -246,13 +266,18 @@ def test_pictures_of_the_golden_file_decode():
 def test_custom_fields_of_the_golden_file_need_their_functions():
     ds = dsrecords.open(make_golden.GOLDEN / "unnamed.rec")
     assert ds.schema == ["int32", "custom(reverse)", "custom(save_list)"]
-    with pytest.raises(dsrecords.SchemaError, match=r"record 0, field 1.*written by the serializer reverse.*deserializers="):
+    with pytest.raises(
+        dsrecords.SchemaError,
+        match=r"record 0, field 1.*written by the serializer reverse.*deserializers=",
+    ):
         ds[0]
     assert ds[1, 0] == 2
 
 
 def test_golden_view_shows_records_of_its_dataset():
-    ds = dsrecords.open(make_golden.GOLDEN / "update.rec", index_path=make_golden.GOLDEN / "view.idx")
+    ds = dsrecords.open(
+        make_golden.GOLDEN / "update.rec", index_path=make_golden.GOLDEN / "view.idx"
+    )
     assert [ds[i] for i in range(len(ds))] == [EXPECTED["update"][i] for i in (3, 0, 3)]
     assert ds.check() == []
 
@@ -267,7 +292,10 @@ def test_golden_index_is_what_the_page_says():
     index = (make_golden.GOLDEN / "update.idx").read_bytes()
     found, at = [], 4096
     while at < len(log):
-        check, size = int.from_bytes(log[at : at + 4], "little"), int.from_bytes(log[at + 8 : at + 16], "little")
+        check, size = (
+            int.from_bytes(log[at : at + 4], "little"),
+            int.from_bytes(log[at + 8 : at + 16], "little"),
+        )
         found.append((at, size, check))
         at += size
     _, b, _, d, _, new_2, new_0, last = found  # four records and their commit, two more and theirs
@@ -278,7 +306,9 @@ def test_golden_index_is_what_the_page_says():
     edited = {"edits": 1, "last": last[0], "check": last[2]}
     assert newest == by_hand.slot(make_golden.ID, seq=seq, count=4, covered=len(log), **edited)
     assert index[8192:12288] == log[:4096]
-    assert index[12288:] == b"".join(by_hand.entry(i, place) for i, place in enumerate((new_0, b, new_2, d)))
+    assert index[12288:] == b"".join(
+        by_hand.entry(i, place) for i, place in enumerate((new_0, b, new_2, d))
+    )
 
 
 def test_reader_is_short_and_imports_only_the_standard_library():
@@ -298,18 +328,33 @@ def test_reader_prints_the_golden_file(name):
     path = make_golden.GOLDEN / f"{name}.rec"
     types = dsrecords.open(path).schema
     types = types if isinstance(types, dict) else dict(enumerate(types))
-    as_they_are = {field for field, kind in types.items() if re.fullmatch(r"(bool|u?int\d+|float\d+|str)\??", kind)}
-    ds = IndexedRecordDataset(path, {field: io.identity for field in types if field not in as_they_are})
+    as_they_are = {
+        field
+        for field, kind in types.items()
+        if re.fullmatch(r"(bool|u?int\d+|float\d+|str)\??", kind)
+    }
+    ds = IndexedRecordDataset(
+        path, {field: io.identity for field in types if field not in as_they_are}
+    )
 
     def shown(field, value):
         if field in as_they_are or value is None:
             return value
-        if re.fullmatch(r"(category\[.*\]|(datetime|timedelta)64\[\w+\]|bfloat16)\??", types[field]):  # not what they mean
+        if re.fullmatch(
+            r"(category\[.*\]|(datetime|timedelta)64\[\w+\]|bfloat16)\??", types[field]
+        ):  # not what they mean
             return int.from_bytes(value, "little", signed="64" in types[field])
-        return value.decode() if types[field].startswith("json") else f"{len(value)} bytes, crc32 {zlib.crc32(value):08x}"
+        return (
+            value.decode()
+            if types[field].startswith("json")
+            else f"{len(value)} bytes, crc32 {zlib.crc32(value):08x}"
+        )
 
     rows = [row if isinstance(row, dict) else dict(enumerate(row)) for row in ds]
-    wanted = [repr((i, {field: shown(field, row[field]) for field in types})) for i, row in enumerate(rows)]
+    wanted = [
+        repr((i, {field: shown(field, row[field]) for field in types}))
+        for i, row in enumerate(rows)
+    ]
     assert printed_by_the_reader(path) == (wanted or [""])
 
 
@@ -318,19 +363,29 @@ def test_reader_prints_what_is_compressed_by_its_length_and_checksum():
     data, wanted = path.read_bytes(), []
     for frame in frames(path):
         if frame.kind != by_hand.COMMIT:
-            sizes, sums = struct.unpack_from("<2Q", data, frame.offset + 16), struct.unpack_from("<2I", data, frame.offset + 32)
-            text, alone = (f"{size} bytes, crc32 {sum:08x}" for size, sum in zip(sizes, sums, strict=True))
+            sizes, sums = (
+                struct.unpack_from("<2Q", data, frame.offset + 16),
+                struct.unpack_from("<2I", data, frame.offset + 32),
+            )
+            text, alone = (
+                f"{size} bytes, crc32 {sum:08x}" for size, sum in zip(sizes, sums, strict=True)
+            )
             wanted.append(repr((len(wanted), {"text": text, "alone": alone})))
     assert len(wanted) == 270
     assert printed_by_the_reader(path) == wanted
 
 
 def test_reader_prints_texts_numbers_and_json_as_they_are():
-    assert printed_by_the_reader(make_golden.GOLDEN / "replace.rec") == ["(0, {'text': 'hello', 'label': -1})"]
+    assert printed_by_the_reader(make_golden.GOLDEN / "replace.rec") == [
+        "(0, {'text': 'hello', 'label': -1})"
+    ]
     assert "'json': '\"only a text\"'" in printed_by_the_reader(make_golden.GOLDEN / "texts.rec")[2]
 
 
-PADDING = {*range(0x102A, 0x1030), *range(0x105D, 0x1060)}  # behind the payloads of replace.rec; no checksum covers it
+PADDING = {
+    *range(0x102A, 0x1030),
+    *range(0x105D, 0x1060),
+}  # behind the payloads of replace.rec; no checksum covers it
 
 
 def test_reader_fails_with_a_sentence_on_every_damaged_byte(tmp_path, monkeypatch, capsys):
@@ -346,12 +401,17 @@ def test_reader_fails_with_a_sentence_on_every_damaged_byte(tmp_path, monkeypatc
     assert capsys.readouterr().out == "(0, {'text': 'hello', 'label': -1})\n" * len(PADDING)
 
 
-def test_reader_fails_with_a_sentence_on_a_file_that_was_cut_within_a_frame(tmp_path, monkeypatch, capsys):
+def test_reader_fails_with_a_sentence_on_a_file_that_was_cut_within_a_frame(
+    tmp_path, monkeypatch, capsys
+):
     right = (make_golden.GOLDEN / "replace.rec").read_bytes()
     path = tmp_path / "cut.rec"
     for length in [0, 7, 39, 40, 4095, *range(4097, len(right))]:
         path.write_bytes(right[:length])
-        if length in (0x1030, 0x1060):  # between two frames; the pending record is not there without its commit
+        if length in (
+            0x1030,
+            0x1060,
+        ):  # between two frames; the pending record is not there without its commit
             run_reader(path, monkeypatch)
             continue
         with pytest.raises(SystemExit, match=r"cut\.rec, byte \d+: \w+ \w+"):
@@ -387,10 +447,16 @@ REFUSED = {
     "wrong count": (batch_with(count=2), "commit"),
     "wrong checksum of checks": (batch_with(total=5), "commit"),
     "unknown edit": (batch_with(op=3), "commit"),
-    "edit of a missing record": (batch_with(op=by_hand.TAKE_LAST, positions=[1]), "the edit is of a record"),
+    "edit of a missing record": (
+        batch_with(op=by_hand.TAKE_LAST, positions=[1]),
+        "the edit is of a record",
+    ),
     "pending records without a commit": (pending_then_record, "no commit"),
     "kind 0": (lambda log: log.frame(0, b""), "no whole frame"),
-    "payloads that overlap the next frame": (lambda log: log.number(1, size=32), "no whole frame|payloads do not fill"),
+    "payloads that overlap the next frame": (
+        lambda log: log.number(1, size=32),
+        "no whole frame|payloads do not fill",
+    ),
 }
 
 

@@ -104,7 +104,12 @@ def test_dump_of_the_page_is_the_golden_file():
 def test_every_message_of_the_page_has_a_test_of_its_own():
     table = PAGE.read_text(encoding="utf-8").partition("## Errors")[2]
     cells = [line.rsplit("|", 2)[1] for line in table.splitlines() if line.startswith("| ")][2:]
-    messages = [text.strip("… ") for cell in cells for text in re.findall("`([^`]+)`", cell) if "Error" not in text]
+    messages = [
+        text.strip("… ")
+        for cell in cells
+        for text in re.findall("`([^`]+)`", cell)
+        if "Error" not in text
+    ]
     assert len(messages) > 20
     tests = Path(__file__).read_text(encoding="utf-8")
     assert [message for message in messages if f'"{message}' not in tests] == []
@@ -122,7 +127,9 @@ def test_crc32_of_the_page():
 
 
 def test_header_of_the_page_has_the_places_that_it_states(tmp_path):
-    example = json.loads(re.search(r"```json\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[1])
+    example = json.loads(
+        re.search(r"```json\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[1]
+    )
     schema = {field["name"]: field["type"] for field in example["fields"]}
     path, _ = dsrecords.make_dataset([], tmp_path / "example.rec", schema, id=ID)
     data = Path(path).read_bytes()
@@ -142,14 +149,25 @@ def test_frame_of_the_page_has_its_values_where_the_header_says(tmp_path):
     schema = {"image": "png", "label": "int64", "score": "float32?"}
     rows = [{"image": make_golden.picture("red.png"), "label": -2, "score": 0.5}]
     path, _ = dsrecords.make_dataset(rows, tmp_path / "example.rec", schema, id=ID)
-    example = json.loads(re.search(r"```json\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[1])
+    example = json.loads(
+        re.search(r"```json\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[1]
+    )
     log = Log(example)
     log.record(bytes(4) + struct.pack("<qfB", -2, 0.5, 1), [make_golden.picture("red.png")])
     assert Path(path).read_bytes()[4096:] == log.data[4096:]
 
 
 def test_scalars_lie_by_width_then_in_field_order(tmp_path):
-    schema = {"a": "bool", "b": "float16", "c": "int8?", "d": "float64", "e": "uint32", "f": "int64", "g": "uint16?", "t": "str"}
+    schema = {
+        "a": "bool",
+        "b": "float16",
+        "c": "int8?",
+        "d": "float64",
+        "e": "uint32",
+        "f": "int64",
+        "g": "uint16?",
+        "t": "str",
+    }
     path, _ = dsrecords.make_dataset([], tmp_path / "widths.rec", schema)
     data = Path(path).read_bytes()
     header = json.loads(data[40 : 40 + int.from_bytes(data[20:24], "little")])
@@ -198,7 +216,12 @@ def test_texts_and_none(write):
     log.text(None, 2)
     log.text("", 3)
     log.text("eight by", 4)
-    assert [tuple(row.values()) for row in dsrecords.open(write(log))] == [("été", 1), (None, 2), ("", 3), ("eight by", 4)]
+    assert [tuple(row.values()) for row in dsrecords.open(write(log))] == [
+        ("été", 1),
+        (None, 2),
+        ("", 3),
+        ("eight by", 4),
+    ]
 
 
 def test_batch_is_there_as_a_whole_with_its_commit(write):
@@ -306,7 +329,9 @@ def test_header_cut_before_its_end_is_corrupt(write, length):
     corrupt(write(header(NUMBER)[:length]), "the header is cut short", offset=length)
 
 
-@pytest.mark.parametrize("wrong", [{"version": 0}, {"version": 2}, {"flags": 1}, {"version": 2, "checksum": 0}])
+@pytest.mark.parametrize(
+    "wrong", [{"version": 0}, {"version": 2}, {"flags": 1}, {"version": 2, "checksum": 0}]
+)
 def test_header_of_another_version_is_unsupported(write, wrong):
     path = write(header(NUMBER, **wrong))
     with pytest.raises(UnsupportedVersionError, match="format version") as caught:
@@ -315,7 +340,14 @@ def test_header_of_another_version_is_unsupported(write, wrong):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"size": 0}, {"size": 4095}, {"size": 2**24 + 4096}, {"size": 2**32 - 4096}, {"json_size": 4057}]
+    "wrong",
+    [
+        {"size": 0},
+        {"size": 4095},
+        {"size": 2**24 + 4096},
+        {"size": 2**32 - 4096},
+        {"json_size": 4057},
+    ],
 )
 def test_header_of_an_impossible_size_is_corrupt(write, wrong):
     corrupt(write(header(NUMBER, **wrong)), "the header claims", offset=16)
@@ -330,7 +362,10 @@ def test_header_may_be_longer_than_its_json_needs(write):
     assert numbers(write(Log({**NUMBER, "metadata": {"x": "y" * 5000}}))) == []
 
 
-@pytest.mark.parametrize("contents", [{**NUMBER, "later": 1}, {"fields": [{**NUMBER["fields"][0], "later": 1}], "head": 24}])
+@pytest.mark.parametrize(
+    "contents",
+    [{**NUMBER, "later": 1}, {"fields": [{**NUMBER["fields"][0], "later": 1}], "head": 24}],
+)
 def test_keys_that_a_reader_does_not_know_are_passed_over(write, contents):
     log = Log(contents)
     log.number(5)
@@ -364,7 +399,9 @@ WRONG_JSON = {
     "fields that are no list": {"fields": {}, "head": 24},
     "an empty list of fields": fields(head=16),
     "a field that is no object": fields("int64"),
-    "more than 4096 fields": fields(*({"type": "bool", "at": 16 + i} for i in range(4097)), head=4120),
+    "more than 4096 fields": fields(
+        *({"type": "bool", "at": 16 + i} for i in range(4097)), head=4120
+    ),
     "a name for one of two": fields(N, {"type": "int64", "at": 24}, head=32),
     "one name twice": fields(N, {**N, "at": 24}, head=32),
     "an empty name": fields({**N, "name": ""}),
@@ -372,7 +409,9 @@ WRONG_JSON = {
     "an unknown type": fields({**N, "type": "int24"}),
     "a type that is no text": fields({**N, "type": 64}),
     "a type with spaces": fields({**N, "type": " int64"}),
-    "a type that nests too deep": fields({"type": "list[" * 300 + "int8" + "]" * 300, "payload": 0}, head=32),
+    "a type that nests too deep": fields(
+        {"type": "list[" * 300 + "int8" + "]" * 300, "payload": 0}, head=32
+    ),
     "no type": fields({"name": "n", "at": 16}),
     "a value elsewhere": fields({**N, "at": 24}, head=32),
     "a value at no integer": fields({**N, "at": 16.0}),
@@ -530,7 +569,13 @@ def test_payload_larger_than_its_frame_is_damage(write):
 def test_payload_flip_before_whole_frames_is_damage(write):
     log = text_log("a", "some text", "c")
     payload = log.frames[1][0] + 40
-    corrupt(write(flipped(log.data, payload)), "the checksum is wrong", offset=payload, record=1, field="text")
+    corrupt(
+        write(flipped(log.data, payload)),
+        "the checksum is wrong",
+        offset=payload,
+        record=1,
+        field="text",
+    )
 
 
 def test_record_behind_pending_records_without_a_commit_is_damage(write):
@@ -548,15 +593,29 @@ def test_unknown_kind_between_pending_records_and_their_commit_is_damage(write):
     corrupt(write(log), "the pending records before it have no commit", offset=offset, record=1)
 
 
-@pytest.mark.parametrize("wrong", [{"start": 4096}, {"start": 2**64 - 8}, {"count": 1}, {"count": 3}, {"total": 0}])
+@pytest.mark.parametrize(
+    "wrong", [{"start": 4096}, {"start": 2**64 - 8}, {"count": 1}, {"count": 3}, {"total": 0}]
+)
 def test_commit_of_other_records_is_damage(write, wrong):
     log = batch(2, 3, log=counted(1))
-    damaged(write, log, "a commit that is not of the pending records before it", log.commit(**wrong), record=1)
+    damaged(
+        write,
+        log,
+        "a commit that is not of the pending records before it",
+        log.commit(**wrong),
+        record=1,
+    )
 
 
 def test_commit_that_claims_pending_records_that_are_missing_is_damage(write):
     log = counted(1)
-    damaged(write, log, "a commit that is not of the pending records before it", log.commit(start=4096, count=1), record=1)
+    damaged(
+        write,
+        log,
+        "a commit that is not of the pending records before it",
+        log.commit(start=4096, count=1),
+        record=1,
+    )
 
 
 def test_whole_record_that_cannot_be_where_it_is_is_damage_even_at_the_end(write):
@@ -633,7 +692,12 @@ def wrong_when_read(path, message, i=1, key=None):
     with pytest.raises(CorruptError, match=message) as again:
         dsrecords.open(path).batch([0, i] if i else [i], None if key is None else [key])
     found, again = caught.value, again.value
-    assert (found.file, found.record, found.offset, found.field) == (again.file, again.record, again.offset, again.field)
+    assert (found.file, found.record, found.offset, found.field) == (
+        again.file,
+        again.record,
+        again.offset,
+        again.field,
+    )
     assert (found.file, found.record) == (path, i)
     return found
 
@@ -667,7 +731,12 @@ def test_payload_flip_leaves_the_other_fields_readable(write):
 def test_flip_in_any_of_100_payloads_is_found(write):
     """There are more payloads than bits to remember in which ones were verified."""
     count = 100
-    log = Log({"fields": [{"name": f"p{i}", "type": "bytes", "payload": i} for i in range(count)], "head": 16 + 12 * count})
+    log = Log(
+        {
+            "fields": [{"name": f"p{i}", "type": "bytes", "payload": i} for i in range(count)],
+            "head": 16 + 12 * count,
+        }
+    )
     log.record(payloads=[b"12345678"] * count)
     for i in (0, 61, 62, 63, 64, 99):
         path = write(flipped(log.data, log.frames[0][0] + 16 + 12 * count + 8 * i + 7), index(log))
@@ -714,14 +783,42 @@ UNREADABLE = {
     "a fixed array too long": ("float32[2]", bytes(12), "float32 with shape"),
     "a free array without its shape": ("float32[*]", bytes(7), "float32.* takes more than 7 bytes"),
     "a free array too short": ("float32[*]", struct.pack("<Q", 2) + bytes(4), "float32 with shape"),
-    "a free array of an absurd shape": ("uint8[*,*]", struct.pack("<QQ", 2**63, 2) + bytes(8), "uint8 with shape"),
-    "an empty array of an absurd shape": ("uint8[*,*]", struct.pack("<QQ", 2**63, 0), "uint8 with shape"),
+    "a free array of an absurd shape": (
+        "uint8[*,*]",
+        struct.pack("<QQ", 2**63, 2) + bytes(8),
+        "uint8 with shape",
+    ),
+    "an empty array of an absurd shape": (
+        "uint8[*,*]",
+        struct.pack("<QQ", 2**63, 0),
+        "uint8 with shape",
+    ),
     "an array without its head": ("array", bytes(7), "an array takes more than 7 bytes"),
-    "an array of too many dimensions": ("array", struct.pack("<II", 5, 65) + bytes(600), "an array of 65 dimensions"),
-    "an array whose dtype is cut short": ("array", struct.pack("<II", 100, 0) + b'"<f4"', "an array of 0 dimensions"),
-    "an array of objects": ("array", by_hand.padded(struct.pack("<II", 4, 0) + b'"|O"') + bytes(8), "array|dtype"),
-    "an array of an unknown dtype": ("array", by_hand.padded(struct.pack("<II", 5, 0) + b'"<x4"') + bytes(4), "array|dtype"),
-    "an array whose dtype is a syntax error": ("array", by_hand.padded(struct.pack("<II", 3, 0) + b'","'), "array|dtype"),
+    "an array of too many dimensions": (
+        "array",
+        struct.pack("<II", 5, 65) + bytes(600),
+        "an array of 65 dimensions",
+    ),
+    "an array whose dtype is cut short": (
+        "array",
+        struct.pack("<II", 100, 0) + b'"<f4"',
+        "an array of 0 dimensions",
+    ),
+    "an array of objects": (
+        "array",
+        by_hand.padded(struct.pack("<II", 4, 0) + b'"|O"') + bytes(8),
+        "array|dtype",
+    ),
+    "an array of an unknown dtype": (
+        "array",
+        by_hand.padded(struct.pack("<II", 5, 0) + b'"<x4"') + bytes(4),
+        "array|dtype",
+    ),
+    "an array whose dtype is a syntax error": (
+        "array",
+        by_hand.padded(struct.pack("<II", 3, 0) + b'","'),
+        "array|dtype",
+    ),
     "an array that takes no bytes but memory": (
         "array",
         by_hand.padded(struct.pack("<IIQ", 5, 1, 2**45) + b'"<U0"'),
@@ -730,22 +827,54 @@ UNREADABLE = {
     "a list without its count": ("list[int8]", bytes(7), "a list of"),
     "a list too short": ("list[int16]", struct.pack("<Q", 2) + bytes(3), "a list of 2 int16"),
     "a list of an absurd count": ("list[int64]", struct.pack("<Q", 2**61) + bytes(16), "a list of"),
-    "a list of texts of an absurd count": ("list[str]", struct.pack("<Q", 2**61) + bytes(16), "a list of"),
-    "a list whose item is too long": ("list[str]", struct.pack("<QQ", 1, 9) + bytes(8), "item 0 of a list claims 9 bytes"),
+    "a list of texts of an absurd count": (
+        "list[str]",
+        struct.pack("<Q", 2**61) + bytes(16),
+        "a list of",
+    ),
+    "a list whose item is too long": (
+        "list[str]",
+        struct.pack("<QQ", 1, 9) + bytes(8),
+        "item 0 of a list claims 9 bytes",
+    ),
     "a list whose item is None": ("list[str]", struct.pack("<QQ", 1, NONE), "item 0 of a list"),
-    "a list with bytes behind it": ("list[str]", struct.pack("<QQ", 1, 1) + bytes(16), "a list ends at byte"),
-    "a list in a list too short": ("list[list[int8]]", struct.pack("<QQQ", 1, 8, 3), "a list of 3 int8"),
+    "a list with bytes behind it": (
+        "list[str]",
+        struct.pack("<QQ", 1, 1) + bytes(16),
+        "a list ends at byte",
+    ),
+    "a list in a list too short": (
+        "list[list[int8]]",
+        struct.pack("<QQQ", 1, 8, 3),
+        "a list of 3 int8",
+    ),
     "a struct that is cut short": ("{a:int64,b:str}", bytes(15), "a struct of 16 bytes and more"),
-    "a struct whose part is too long": ("{b:str}", struct.pack("<Q", 9) + bytes(8), "'b' of a struct claims 9 bytes"),
+    "a struct whose part is too long": (
+        "{b:str}",
+        struct.pack("<Q", 9) + bytes(8),
+        "'b' of a struct claims 9 bytes",
+    ),
     "a struct whose part is None": ("{b:str}", struct.pack("<Q", NONE), "'b' of a struct claims"),
-    "a struct with bytes behind it": ("{b:str}", struct.pack("<Q", 0) + bytes(8), "a struct ends at byte 8"),
-    "a struct whose category is none": ("{c:category[a,b]}", b"\2" + bytes(7), "a category of 2 names has no number 2"),
+    "a struct with bytes behind it": (
+        "{b:str}",
+        struct.pack("<Q", 0) + bytes(8),
+        "a struct ends at byte 8",
+    ),
+    "a struct whose category is none": (
+        "{c:category[a,b]}",
+        b"\2" + bytes(7),
+        "a category of 2 names has no number 2",
+    ),
     "a table of columns of different lengths": (
         "list[{a:int8,b:int8}]",
         struct.pack("<QQQbQ", 9, 8, 1, 5, 0).replace(b"\5", b"\5" + bytes(7)),
         "whose columns have the lengths",
     ),
-    "a table whose column is of an absurd length": ("list[{a:float32[2]}]", struct.pack("<QQ", 8, 2**61), "float32 with shape"),
+    "a table whose column is of an absurd length": (
+        "list[{a:float32[2]}]",
+        struct.pack("<QQ", 8, 2**61),
+        "float32 with shape",
+    ),
     "a list of categories that are none": (
         "list[category[a]]",
         struct.pack("<QH", 1, 1),
@@ -768,7 +897,11 @@ UNREADABLE = {
         bytes.fromhex("28b52ffd00580100" + "0061"),
         "bytes of zstd do not state their decompressed size",
     ),
-    "zstd of what is not of the type": ("zstd(float32[2])", bytes.fromhex("28b52ffd2003190000616263"), "float32 with shape"),
+    "zstd of what is not of the type": (
+        "zstd(float32[2])",
+        bytes.fromhex("28b52ffd2003190000616263"),
+        "float32 with shape",
+    ),
     "msgpack that is none": ("msgpack", b"\xc1", "not msgpack"),
     "msgpack of an absurd length": ("msgpack", b"\xdd\xff\xff\xff\xff", "not msgpack"),
     "msgpack too deep": ("msgpack", b"\x91" * 100_000, "not msgpack"),
@@ -777,7 +910,11 @@ UNREADABLE = {
     "an image of another format": ("png", b"\xff\xd8\xff" + bytes(9), "a JPEG image, not PNG"),
     "an image that is none": ("image", b"GIF7", "the bytes of no known format"),
     "an image that is cut short": ("png", b"\x89PNG\r\n\x1a\n", "not png"),
-    "an image in a list that is cut short": ("list[png]", struct.pack("<QQ", 1, 8) + b"\x89PNG\r\n\x1a\n", "png"),
+    "an image in a list that is cut short": (
+        "list[png]",
+        struct.pack("<QQ", 1, 8) + b"\x89PNG\r\n\x1a\n",
+        "png",
+    ),
 }
 
 
@@ -985,7 +1122,9 @@ def test_entries_that_changed_places_are_corrupt(write):
 @pytest.mark.parametrize("at", [12, 13, 14, 15])
 def test_flip_in_the_check_of_an_entry_is_corrupt(write, at):
     log = counted(1, 2)
-    wrong_when_read(write(log, flipped(index(log), 12304 + at)), "the index's entry is of another record")
+    wrong_when_read(
+        write(log, flipped(index(log), 12304 + at)), "the index's entry is of another record"
+    )
 
 
 def test_flip_in_the_size_of_an_entry_is_corrupt(write):
@@ -997,7 +1136,10 @@ def test_entry_of_a_commit_is_corrupt(write):
     log = batch(2, log=counted(1))
     at = log.commit()
     place = at, len(log.data) - at, int.from_bytes(log.data[at : at + 4], "little")
-    wrong_when_read(write(log, index(log, [log.frames[0], place])), "the frame's check is wrong|no record has a frame of kind")
+    wrong_when_read(
+        write(log, index(log, [log.frames[0], place])),
+        "the frame's check is wrong|no record has a frame of kind",
+    )
 
 
 def test_check_finds_what_is_wrong_in_the_copy_of_the_header(write):
@@ -1074,5 +1216,9 @@ def test_slots_alternate_and_entries_are_added(tmp_path):
 
 def test_entry_of_position_0_is_the_frames_own_check():
     assert by_hand.entry(0, (4096, 24, 0x12345678)) == struct.pack("<QII", 4096, 3, 0x12345678)
-    assert by_hand.entry(1, (4096, 24, 0x12345678)) == struct.pack("<QII", 4096, 3, 0x12345678 ^ 0x9E3779B1)
-    assert by_hand.entry(3, (4096, 2**36, 0)) == struct.pack("<QII", 4096, 2**32 - 1, 3 * 0x9E3779B1 % 2**32)
+    assert by_hand.entry(1, (4096, 24, 0x12345678)) == struct.pack(
+        "<QII", 4096, 3, 0x12345678 ^ 0x9E3779B1
+    )
+    assert by_hand.entry(3, (4096, 2**36, 0)) == struct.pack(
+        "<QII", 4096, 2**32 - 1, 3 * 0x9E3779B1 % 2**32
+    )

@@ -40,7 +40,11 @@ def function_of(spec, prefix):
     if "item" in options:
         options = {"dumper" if prefix == "dump" else "loader": function_of(options["item"], prefix)}
     if prefix == "load":
-        options = {key: value for key, value in options.items() if key in ("bits", "signed", "encoding", "loader")}
+        options = {
+            key: value
+            for key, value in options.items()
+            if key in ("bits", "signed", "encoding", "loader")
+        }
     if name == "identity":
         return io.identity
     if name == "file":
@@ -53,7 +57,9 @@ def note(name, fields, index=None):
     """Write down what the old reader reads."""
     index = index or os.path.splitext(name)[0] + ".idx"
     ds = IndexedRecordDataset(
-        str(FOLDER / name), loaders=[function_of(f, "load") for f in fields], index_path=str(FOLDER / index)
+        str(FOLDER / name),
+        loaders=[function_of(f, "load") for f in fields],
+        index_path=str(FOLDER / index),
     )
     rows = []
     for i in range(len(ds)):
@@ -70,7 +76,9 @@ def new(name, fields, rows, index=None):
     # Without loaders its update does not know how many fields there are.
     loaders, dumpers = ([function_of(f, prefix) for f in fields] for prefix in ("load", "dump"))
     # Its make_dataset does not pass the path of an index on.
-    ds = IndexedRecordDataset(str(FOLDER / name), loaders, dumpers, str(FOLDER / index) if index else None, create=True)
+    ds = IndexedRecordDataset(
+        str(FOLDER / name), loaders, dumpers, str(FOLDER / index) if index else None, create=True
+    )
     for row in rows:
         ds.append(row)
     return ds
@@ -130,7 +138,9 @@ def removals():
 
     ds = new("appended.rec", NOTES, notes(0, 1, 2, 3))
     ds.quick_remove_at(1)
-    ds.append(notes(9)[0])  # goes behind what was left there: the new last record is the one that took the place
+    ds.append(
+        notes(9)[0]
+    )  # goes behind what was left there: the new last record is the one that took the place
     note("appended.rec", NOTES)
 
     for name, fields, rows in (
@@ -177,5 +187,7 @@ if __name__ == "__main__":
     warnings.simplefilter("ignore", DeprecationWarning)
     for make in (serializers, removals, updates, names, one_field):
         make()
-    (FOLDER / "expected.json").write_text(json.dumps(expected, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (FOLDER / "expected.json").write_text(
+        json.dumps(expected, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
     print(f"{len(expected)} datasets")

@@ -86,7 +86,11 @@ def test_nothing_is_remembered_of_what_is_verified_never_or_always(numbers, veri
 
 def test_neighbours_that_lie_far_away_are_left_alone(tmp_path):
     path = str(tmp_path / "large.rec")
-    make_dataset(({"image": bytes(2000), "label": i} for i in range(1000)), path, {"image": "bytes", "label": "int32"})
+    make_dataset(
+        ({"image": bytes(2000), "label": i} for i in range(1000)),
+        path,
+        {"image": "bytes", "label": "int32"},
+    )
     ds = dsrecords.open(path)
     for i in range(0, 1000, 10):
         assert ds[i, "label"] == i
@@ -103,7 +107,11 @@ def test_a_damaged_record_among_many_is_named_and_all_others_are_read(numbers, r
     else:
         for i in shuffled().tolist():
             try:
-                found.append(ds[i] if read == "single" else {name: column[0] for name, column in ds.batch([i]).items()})
+                found.append(
+                    ds[i]
+                    if read == "single"
+                    else {name: column[0] for name, column in ds.batch([i]).items()}
+                )
             except CorruptError as error:
                 assert (i, error.record, error.offset) == (4321, 4321, offset_of(numbers, 4321))
     assert sorted(one["z"] for one in found) == [i for i in range(COUNT) if i != 4321]
@@ -126,7 +134,9 @@ def test_a_loop_gives_the_types_that_single_records_have(numbers, tmp_path):
     ds = dsrecords.open(tmp_path / "types.rec")
     assert list(ds) == [ds[0]] * 3
     assert [type(value) for value in next(iter(ds))] == [type(value) for value in ds[0]]
-    assert all(type(value) is not np.float32 for value in next(iter(dsrecords.open(numbers))).values())
+    assert all(
+        type(value) is not np.float32 for value in next(iter(dsrecords.open(numbers))).values()
+    )
 
 
 def test_a_loop_over_a_view_with_a_transform(numbers):
@@ -169,7 +179,19 @@ VALUES = [
     np.uint64(2**63), np.array(3), np.array(2.5), np.array([1]), np.ma.masked, np.complex64(1), 1j, "1", b"1", None, [],
     decimal.Decimal("0.5"), fractions.Fraction(1, 2), np.datetime64(1, "s"),
 ]  # fmt: skip
-NUMBERS = ["bool", "int8", "uint8", "int32", "int64", "uint64", "float16", "float32", "float64", "int16?", "float32?"]
+NUMBERS = [
+    "bool",
+    "int8",
+    "uint8",
+    "int32",
+    "int64",
+    "uint64",
+    "float16",
+    "float32",
+    "float64",
+    "int16?",
+    "float32?",
+]
 
 
 def outcome(function):
@@ -185,7 +207,10 @@ def outcome(function):
 @pytest.mark.filterwarnings("ignore:overflow", "ignore:Warning. converting a masked element")
 def test_single_samples_many_and_columns_of_numbers_are_written_alike(kind, named, tmp_path):
     types = {"value": kind, "other": "int8"}
-    schema, one = types if named else list(types.values()), make_schema(types if named else list(types.values()))
+    schema, one = (
+        types if named else list(types.values()),
+        make_schema(types if named else list(types.values())),
+    )
     with IndexedRecordDataset(tmp_path / "data.rec", schema=schema, create=True) as ds:
 
         def last(write):
@@ -246,7 +271,11 @@ def test_a_compaction_verifies_what_a_reader_does_not(numbers, tmp_path):
     flip(numbers, offset_of(numbers, 7) + 20)
     ds = dsrecords.open(numbers, verify=False)
     assert len(list(ds)) == COUNT
-    for change in (ds.compact, lambda: ds.compact(tmp_path / "other.rec"), lambda: ds.drop_fields("x")):
+    for change in (
+        ds.compact,
+        lambda: ds.compact(tmp_path / "other.rec"),
+        lambda: ds.drop_fields("x"),
+    ):
         with pytest.raises(CorruptError, match="record 7"):
             change()
 
@@ -285,7 +314,9 @@ def test_a_view_keeps_its_records_when_memory_that_looks_like_an_array_is_change
 
 @pytest.mark.parametrize("size", [2**64 - 2, 2**64 - 7, 2**63])
 def test_sizes_that_wrap_around_are_refused_by_batches_as_well(size, tmp_path):
-    numbers = Log({"fields": [{"name": "a", "type": "bytes", "payload": 0}], "head": 32, "metadata": {}})
+    numbers = Log(
+        {"fields": [{"name": "a", "type": "bytes", "payload": 0}], "head": 32, "metadata": {}}
+    )
     for _ in range(300):
         numbers.record(bytes(4), [b""], sizes=[size])
     path = tmp_path / "data.rec"
@@ -317,7 +348,11 @@ def test_integers_become_float32_in_one_way(tmp_path):
 
 
 def test_a_column_of_arrays_without_bytes_within_zstd(tmp_path):
-    make_dataset([{"a": np.zeros((0, 4), np.float32)}] * 3, tmp_path / "data.rec", {"a": "zstd(float32[0,4])"})
+    make_dataset(
+        [{"a": np.zeros((0, 4), np.float32)}] * 3,
+        tmp_path / "data.rec",
+        {"a": "zstd(float32[0,4])"},
+    )
     assert dsrecords.open(tmp_path / "data.rec").column("a").shape == (3, 0, 4)
 
 
@@ -331,7 +366,9 @@ def test_a_log_of_updates_is_read_once_however_wide_its_heads(tmp_path, monkeypa
             ds[i] = row
     os.remove(path[:-4] + ".idx")
     read, pread = [], files.pread
-    monkeypatch.setattr(files, "pread", lambda fd, count, offset: read.append(count) or pread(fd, count, offset))
+    monkeypatch.setattr(
+        files, "pread", lambda fd, count, offset: read.append(count) or pread(fd, count, offset)
+    )
     with dsrecords.open(path) as ds:
         assert len(ds) == 2000
     assert sum(read) < 3 * os.path.getsize(path)
@@ -368,7 +405,7 @@ def walked(path, patience, monkeypatch):
     fd = os.open(path, os.O_RDONLY)
     try:
         header = read_header(fd, str(path))
-        walk = _log.Walk(fd, header.frames, header.size, os.fstat(fd).st_size)
+        walk = _log.LogScanner(fd, header.frames, header.size, os.fstat(fd).st_size)
         if patience > 100:
             monkeypatch.setattr(walk, "_run", lambda at: None)
         found = []

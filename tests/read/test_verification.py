@@ -411,7 +411,12 @@ def test_after_an_interrupted_change_plans_are_still_those_of_the_header(path, m
     with pytest.raises(KeyboardInterrupt):
         ds.append(sample(0))
     ds.append(sample(COUNT + 1))
-    assert ds._reading.source.header is ds._reading.snapshot().header is ds._reading.fields.all.header is header
+    assert (
+        ds._reading.source.header
+        is ds._reading.snapshot().header
+        is ds._reading.fields.all.header
+        is header
+    )
     assert ds[-1] == sample(COUNT + 1)
     ds.close()
 
@@ -421,12 +426,16 @@ def test_a_plan_is_compared_once_with_another_header_of_its_schema(path, monkeyp
     compared = []
     to_json = type(ds._reading.fields.header.schema).to_json
     monkeypatch.setattr(
-        type(ds._reading.fields.header.schema), "to_json", lambda schema: compared.append(1) or to_json(schema)
+        type(ds._reading.fields.header.schema),
+        "to_json",
+        lambda schema: compared.append(1) or to_json(schema),
     )
     snapshot = other._reading.snapshot()
-    assert [ds._reading.fields.all.read(snapshot, i) for i in range(20)] == [sample(i) for i in range(20)]
+    assert [ds._reading.fields.all.read(snapshot, i) for i in range(20)] == [
+        sample(i) for i in range(20)
+    ]
     plan = ds._reading.fields.all
-    assert plan.give(columns(snapshot, np.array([1]), plan, {}))["n"] == [1]
+    assert plan.assemble(columns(snapshot, np.array([1]), plan, {}))["n"] == [1]
     assert len(compared) == 2
 
 

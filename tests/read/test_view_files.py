@@ -44,10 +44,14 @@ def labels(ds):
 
 
 @pytest.mark.parametrize(
-    "key", [slice(2, 5), slice(None), slice(None, None, -1), slice(0, 0), [5, 1, 9], [3, 3, 3], [], [-1]], ids=shown
+    "key",
+    [slice(2, 5), slice(None), slice(None, None, -1), slice(0, 0), [5, 1, 9], [3, 3, 3], [], [-1]],
+    ids=shown,
 )
 def test_a_view_file_shows_the_records_in_their_order(made, view, key):
-    wanted = [row(i) for i in (range(10)[key] if isinstance(key, slice) else [range(10)[i] for i in key])]
+    wanted = [
+        row(i) for i in (range(10)[key] if isinstance(key, slice) else [range(10)[i] for i in key])
+    ]
     ds = saved(made, view, key)
     assert list(ds) == wanted
     assert len(ds) == len(wanted)
@@ -111,14 +115,18 @@ def test_a_view_of_an_empty_dataset_is_empty(path, view):
 
 def test_the_same_view_has_the_same_bytes(made, tmp_path):
     ds = dsrecords.open(made)
-    one, two = (Path(ds[[3, 1]].save_view(tmp_path / name)).read_bytes() for name in ("one.idx", "two.idx"))
+    one, two = (
+        Path(ds[[3, 1]].save_view(tmp_path / name)).read_bytes() for name in ("one.idx", "two.idx")
+    )
     assert one == two
 
 
 def test_partial_reads_batches_and_options_work(made, view):
     with dsrecords.open(made) as ds:
         ds[[7, 5]].save_view(view)
-    ds = dsrecords.open(made, index_path=view, copy=False, verify="always", transform=lambda sample: sample["blob"])
+    ds = dsrecords.open(
+        made, index_path=view, copy=False, verify="always", transform=lambda sample: sample["blob"]
+    )
     assert isinstance(ds[0], memoryview)
     assert ds[1, "label"] == 5 and ds.batch([1, 0], "text") == [row(5)["text"], row(7)["text"]]
 
@@ -160,7 +168,9 @@ EDITS = [
 
 @pytest.mark.parametrize("edit", EDITS)
 @pytest.mark.parametrize("published", [True, False], ids=["published", "only in the log"])
-def test_opening_a_view_of_records_that_were_edited_since_warns_and_shows_what_they_were(made, view, edit, published):
+def test_opening_a_view_of_records_that_were_edited_since_warns_and_shows_what_they_were(
+    made, view, edit, published
+):
     saved(made, view, [0, 3, 9])
     with dsrecords.open(made) as ds:
         edit(ds)
@@ -211,7 +221,9 @@ def test_a_view_in_memory_of_before_an_edit_is_saved_as_it_was_and_warns(made, v
 
 REPLACED = [
     pytest.param(lambda path: dsrecords.open(path).compact(), id="compact"),
-    pytest.param(lambda path: make_dataset(rows(10), path, SCHEMA, overwrite=True), id="make_dataset"),
+    pytest.param(
+        lambda path: make_dataset(rows(10), path, SCHEMA, overwrite=True), id="make_dataset"
+    ),
 ]
 
 
@@ -219,7 +231,10 @@ REPLACED = [
 def test_a_view_of_a_dataset_that_was_compacted_or_made_anew_is_stale(made, view, replace):
     saved(made, view, [0, 3, 9])
     replace(made)
-    with pytest.raises(StaleViewError, match=r"val\.idx: a view of another dataset, or of .*data\.rec before it was compacted"):
+    with pytest.raises(
+        StaleViewError,
+        match=r"val\.idx: a view of another dataset, or of .*data\.rec before it was compacted",
+    ):
         dsrecords.open(made, index_path=view)
 
 
@@ -278,7 +293,9 @@ def test_the_index_of_the_dataset_itself_is_refused(made, view, tmp_path, monkey
 def test_an_index_elsewhere_is_refused_as_well(path, tmp_path):
     make_dataset(rows(3), path, SCHEMA, index_path=tmp_path / "elsewhere.idx")
     with pytest.raises(ValueError, match="the index of the dataset itself"):
-        dsrecords.open(path, index_path=tmp_path / "elsewhere.idx")[:1].save_view(tmp_path / "elsewhere.idx", overwrite=True)
+        dsrecords.open(path, index_path=tmp_path / "elsewhere.idx")[:1].save_view(
+            tmp_path / "elsewhere.idx", overwrite=True
+        )
 
 
 def test_a_view_that_is_there_stays_unless_overwrite_is_given(made, view, tmp_path):
@@ -296,7 +313,9 @@ def test_a_view_that_is_there_stays_unless_overwrite_is_given(made, view, tmp_pa
 def test_what_is_not_a_view_is_never_written_over(made, tmp_path, overwrite, what):
     other = tmp_path / "other.rec"
     make_dataset(rows(2), other, SCHEMA)
-    target = {"text": tmp_path / "notes.txt", "data": other, "index": other.with_suffix(".idx")}[what]
+    target = {"text": tmp_path / "notes.txt", "data": other, "index": other.with_suffix(".idx")}[
+        what
+    ]
     (tmp_path / "notes.txt").write_text("mine")
     before = target.read_bytes()
     with pytest.raises(FileExistsError, match="exists"):
@@ -353,11 +372,17 @@ def test_a_view_of_another_dataset_is_refused(made, view, tmp_path):
 
 def test_the_index_of_another_dataset_is_refused(made, tmp_path):
     make_dataset(rows(4), tmp_path / "other.rec", SCHEMA)
-    with pytest.raises(CorruptError, match=r"other\.idx: the index of another dataset.*nothing is shown"):
+    with pytest.raises(
+        CorruptError, match=r"other\.idx: the index of another dataset.*nothing is shown"
+    ):
         dsrecords.open(made, index_path=tmp_path / "other.idx")
 
 
-@pytest.mark.parametrize("content", [b"", b"hello", bytes(20_000), b"\x89DSX\r\n\x1a\n"], ids=["empty", "text", "zeros", "magic"])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"hello", bytes(20_000), b"\x89DSX\r\n\x1a\n"],
+    ids=["empty", "text", "zeros", "magic"],
+)
 def test_a_file_that_is_no_index_is_refused(made, view, content):
     Path(view).write_bytes(content)
     with pytest.raises(CorruptError, match="damaged, or no index of ours"):
@@ -429,7 +454,9 @@ def test_a_view_of_a_later_version_is_an_unsupported_version(made, view):
             body = struct.pack("<HH", version, flags) + file.read(68)[4:]
             file.seek(at + 8)
             file.write(struct.pack("<I", zlib.crc32(body)) + body)
-        with pytest.raises(UnsupportedVersionError, match=f"index version {version}, flags {flags}"):
+        with pytest.raises(
+            UnsupportedVersionError, match=f"index version {version}, flags {flags}"
+        ):
             dsrecords.open(made, index_path=view)
 
 

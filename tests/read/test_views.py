@@ -27,7 +27,9 @@ KEYS = [
 
 
 def expected(key, count=10):
-    return np.arange(count)[np.asarray(key, np.int64) if isinstance(key, list) and not key else key].tolist()
+    return np.arange(count)[
+        np.asarray(key, np.int64) if isinstance(key, list) and not key else key
+    ].tolist()
 
 
 # What a view is
@@ -51,7 +53,9 @@ def test_views_of_views_select_among_what_the_view_shows(made, key):
     assert view[key].column("label").tolist() == [9 - i for i in expected(key)]
 
 
-@pytest.mark.parametrize("key", [[10], [0, -11], np.array([10]), [True] * 9, [False] * 11, range(9, 11)], ids=shown)
+@pytest.mark.parametrize(
+    "key", [[10], [0, -11], np.array([10]), [True] * 9, [False] * 11, range(9, 11)], ids=shown
+)
 def test_a_list_out_of_range_and_a_mask_of_another_length_are_index_errors(made, key):
     ds = dsrecords.open(made)
     with pytest.raises(IndexError, match="10 records"):
@@ -122,8 +126,12 @@ APPENDS = [
     pytest.param(lambda ds: ds.extend(rows(10, 40)), rows(40), id="extend"),
 ]
 EDITS = [
-    pytest.param(lambda ds: ds.__setitem__(3, row(30)), [*rows(3), row(30), *rows(4, 10)], id="replace"),
-    pytest.param(lambda ds: ds.update({0: row(30), 9: row(31)}), [row(30), *rows(1, 9), row(31)], id="update"),
+    pytest.param(
+        lambda ds: ds.__setitem__(3, row(30)), [*rows(3), row(30), *rows(4, 10)], id="replace"
+    ),
+    pytest.param(
+        lambda ds: ds.update({0: row(30), 9: row(31)}), [row(30), *rows(1, 9), row(31)], id="update"
+    ),
     pytest.param(lambda ds: ds.__delitem__(slice(0, 4)), rows(4, 10), id="delete"),
     pytest.param(lambda ds: ds.quick_remove_at(0), [row(9), *rows(1, 9)], id="quick_remove_at"),
     pytest.param(lambda ds: ds.compact(), rows(10), id="compact"),
@@ -249,7 +257,11 @@ def test_a_pickled_dataset_is_small(path):
 
 def test_a_pickled_copy_has_the_options(made, tmp_path):
     ds = IndexedRecordDataset(
-        made, deserializers=[io.load_int, io.load_float, io.identity, None], copy=False, verify="always", transform=dict.values
+        made,
+        deserializers=[io.load_int, io.load_float, io.identity, None],
+        copy=False,
+        verify="always",
+        transform=dict.values,
     )
     texts = [list(sample)[2] for sample in copy_of(ds)]
     assert texts == [row(i)["text"].encode() for i in range(10)]

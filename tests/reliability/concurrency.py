@@ -61,7 +61,9 @@ def change(ds, chance):
 
 def read(path, stop, notes, seed):
     """What a reader's process does until it is told to stop: open or refresh, read all, in one of three ways."""
-    warnings.simplefilter("ignore")  # opening may look at an index that is just being replaced, and says so
+    warnings.simplefilter(
+        "ignore"
+    )  # opening may look at an index that is just being replaced, and says so
     chance, looks = random.Random(seed), 0
     try:
         ds = dsrecords.open(path)
@@ -72,7 +74,12 @@ def read(path, stop, notes, seed):
                 ds = dsrecords.open(path)
             view = ds[:]
             batch = view.batch(slice(None))
-            consistent([{"n": n, "text": text} for n, text in zip(batch["n"].tolist(), batch["text"], strict=True)])
+            consistent(
+                [
+                    {"n": n, "text": text}
+                    for n, text in zip(batch["n"].tolist(), batch["text"], strict=True)
+                ]
+            )
             consistent(list(view[::-1]))
             order = chance.sample(range(len(view)), 20)
             if view.__getitems__(order) != [view[i] for i in order]:
@@ -88,8 +95,15 @@ def trial(seconds, seed=0, threads=THREADS, processes=PROCESSES):
     """So long, one writer changes while all others read. Returns a dict of counts."""
     tally, chance = Tally(), random.Random(seed)
     with tempfile.TemporaryDirectory() as folder:
-        path, _ = make_dataset([pair(n) for i in range(SHARED) for n in (i, -i)], os.path.join(folder, "data.rec"), SCHEMA)
-        stop, notes = os.path.join(folder, "stop"), [os.path.join(folder, f"notes-{n}") for n in range(2 * processes)]
+        path, _ = make_dataset(
+            [pair(n) for i in range(SHARED) for n in (i, -i)],
+            os.path.join(folder, "data.rec"),
+            SCHEMA,
+        )
+        stop, notes = (
+            os.path.join(folder, "stop"),
+            [os.path.join(folder, f"notes-{n}") for n in range(2 * processes)],
+        )
         readers = []
         for number, note in enumerate(notes):
             context = multiprocessing.get_context("fork" if number % 2 else "spawn")
@@ -139,7 +153,14 @@ def trial(seconds, seed=0, threads=THREADS, processes=PROCESSES):
                     looker.join()
                 for reader in readers:
                     reader.join()
-        errors = [*failed, *(Path(f"{note}.error").read_text("utf-8") for note in notes if os.path.exists(f"{note}.error"))]
+        errors = [
+            *failed,
+            *(
+                Path(f"{note}.error").read_text("utf-8")
+                for note in notes
+                if os.path.exists(f"{note}.error")
+            ),
+        ]
         if errors:
             raise LostError(errors[0])
         tally["looks"] += sum(looks) + sum(int(Path(note).read_text("utf-8")) for note in notes)

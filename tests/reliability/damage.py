@@ -21,8 +21,26 @@ import dsrecords
 from dsrecords import CorruptError, IndexedRecordDataset, UnsupportedVersionError, repair
 
 PICTURES = Path(__file__).parents[1] / "golden" / "pictures"
-SCALARS = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64")
-FILES = {"jpeg": "red.jpg", "png": "alpha.png", "webp": "red.webp", "image": "red.gif"}  # and a sound, see `encoded`
+SCALARS = (
+    "bool",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
+    "float16",
+    "float32",
+    "float64",
+)
+FILES = {
+    "jpeg": "red.jpg",
+    "png": "alpha.png",
+    "webp": "red.webp",
+    "image": "red.gif",
+}  # and a sound, see `encoded`
 OTHERS = {
     "str": "été 漢字",
     "bytes": b"\0\1\2",
@@ -58,9 +76,19 @@ SCHEMA = {name: name for name in (*SCALARS, *OTHERS)} | {
 
 def sample(i, images=False):
     """Sample number i; the images only where they are asked for: they are most of the bytes."""
-    scalars = {name: i % 2 == 1 if name == "bool" else i + 0.5 if "float" in name else i + 1 for name in SCALARS}
-    optional = {"bool or None": None if i % 2 else True, "int64 or None": None if i % 3 == 0 else -i, "float32 or None": 0.5}
-    optional |= {"str or None": None if i % 2 == 0 else "there", "array or None": None if i % 2 else np.arange(i)}
+    scalars = {
+        name: i % 2 == 1 if name == "bool" else i + 0.5 if "float" in name else i + 1
+        for name in SCALARS
+    }
+    optional = {
+        "bool or None": None if i % 2 else True,
+        "int64 or None": None if i % 3 == 0 else -i,
+        "float32 or None": 0.5,
+    }
+    optional |= {
+        "str or None": None if i % 2 == 0 else "there",
+        "array or None": None if i % 2 else np.arange(i),
+    }
     return scalars | OTHERS | optional | (encoded() if images else {})
 
 
@@ -69,7 +97,9 @@ def encoded():
     """Files of others, as bytes: pictures, and a sound."""
     sound = (
         b"RIFF"
-        + struct.pack("<I4s4sIHHIIHH4sI", 44, b"WAVE", b"fmt ", 16, 1, 1, 8000, 16000, 2, 16, b"data", 8)
+        + struct.pack(
+            "<I4s4sIHHIIHH4sI", 44, b"WAVE", b"fmt ", 16, 1, 1, 8000, 16000, 2, 16, b"data", 8
+        )
         + bytes(range(8))
     )
     return {name: (PICTURES / file).read_bytes() for name, file in FILES.items()} | {"audio": sound}
@@ -102,11 +132,22 @@ def appended():
 
 def same(a, b):
     if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
-        return isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and a.dtype == b.dtype and np.array_equal(a, b)
+        return (
+            isinstance(a, np.ndarray)
+            and isinstance(b, np.ndarray)
+            and a.dtype == b.dtype
+            and np.array_equal(a, b)
+        )
     if isinstance(a, dict):
-        return isinstance(b, dict) and a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+        return (
+            isinstance(b, dict) and a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+        )
     if isinstance(a, list):
-        return isinstance(b, list) and len(a) == len(b) and all(same(*pair) for pair in zip(a, b, strict=True))
+        return (
+            isinstance(b, list)
+            and len(a) == len(b)
+            and all(same(*pair) for pair in zip(a, b, strict=True))
+        )
     return type(a) is type(b) and a == b
 
 
@@ -135,12 +176,21 @@ class Damaged:
                 raise LostError("it does not even read back undamaged")
             self.places = []  # of each record: the head's range, and each payload's
             snapshot, schema = ds._reading.snapshot(), ds._reading.fields.header.schema
-            together = [field.key for field in schema.fields if field.slot >= 0 or field.key == "int16[2,2]"]
+            together = [
+                field.key
+                for field in schema.fields
+                if field.number_slot >= 0 or field.key == "int16[2,2]"
+            ]
             self.columns = ds.batch(slice(None), together)
             for i in range(len(rows)):
-                offset, start = snapshot.entries.get(i)[0], snapshot.entries.get(i)[0] + schema.layout.size
+                offset, start = (
+                    snapshot.entries.get(i)[0],
+                    snapshot.entries.get(i)[0] + schema.layout.size,
+                )
                 fields = {}
-                for field, size in zip(schema.payloads, schema.layout.unpack(snapshot.data, offset), strict=False):
+                for field, size in zip(
+                    schema.payloads, schema.layout.unpack(snapshot.data, offset), strict=False
+                ):
                     if size < 2**63:
                         fields[field.key] = start, start + size
                         start += (size + 7) & -8
@@ -170,7 +220,9 @@ class Damaged:
                 if error.file not in (PATH, INDEX):
                     raise LostError(f"the error does not name the file: {error}") from error
                 if where and where[0] == INDEX and not isinstance(error, UnsupportedVersionError):
-                    raise LostError(f"an index that is damaged is made again, but: {error}") from error
+                    raise LostError(
+                        f"an index that is damaged is made again, but: {error}"
+                    ) from error
                 return "told of"
             if len(ds) != len(self.rows):
                 raise LostError(f"{len(ds)} records instead of {len(self.rows)}")
@@ -183,7 +235,9 @@ class Damaged:
                 except CorruptError as error:
                     told += 1
                     if error.file != PATH or error.record != i or error.offset is None:
-                        raise LostError(f"record {i}: the error says something else: {error}") from error
+                        raise LostError(
+                            f"record {i}: the error says something else: {error}"
+                        ) from error
                     if where and where[0] == PATH and (owner[0] != i or error.field != owner[1]):
                         raise LostError(
                             f"the damage is in record {owner[0]}, field {owner[1]!r}, the error says: {error}"
@@ -204,7 +258,9 @@ class Damaged:
                     raise LostError(f"the column {key!r} is wrong")
         except CorruptError as error:
             if not told:
-                raise LostError(f"a column is refused that can be read record by record: {error}") from error
+                raise LostError(
+                    f"a column is refused that can be read record by record: {error}"
+                ) from error
 
     def flip(self, path, at, mask):
         data = bytearray(self.files[path])
@@ -246,7 +302,10 @@ def quiet_parts(path, data):
         return [
             (80, 4096),
             (4096 + 80, 8192),
-            (8192, int.from_bytes(data[76:80], "little") or int.from_bytes(data[4172:4176], "little")),
+            (
+                8192,
+                int.from_bytes(data[76:80], "little") or int.from_bytes(data[4172:4176], "little"),
+            ),
         ]
     return [(40 + int.from_bytes(data[20:24], "little"), size)]
 
@@ -266,7 +325,10 @@ def disaster(files, rng):
     """
     path = rng.choice([PATH, PATH, INDEX])
     data = bytearray(files[path])
-    kind, size = rng.choice(["bursts", "zeroed blocks", "swapped blocks"]), rng.choice([1, 2, 4, 8, 16, 64, 512, 4096])
+    kind, size = (
+        rng.choice(["bursts", "zeroed blocks", "swapped blocks"]),
+        rng.choice([1, 2, 4, 8, 16, 64, 512, 4096]),
+    )
     at = rng.randrange(max(1, len(data) - size))
     at -= at % (8 if rng.random() < 0.5 else 1)
     if kind == "bursts":
@@ -276,7 +338,10 @@ def disaster(files, rng):
     else:
         other = rng.randrange(max(1, len(data) - size))
         if abs(at - other) >= size:
-            data[at : at + size], data[other : other + size] = data[other : other + size], data[at : at + size]
+            data[at : at + size], data[other : other + size] = (
+                data[other : other + size],
+                data[at : at + size],
+            )
     return kind, (path, at, size), {**files, path: bytes(data)}
 
 
@@ -298,7 +363,11 @@ def disasters(damaged, tally, count, seed):
 def cuts(damaged, tally, places, mend=1):
     """Files cut short: {path: length}; None for a file that is gone. Every `mend`-th is mended as well."""
     for number, cut in enumerate(places):
-        files = {path: data[: cut.get(path)] for path, data in damaged.files.items() if cut.get(path, 0) is not None}
+        files = {
+            path: data[: cut.get(path)]
+            for path, data in damaged.files.items()
+            if cut.get(path, 0) is not None
+        }
         try:
             tally[look_at_cut(damaged, files, number % mend == 0)] += 1
         except Exception as error:
@@ -343,7 +412,9 @@ def _mend_twice(damaged, machine, outcome, found):
         if first is not None:
             repair(PATH, "/sim/saved.rec")
             saved = list(dsrecords.open("/sim/saved.rec", decode=damaged.decode))
-            if len(saved) != first.records or not all(any(same(row, known) for known in damaged.known) for row in saved):
+            if len(saved) != first.records or not all(
+                any(same(row, known) for known in damaged.known) for row in saved
+            ):
                 raise LostError("what was saved is not what was written") from None
         return
     mended = machine.contents()

@@ -76,7 +76,16 @@ TYPES = (
     "ext(fuzz.own)",
 )
 # Numbers of the head: the fuzzer says which bytes there are; their checks are made right.
-SCALARS = ("bool", "float16?", "category[a,b]", "category[a]?", "datetime64[us]?", "timedelta64[Y]", "bfloat16?", "uint64")
+SCALARS = (
+    "bool",
+    "float16?",
+    "category[a,b]",
+    "category[a]?",
+    "datetime64[us]?",
+    "timedelta64[Y]",
+    "bfloat16?",
+    "uint64",
+)
 ENCODED = ("png", "jpeg", "webp", "image", "audio")
 dsrecords.register_type("fuzz.own", bytes, bytes)
 
@@ -91,7 +100,12 @@ def use(files, decode=None):
             ds = None
         steps = [lambda: dsrecords.repair(PATH)]
         if ds is not None:
-            steps += [lambda: ds.metadata, lambda: ds.batch(slice(None)), ds.check, lambda: _without_checks(decode)]
+            steps += [
+                lambda: ds.metadata,
+                lambda: ds.batch(slice(None)),
+                ds.check,
+                lambda: _without_checks(decode),
+            ]
             steps += [lambda i=i: ds[i] for i in range(min(len(ds), 20))]
             steps += [lambda: ds.quick_remove_at(0) if len(ds) else None, ds.flush, ds.close]
         for step in steps:
@@ -154,9 +168,13 @@ def index(data):
     slots = []
     for at in (0, 68):
         rest = data[at : at + 68].ljust(68, b"\0")
-        if data[136:137] < b"\x80":  # of the right dataset and version, or most would be passed over
+        if (
+            data[136:137] < b"\x80"
+        ):  # of the right dataset and version, or most would be passed over
             rest = struct.pack("<HH16s", 1, 0, hand.ID) + rest[20:64] + struct.pack("<I", 12288)
-        slots.append((hand.INDEX_MAGIC + struct.pack("<I", zlib.crc32(rest)) + rest).ljust(4096, b"\0"))
+        slots.append(
+            (hand.INDEX_MAGIC + struct.pack("<I", zlib.crc32(rest)) + rest).ljust(4096, b"\0")
+        )
     use({PATH: five.data, INDEX: b"".join(slots) + five.data[:4096] + data[137:]})
 
 
@@ -165,7 +183,13 @@ def payload(data):
     kind = TYPES[data[0] % len(TYPES)] if data else TYPES[0]
     one = Log({**make_schema([kind]).to_json(), "metadata": {}})
     one.record(b"", [data[1:]])
-    decode = "array" if kind in ENCODED else timestamp_pb2.Timestamp if kind.startswith("protobuf") else None
+    decode = (
+        "array"
+        if kind in ENCODED
+        else timestamp_pb2.Timestamp
+        if kind.startswith("protobuf")
+        else None
+    )
     use({PATH: one.data}, None if decode is None else {0: decode})
 
 
@@ -182,16 +206,20 @@ def scalars(data):
 def view(data):
     """An index that is opened by its name, as a view is; its slot's checksum is made right."""
     five = _five()
-    rest = (struct.pack("<HH16s", 1, data[0] % 2 if data else 1, hand.ID) + data[20:64]).ljust(64, b"\0") + struct.pack(
-        "<I", 12288
-    )
+    rest = (struct.pack("<HH16s", 1, data[0] % 2 if data else 1, hand.ID) + data[20:64]).ljust(
+        64, b"\0"
+    ) + struct.pack("<I", 12288)
     slot = hand.INDEX_MAGIC + struct.pack("<I", zlib.crc32(rest)) + rest
     files = {PATH: five.data, NAMED: slot.ljust(8192, b"\0") + five.data[:4096] + data[64:]}
     with Machine(files).running(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with contextlib.suppress(DSRecordsError):
             ds = dsrecords.open(PATH, index_path=NAMED)
-            for step in (lambda: ds.batch(slice(None)), ds.check, lambda: [ds[i] for i in range(min(len(ds), 20))]):
+            for step in (
+                lambda: ds.batch(slice(None)),
+                ds.check,
+                lambda: [ds[i] for i in range(min(len(ds), 20))],
+            ):
                 with contextlib.suppress(DSRecordsError):
                     step()
 
@@ -202,7 +230,9 @@ def types(data):
         parse(data.decode("utf-8", "surrogateescape"))
 
 
-TARGETS = {function.__name__: function for function in (header, log, index, view, payload, scalars, types)}
+TARGETS = {
+    function.__name__: function for function in (header, log, index, view, payload, scalars, types)
+}
 
 
 def seeds(name):
@@ -221,10 +251,16 @@ def seeds(name):
         return [b"\xff" + five.data[4096:], b"\0" + numbers.data[4096:]]
     if name == "index":
         whole = hand.index(five, [five.frames[0], five.frames[3], five.frames[2]], edits=1)
-        return [whole[12:80] + bytes(68) + b"\0" + whole[12288:], whole[12:80] + whole[12:80] + b"\xff" + whole[12288:]]
+        return [
+            whole[12:80] + bytes(68) + b"\0" + whole[12288:],
+            whole[12:80] + whole[12:80] + b"\xff" + whole[12288:],
+        ]
     if name == "view":
         whole = hand.index(five, [five.frames[0], five.frames[3], five.frames[2]], edits=1, flags=1)
-        return [b"\1" + whole[4097 + 12 : 4096 + 76] + whole[12288:], b"\0" + whole[4097 + 12 : 4096 + 76] + whole[12288:]]
+        return [
+            b"\1" + whole[4097 + 12 : 4096 + 76] + whole[12288:],
+            b"\0" + whole[4097 + 12 : 4096 + 76] + whole[12288:],
+        ]
     if name == "scalars":
         return [bytes(range(100)), bytes(64)]
     if name == "types":
@@ -274,7 +310,14 @@ def seeds(name):
 
 def campaign(name, minutes):
     """Fuzz a target for some minutes. Returns how many inputs it got; raises AssertionError at the first finding."""
-    command = [sys.executable, str(Path(__file__)), name, f"-max_total_time={int(minutes * 60)}", "-max_len=4096", "-timeout=10"]
+    command = [
+        sys.executable,
+        str(Path(__file__)),
+        name,
+        f"-max_total_time={int(minutes * 60)}",
+        "-max_len=4096",
+        "-timeout=10",
+    ]
     command += ["-rss_limit_mb=2048", f"-artifact_prefix={FINDINGS}/{name}-"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:

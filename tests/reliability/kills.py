@@ -38,7 +38,9 @@ def _reader(path, notes, refreshes):
     """A process that looks at the dataset until it is killed, and notes the digest of what it saw. Returns its id."""
     if child := os.fork():
         return child
-    warnings.simplefilter("ignore")  # a writer that is killed amid a compaction leaves the index of the dataset before
+    warnings.simplefilter(
+        "ignore"
+    )  # a writer that is killed amid a compaction leaves the index of the dataset before
     try:
         with open(notes, "ab", buffering=0) as file:
             ds = dsrecords.open(path)
@@ -68,9 +70,18 @@ def rounds(count, seed, readers=4, looks=0):
         children = [_reader(path, note, number % 2 == 1) for number, note in enumerate(notes)]
         try:
             for number in itertools.count():
-                if number >= count and sum(os.path.getsize(note) for note in notes if os.path.exists(note)) >= looks * _DIGEST:
+                if (
+                    number >= count
+                    and sum(os.path.getsize(note) for note in notes if os.path.exists(note))
+                    >= looks * _DIGEST
+                ):
                     break
-                acknowledged = killed_writer(path, seed + number, model, chance.choice([0, 0.01, 0.05, 0.2]) * chance.random())
+                acknowledged = killed_writer(
+                    path,
+                    seed + number,
+                    model,
+                    chance.choice([0, 0.01, 0.05, 0.2]) * chance.random(),
+                )
                 replay = random.Random(seed + number)
                 for _ in range(acknowledged):
                     _, model = step(replay, model)
@@ -79,7 +90,9 @@ def rounds(count, seed, readers=4, looks=0):
                 seen.add(digest(after))
                 found = list(dsrecords.open(path))
                 if found not in (model, after):
-                    raise LostError(f"after kill {number}: {len(found)} samples, {len(model)} were acknowledged")
+                    raise LostError(
+                        f"after kill {number}: {len(found)} samples, {len(model)} were acknowledged"
+                    )
                 model = found
                 tally["rounds"] += 1
                 tally["acknowledged"] += acknowledged
@@ -95,5 +108,7 @@ def rounds(count, seed, readers=4, looks=0):
             for at in range(0, len(data) - _DIGEST + 1, _DIGEST):
                 tally["looks"] += 1
                 if data[at : at + _DIGEST] not in seen:
-                    raise LostError(f"look {at // _DIGEST} of {note} saw a list that there never was")
+                    raise LostError(
+                        f"look {at // _DIGEST} of {note} saw a list that there never was"
+                    )
     return tally

@@ -21,7 +21,11 @@ import dsrecords
 from dsrecords import CorruptError, DSRecordsError, repair
 
 MARK = row(7)
-REMADE = [("remake", "remake"), ("remake", "extend", "remake"), ("remake", "replace", "compact", "remake")]
+REMADE = [
+    ("remake", "remake"),
+    ("remake", "extend", "remake"),
+    ("remake", "replace", "compact", "remake"),
+]
 
 
 class LostError(AssertionError):
@@ -130,7 +134,9 @@ def judge(crash, found, allowed, tally):
 
 def marks(states):
     """A number for each list, to tell it from others; the same in every process."""
-    return [-1 if state is None else hash(tuple(sample["n"] for sample in state)) for state in states]
+    return [
+        -1 if state is None else hash(tuple(sample["n"] for sample in state)) for state in states
+    ]
 
 
 def look(crash, states, known, tally, eyes):
@@ -150,11 +156,17 @@ def look(crash, states, known, tally, eyes):
 def look_again(found, tally, seed, eyes):
     """The crash comes again, at each event of the recovery."""
     states, machine = [found.samples, [*found.samples, MARK]], found.machine
-    machine.events = [*machine.events[: found.recovered - 1], ("begin", 1), machine.events[found.recovered - 1]]  # MARK's append
+    machine.events = [
+        *machine.events[: found.recovered - 1],
+        ("begin", 1),
+        machine.events[found.recovered - 1],
+    ]  # MARK's append
     known = marks(states)
     for crash in crashes(machine, seed, draws=1):
         before = tally["states"]
-        look(crash._replace(power=True), states, known, tally, eyes)  # what the first one left may still be there
+        look(
+            crash._replace(power=True), states, known, tally, eyes
+        )  # what the first one left may still be there
         tally["crashes in recovery"] += tally["states"] - before
 
 

@@ -41,7 +41,9 @@ def trials(damaged, tally, count, seed):
         try:
             trial(damaged, files, where, tally)
         except Exception as error:
-            raise LostError(f"{where}, {'with' if INDEX in files else 'without'} an index: {error!r}") from error
+            raise LostError(
+                f"{where}, {'with' if INDEX in files else 'without'} an index: {error!r}"
+            ) from error
 
 
 def trial(damaged, files, where, tally):
@@ -56,7 +58,10 @@ def _save(damaged, machine, where, tally):
         before = machine.contents()
         try:
             report = repair(PATH)
-        except (CorruptError, UnsupportedVersionError):  # no header is left, or one that looks like that of a later version
+        except (
+            CorruptError,
+            UnsupportedVersionError,
+        ):  # no header is left, or one that looks like that of a later version
             tally["without a header"] += 1
             return
         _demand(machine.contents() == before, "looking wrote something")
@@ -67,21 +72,37 @@ def _save(damaged, machine, where, tally):
         _demand(read is not None or report.problems, "nothing is wrong, but it cannot be read")
         again = repair(PATH, SAVED)
         left = {path: data for path, data in machine.contents().items() if path in before}
-        _demand(left == before and set(machine.names) == {*before, SAVED, SAVED[:-3] + "idx"}, "the original was touched")
+        _demand(
+            left == before and set(machine.names) == {*before, SAVED, SAVED[:-3] + "idx"},
+            "the original was touched",
+        )
         with dsrecords.open(SAVED, decode=damaged.decode) as saved:
             found = list(saved)
             _demand(saved.check() == [], "what was saved is not whole")
-        _demand(len(found) == report.records == again.records, "another number of records was promised")
-        _demand(all(any(same(row, known) for known in damaged.known) for row in found), "a record was invented")
+        _demand(
+            len(found) == report.records == again.records, "another number of records was promised"
+        )
+        _demand(
+            all(any(same(row, known) for known in damaged.known) for row in found),
+            "a record was invented",
+        )
         _demand(read is None or same(found, read), "what can be read was not saved as it is read")
         tally["records saved"] += len(found)
-        owners = {damaged.owner(at)[0] for _, path, start, size in where for at in range(start, start + size) if path == PATH}
+        owners = {
+            damaged.owner(at)[0]
+            for _, path, start, size in where
+            for at in range(start, start + size)
+            if path == PATH
+        }
         alone = len(where) == 1 and where[0][0] != "swapped blocks" and len(owners) == 1
         if alone and None not in owners and (INDEX in machine.names or damaged.grown):
             (hurt,) = owners
             rest = [row for i, row in enumerate(damaged.rows) if i != hurt]
             lost = [hurt] if INDEX in machine.names else []
-            _demand(same(found, damaged.rows) or (same(found, rest) and report.lost == lost), "a whole record was not saved")
+            _demand(
+                same(found, damaged.rows) or (same(found, rest) and report.lost == lost),
+                "a whole record was not saved",
+            )
 
 
 def _mend(damaged, machine, tally):
@@ -98,7 +119,9 @@ def _mend(damaged, machine, tally):
         _demand(not again.problems, f"mended, but {again.problems}")
         _demand(machine.contents() == mended, "mending twice is not mending once")
         found = list(dsrecords.open(PATH, decode=damaged.decode))
-        _demand(any(same(found, state) for state in damaged.states), "mended to a list that never was")
+        _demand(
+            any(same(found, state) for state in damaged.states), "mended to a list that never was"
+        )
         tally["mended in place"] += 1
 
 

@@ -21,7 +21,9 @@ from typing import NamedTuple
 from dsrecords._read import open as _state
 from dsrecords._storage import files
 
-FIRST_FD = 10**6  # far from real descriptors: one that leaks out of the simulation is a bad descriptor
+FIRST_FD = (
+    10**6
+)  # far from real descriptors: one that leaks out of the simulation is a bad descriptor
 
 
 CHANGES = ("create", "pwrite", "ftruncate", "fsync", "rename", "link", "unlink")
@@ -74,7 +76,9 @@ class Machine:
     SEEK_END = os.SEEK_END
 
     def __init__(self, files=(), fault=None):
-        self.names = {path: File(number, data) for number, (path, data) in enumerate(dict(files).items(), 1)}
+        self.names = {
+            path: File(number, data) for number, (path, data) in enumerate(dict(files).items(), 1)
+        }
         self.start = dict(files)
         self.numbers = itertools.count(len(self.names) + 1)
         self.fds = {}
@@ -94,7 +98,11 @@ class Machine:
             (files, "exists", self.exists),
         )
         before = [getattr(target, attribute) for target, attribute, _ in patches]
-        for target, attribute, new in patches:  # without unittest.mock, which would take as long as opening a dataset does
+        for (
+            target,
+            attribute,
+            new,
+        ) in patches:  # without unittest.mock, which would take as long as opening a dataset does
             setattr(target, attribute, new)
         try:
             yield self
@@ -115,7 +123,9 @@ class Machine:
         """Count a call; let it fail if it is its turn. Returns how many of `writes` bytes it may write."""
         self.calls.append(call)
         fault = self.fault
-        if fault is None or not (len(self.calls) == fault.n or (fault.for_good and len(self.calls) > fault.n)):
+        if fault is None or not (
+            len(self.calls) == fault.n or (fault.for_good and len(self.calls) > fault.n)
+        ):
             return writes
         if fault.kind == errno.ENOSPC and call not in CHANGES:
             return writes  # a full disk can be read
@@ -125,7 +135,9 @@ class Machine:
                 return writes // 2
             if writes:
                 self.failed.append(call)
-                raise OSError(errno.ENOSPC, "the disk is full")  # after a short write that stays short
+                raise OSError(
+                    errno.ENOSPC, "the disk is full"
+                )  # after a short write that stays short
             return writes
         self.failed.append(call)
         raise OSError(fault.kind, os.strerror(fault.kind))
@@ -251,7 +263,9 @@ def _remembered_header(fd, path, read_header=_state.read_header):
     if raw not in _headers or len(raw) == 2**16:
         calls, fault, machine.fault = len(machine.calls), machine.fault, None
         _headers[raw] = read_header(fd, path)
-        del machine.calls[calls:]  # whether it is the first time does not change which call is the n-th
+        del machine.calls[
+            calls:
+        ]  # whether it is the first time does not change which call is the n-th
         machine.fault = fault
     return _headers[raw]
 
@@ -439,15 +453,37 @@ def _left(disk, event, rng, draws):
         yield True, disk.after(lambda operation: "drop", lambda position, keep=keep: keep, rng)
     for fated in unsynced[-4:]:  # one write alone meets each fate, or is the only one that is there
         for fate in FATES:
-            yield True, disk.after(lambda o, fated=fated, fate=fate: fate if o is fated else "keep", lambda position: True, rng)
-        yield True, disk.after(lambda o, fated=fated: "keep" if o is fated else "drop", lambda position: True, rng)
+            yield (
+                True,
+                disk.after(
+                    lambda o, fated=fated, fate=fate: fate if o is fated else "keep",
+                    lambda position: True,
+                    rng,
+                ),
+            )
+        yield (
+            True,
+            disk.after(
+                lambda o, fated=fated: "keep" if o is fated else "drop", lambda position: True, rng
+            ),
+        )
     for lost in range(names):
-        yield True, disk.after(lambda operation: "keep", lambda position, lost=lost: position != lost, rng)
-        yield True, disk.after(lambda operation: "keep", lambda position, lost=lost: position < lost, rng)
+        yield (
+            True,
+            disk.after(lambda operation: "keep", lambda position, lost=lost: position != lost, rng),
+        )
+        yield (
+            True,
+            disk.after(lambda operation: "keep", lambda position, lost=lost: position < lost, rng),
+        )
     for _ in range(draws):
         fates = {id(operation): rng.choice(FATES) for operation in unsynced}
         kept = [rng.random() < 0.5 for _ in range(names)]
         yield (
             True,
-            disk.after(lambda operation, fates=fates: fates[id(operation)], lambda position, kept=kept: kept[position], rng),
+            disk.after(
+                lambda operation, fates=fates: fates[id(operation)],
+                lambda position, kept=kept: kept[position],
+                rng,
+            ),
         )

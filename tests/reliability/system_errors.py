@@ -20,7 +20,17 @@ import dsrecords
 from dsrecords import DSRecordsError, IndexedRecordDataset, ReadOnlyError
 
 KINDS = (errno.ENOSPC, errno.EIO, errno.EINTR, "short")
-OWN = ("append", "extend", "extend_columns", "replace", "update", "delete", "remove", "publish", "sync")  # not making new files
+OWN = (
+    "append",
+    "extend",
+    "extend_columns",
+    "replace",
+    "update",
+    "delete",
+    "remove",
+    "publish",
+    "sync",
+)  # not making new files
 
 
 def _read_files(machine):
@@ -131,7 +141,9 @@ def survey(operations, start, tally, kinds=KINDS, every=1):
         calls = list(machine.calls)
         for n in range(1, len(calls) + 1, every):
             for kind in kinds:
-                if kind in ("short", errno.ENOSPC) and calls[n - 1] not in (("pwrite",) if kind == "short" else _CHANGES):
+                if kind in ("short", errno.ENOSPC) and calls[n - 1] not in (
+                    ("pwrite",) if kind == "short" else _CHANGES
+                ):
                     continue
                 for for_good in (False, True):
                     tally["faults"] += 1
@@ -139,7 +151,9 @@ def survey(operations, start, tally, kinds=KINDS, every=1):
                         tally["raised"] += trial(operations, start, Fault(n, kind, for_good))
                     except Exception as error:
                         how = "for good" if for_good else "once"
-                        raise LostError(f"{operations}, call {n} ({calls[n - 1]}) fails {how} with {kind}: {error!r}") from error
+                        raise LostError(
+                            f"{operations}, call {n} ({calls[n - 1]}) fails {how} with {kind}: {error!r}"
+                        ) from error
 
 
 _CHANGES = ("create", "pwrite", "ftruncate", "fsync", "rename", "link", "unlink")

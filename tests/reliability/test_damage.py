@@ -44,7 +44,12 @@ def test_every_bit_of_heads_slots_and_entries(small):
 
 def test_a_flipped_bit_of_an_image(with_images):
     tally = Tally()
-    payloads = [(PATH, at) for _, _, fields in with_images.places for name in damage.encoded() for at in range(*fields[name], 9)]
+    payloads = [
+        (PATH, at)
+        for _, _, fields in with_images.places
+        for name in damage.encoded()
+        for at in range(*fields[name], 9)
+    ]
     flips(with_images, tally, one_bit(SEED), payloads)
     assert tally == {"told of": len(payloads)}
 
@@ -77,14 +82,23 @@ def test_an_index_that_is_cut_anywhere(small):
     tally, size = Tally(), len(small.files[INDEX])
     lengths = sorted({*range(0, size, 64), *range(80), *range(4096, 4176), *range(12288, size)})
     cuts(small, tally, ({INDEX: n} for n in lengths), mend=4)
-    assert tally == {"a prefix": len(lengths)}  # it is all of it: the list is made again from the log
+    assert tally == {
+        "a prefix": len(lengths)
+    }  # it is all of it: the list is made again from the log
 
 
 def test_both_files_cut(small):
     tally, rng = Tally(), random.Random(SEED)
     log, index = len(small.files[PATH]), len(small.files[INDEX])
-    cuts(small, tally, ({PATH: rng.randrange(4096, log), INDEX: rng.randrange(index)} for _ in range(500)), mend=8)
-    assert min(tally["a prefix"], tally["told of"]) > 20  # whether a slot is left that vouches for more
+    cuts(
+        small,
+        tally,
+        ({PATH: rng.randrange(4096, log), INDEX: rng.randrange(index)} for _ in range(500)),
+        mend=8,
+    )
+    assert (
+        min(tally["a prefix"], tally["told of"]) > 20
+    )  # whether a slot is left that vouches for more
 
 
 # Planted defects
@@ -120,9 +134,15 @@ def as_stored(heads, offsets, seed, tables):
 
 DEFECTS = {
     "the checksum of a payload is not compared": [(_reader, "crc32", lambda data, seed=0: Equal())],
-    "the check of a head is not compared": [(_frame.Frames, "verifies", lambda frames, head, offset: True)],
-    "the checks of heads that are read together are not compared": [(kernels, "frame_checks", as_stored)],
-    "the checksum of the header is not compared": [(_header, "crc32", lambda data, seed=0: Equal())],
+    "the check of a head is not compared": [
+        (_frame.Frames, "verifies", lambda frames, head, offset: True)
+    ],
+    "the checks of heads that are read together are not compared": [
+        (kernels, "frame_checks", as_stored)
+    ],
+    "the checksum of the header is not compared": [
+        (_header, "crc32", lambda data, seed=0: Equal())
+    ],
     "the checksum of a slot is not compared": [(_index, "read_slots", any_slot)],
 }
 

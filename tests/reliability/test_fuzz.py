@@ -33,7 +33,9 @@ def small_changes(name, count):
             if kind == 0:
                 data[at : at + 1] = rng.randbytes(1)
             elif kind == 1:
-                data[at : at + 8] = rng.choice([0, 1, 7, 8, 2**31, 2**32 - 1, 2**63, 2**64 - 8, 2**64 - 1]).to_bytes(8, "little")
+                data[at : at + 8] = rng.choice(
+                    [0, 1, 7, 8, 2**31, 2**32 - 1, 2**63, 2**64 - 8, 2**64 - 1]
+                ).to_bytes(8, "little")
             elif kind == 2:
                 data[at:at] = data[at : at + rng.randrange(1, 40)]
             else:
@@ -58,7 +60,12 @@ def believed(entries, places, op, positions, apply=Entries.apply):
 DEFECTS = {
     "what a decoder says is let through": ("payload", Type, "unreadable", ()),
     "positions of an edit are not compared with the list": ("log", Entries, "apply", believed),
-    "a slot is not compared with the file that it is in": ("index", State, "_usable", lambda state, slot, index: True),
+    "a slot is not compared with the file that it is in": (
+        "index",
+        State,
+        "_usable",
+        lambda state, slot, index: True,
+    ),
 }
 
 

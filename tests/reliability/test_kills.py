@@ -25,7 +25,9 @@ def test_a_tail_that_a_writer_cuts_off_while_a_reader_looks_at_it(made, monkeypa
     with open(made, "ab") as file:
         file.write(b"\1" * left)
     size = files.size
-    monkeypatch.setattr(files, "size", lambda fd: size(fd) + 100)  # as it was before the writer came
+    monkeypatch.setattr(
+        files, "size", lambda fd: size(fd) + 100
+    )  # as it was before the writer came
     assert list(dsrecords.open(made)) == rows(10)
 
 

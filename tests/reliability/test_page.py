@@ -28,12 +28,20 @@ PLANTED = {
 
 
 def table():
-    rows = [f"| {defect} | `tests/reliability/{file}` |" for file, defects in PLANTED.items() for defect in defects]
-    return "\n".join(["| planted | caught by |", "| --- | --- |", *rows]).replace("reliability/../", "")
+    rows = [
+        f"| {defect} | `tests/reliability/{file}` |"
+        for file, defects in PLANTED.items()
+        for defect in defects
+    ]
+    return "\n".join(["| planted | caught by |", "| --- | --- |", *rows]).replace(
+        "reliability/../", ""
+    )
 
 
 def test_the_page_lists_the_planted_defects():
-    listed = re.search(r"<!-- planted defects -->\n(.*?)<!-- end", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    listed = re.search(
+        r"<!-- planted defects -->\n(.*?)<!-- end", PAGE.read_text(encoding="utf-8"), re.DOTALL
+    )
     assert listed[1].strip() == table()
 
 

@@ -31,7 +31,9 @@ def test_every_crash_leaves_a_state_that_the_list_was_in():
         power_loss.long(tally, seed, draws=2, again=0.002)
     print(tally)
     assert tally["crashes in recovery"] > 1000
-    assert tally["refused until mended"] > 1000  # the simulation does reach the states where later writes outlived earlier ones
+    assert (
+        tally["refused until mended"] > 1000
+    )  # the simulation does reach the states where later writes outlived earlier ones
 
 
 class Without:
@@ -80,7 +82,9 @@ DEFECTS = {
         (_writer, "files", Without(files, sync=nothing)),
         (_writer.Writer, "_publish", index_first),
     ],
-    "the index is not synced before its slot, or before it is renamed": [(_index, "files", ONLY_NAMES)],
+    "the index is not synced before its slot, or before it is renamed": [
+        (_index, "files", ONLY_NAMES)
+    ],
     "a new log is renamed before it is synced": [(_writer.Writer, "sync", nothing)],
     "the directory is not synced": [(files, "sync_directory", nothing)],
     "the cut of a torn tail is not synced": [
@@ -89,8 +93,12 @@ DEFECTS = {
     ],
     "a torn tail is not cut": [(files, "truncate", nothing)],
     "records of a batch count without their commit": [(_writer, "PENDING", RECORD)],
-    "the checksums of payloads are not compared": [(_log.Walk, "_bad_payload", lambda walk, at, size: ("", None, at))],
-    "the checks of frames are not compared": [(_log.Walk, "_verifies", lambda walk, at, covered: True)],
+    "the checksums of payloads are not compared": [
+        (_log.LogScanner, "_bad_payload", lambda walk, at, size: ("", None, at))
+    ],
+    "the checks of frames are not compared": [
+        (_log.LogScanner, "_verifies", lambda walk, at, covered: True)
+    ],
     "the checksum of a slot is not compared": [(_index, "read_slots", any_slot)],
     "the slots do not alternate": [(_index, "_write_slot", one_slot)],
     "the index is written in place after an edit": [(_writer.Writer, "_publish", None)],

@@ -5,7 +5,7 @@ import pytest
 import salvage
 from power_loss import LostError, Tally
 
-from dsrecords._format.log import Walk
+from dsrecords._format.log import LogScanner
 from dsrecords._read.open import State
 from dsrecords._tools import repair as _repair
 from dsrecords._tools import scan as _scan
@@ -39,7 +39,12 @@ def recovered_first(path, index_path):
 
 
 DEFECTS = {  # and from which trial on to look, as one in hundreds shows it: a day may come when another one does
-    "records are saved without being verified": (Walk, "_bad_payload", lambda walk, at, size: ("", None, at), 0),
+    "records are saved without being verified": (
+        LogScanner,
+        "_bad_payload",
+        lambda walk, at, size: ("", None, at),
+        0,
+    ),
     "what cannot be mended is touched": (_repair, "_mend", recovered_first, 1340),
     "nothing behind damage is looked for": (_scan, "find_frame", lambda *arguments: None, 520),
 }

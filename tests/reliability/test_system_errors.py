@@ -18,21 +18,27 @@ from dsrecords._read import open as _state
 from dsrecords._storage import files
 from dsrecords._write import writer as _writer
 
-RUNS = [(start, names) for start in ("a dataset", "nothing") for names in system_errors.WORKLOADS] + [
-    ("a torn dataset", system_errors.WORKLOADS[i]) for i in (0, 2, 4)
-]
+RUNS = [
+    (start, names) for start in ("a dataset", "nothing") for names in system_errors.WORKLOADS
+] + [("a torn dataset", system_errors.WORKLOADS[i]) for i in (0, 2, 4)]
 
 pytestmark = pytest.mark.exhaustive
 
 
-@pytest.mark.parametrize(("start", "operations"), RUNS, ids=[f"{'-'.join(names) or 'create'}-{start}" for start, names in RUNS])
+@pytest.mark.parametrize(
+    ("start", "operations"),
+    RUNS,
+    ids=[f"{'-'.join(names) or 'create'}-{start}" for start, names in RUNS],
+)
 def test_each_call_of_a_run_fails_in_each_way(operations, start):
     tally = Tally()
     with small_writers():
         files = system_errors.STARTS[start]()
     system_errors.survey(operations, files, tally)
     assert tally["faults"] > 30
-    assert tally["raised"] > 0.9 * tally["faults"]  # short writes are gone on with: those do not raise
+    assert (
+        tally["raised"] > 0.9 * tally["faults"]
+    )  # short writes are gone on with: those do not raise
 
 
 def all_workloads(start):
@@ -68,10 +74,16 @@ def planted(monkeypatch):
 
     return {
         "a failed sync is passed over": lambda: monkeypatch.setattr(files, "sync", quiet_sync),
-        "a short write is not gone on with": lambda: monkeypatch.setattr(files, "pwrite", one_write),
+        "a short write is not gone on with": lambda: monkeypatch.setattr(
+            files, "pwrite", one_write
+        ),
         "a failed write is passed over": lambda: monkeypatch.setattr(files, "pwrite", quiet_write),
-        "after a failed sync the writer goes on": lambda: monkeypatch.setattr(_writer.Writer, "be_ready", forgets),
-        "after half a compaction the old file is written": lambda: monkeypatch.setattr(_writer.Writer, "in_place", keeps_going),
+        "after a failed sync the writer goes on": lambda: monkeypatch.setattr(
+            _writer.Writer, "be_ready", forgets
+        ),
+        "after half a compaction the old file is written": lambda: monkeypatch.setattr(
+            _writer.Writer, "in_place", keeps_going
+        ),
         "after a cut that could not be synced the writer goes on": lambda: monkeypatch.setattr(
             _state.State, "refuses", forgetful
         ),
@@ -124,13 +136,17 @@ ds.close()
         assert ds.check() == []
 
 
-def test_a_device_that_is_full_is_an_error_after_which_nothing_is_written_until_it_is_opened_again(path):
+def test_a_device_that_is_full_is_an_error_after_which_nothing_is_written_until_it_is_opened_again(
+    path,
+):
     make_dataset(rows(10), path, SCHEMA)
     before = Path(path).read_bytes()
     ds = dsrecords.open(path)
     ds.extend([])  # takes the lock
     full = os.open("/dev/full", os.O_RDWR)
-    os.dup2(full, ds._editing.writer._file.number)  # the kernel itself says from now on that there is no room
+    os.dup2(
+        full, ds._editing.writer._file.number
+    )  # the kernel itself says from now on that there is no room
     os.close(full)
     with pytest.raises(OSError, match="No space") as told:
         ds.append(row(10))

@@ -35,7 +35,13 @@ from power_loss import Tally  # noqa: E402
 from workloads import INDEX, PATH, all_short, small_writers  # noqa: E402
 
 PAGE = ROOT / "docs" / "reliability.md"
-CUTS, BURSTS, MENDS, ROUNDS, BITS = 500, 5000, 500, 50, 250  # what one task does: cuts, damages, kills, bytes to flip
+CUTS, BURSTS, MENDS, ROUNDS, BITS = (
+    500,
+    5000,
+    500,
+    50,
+    250,
+)  # what one task does: cuts, damages, kills, bytes to flip
 READERS = 4
 
 
@@ -81,7 +87,9 @@ def _grown():
 def power(options):
     """Loss of power and kills, simulated."""
     parts = 16
-    short = [(name, part, parts, options.seed) for name in ("short", "created") for part in range(parts)]
+    short = [
+        (name, part, parts, options.seed) for name in ("short", "created") for part in range(parts)
+    ]
     long = (("long", 0, 1, seed) for seed in itertools.count(options.seed))
     total, seen = Tally(), set()
     results, shown = spread(_power, itertools.chain(short, long), options.jobs), 0
@@ -115,9 +123,16 @@ def _power(name, part, parts, seed):
 
 def errors(options):
     """Each system call fails in each way."""
-    tasks = [(operations, start) for operations in [*all_short(), *system_errors.WORKLOADS] for start in system_errors.STARTS]
+    tasks = [
+        (operations, start)
+        for operations in [*all_short(), *system_errors.WORKLOADS]
+        for start in system_errors.STARTS
+    ]
     tally = counted(_errors, tasks, options.jobs)
-    return f"{tally['faults']:,} runs with a fault", f"{tally['raised']:,} raised; 0 losses; 0 writers that continued"
+    return (
+        f"{tally['faults']:,} runs with a fault",
+        f"{tally['raised']:,} raised; 0 losses; 0 writers that continued",
+    )
 
 
 def _errors(operations, start):
@@ -131,23 +146,39 @@ def _errors(operations, start):
 def flips(options):
     """Every bit of both files."""
     places = len(list(damage.everywhere(_damaged(True))))
-    tally = counted(_flips, [(at, min(at + BITS, places)) for at in range(0, places, BITS)], options.jobs)
+    tally = counted(
+        _flips, [(at, min(at + BITS, places)) for at in range(0, places, BITS)], options.jobs
+    )
     log, index = (len(_damaged(True).files[path]) for path in (PATH, INDEX))
     tried = f"{8 * places:,} flipped bits: all of a log of {log:,} bytes with every type, and of its index of {index:,}"
-    return tried, f"{tally['told of']:,} reported; {tally['harmless']:,} harmless; **0 wrong values**"
+    return (
+        tried,
+        f"{tally['told of']:,} reported; {tally['harmless']:,} harmless; **0 wrong values**",
+    )
 
 
 def _flips(start, stop):
     tally = Tally()
-    damage.flips(_damaged(True), tally, damage.every_bit, list(damage.everywhere(_damaged(True)))[start:stop])
+    damage.flips(
+        _damaged(True), tally, damage.every_bit, list(damage.everywhere(_damaged(True)))[start:stop]
+    )
     return dict(tally)
 
 
 def bursts(options):
     """Bursts of random bytes, zeroed and swapped blocks."""
-    tally = counted(_bursts, [(options.seed + n, count) for n, count in _number(options.bursts, BURSTS)], options.jobs)
-    tried = ", ".join(f"{tally[kind]:,} {kind}" for kind in ("bursts", "zeroed blocks", "swapped blocks"))
-    return tried, f"{tally['told of']:,} reported; {tally['harmless']:,} harmless; **0 wrong values**"
+    tally = counted(
+        _bursts,
+        [(options.seed + n, count) for n, count in _number(options.bursts, BURSTS)],
+        options.jobs,
+    )
+    tried = ", ".join(
+        f"{tally[kind]:,} {kind}" for kind in ("bursts", "zeroed blocks", "swapped blocks")
+    )
+    return (
+        tried,
+        f"{tally['told of']:,} reported; {tally['harmless']:,} harmless; **0 wrong values**",
+    )
 
 
 def _bursts(seed, count):
@@ -160,10 +191,19 @@ def truncation(options):
     """Both files cut at every byte."""
     rng = random.Random(options.seed)
     log, index = (len(_damaged(False).files[path]) for path in (PATH, INDEX))
-    cuts = [{PATH: n} for n in range(log)] + [{PATH: n, INDEX: None} for n in range(log)] + [{INDEX: n} for n in range(index)]
+    cuts = (
+        [{PATH: n} for n in range(log)]
+        + [{PATH: n, INDEX: None} for n in range(log)]
+        + [{INDEX: n} for n in range(index)]
+    )
     pairs = options.pairs
-    cuts += [{PATH: rng.randrange(4096 if n % 2 else 0, log), INDEX: rng.randrange(index)} for n in range(pairs)]
-    tally = counted(_cuts, [(cuts[at : at + CUTS],) for at in range(0, len(cuts), CUTS)], options.jobs)
+    cuts += [
+        {PATH: rng.randrange(4096 if n % 2 else 0, log), INDEX: rng.randrange(index)}
+        for n in range(pairs)
+    ]
+    tally = counted(
+        _cuts, [(cuts[at : at + CUTS],) for at in range(0, len(cuts), CUTS)], options.jobs
+    )
     return (
         f"{sum(tally.values()):,} cuts, {pairs:,} of them of both files; `repair` was run on each, and once more on what it had repaired",
         f"{tally['a prefix']:,} read as a committed state; {tally['told of']:,} reported; 0 others",
@@ -178,7 +218,11 @@ def _cuts(cuts):
 
 def mends(options):
     """Damaged datasets reported, saved and repaired in place."""
-    tally = counted(_mends, [(options.seed + n, count) for n, count in _number(options.mends, MENDS)], options.jobs)
+    tally = counted(
+        _mends,
+        [(options.seed + n, count) for n, count in _number(options.mends, MENDS)],
+        options.jobs,
+    )
     return f"{tally['damaged datasets']:,} damaged datasets", (
         f"{tally['records saved']:,} records saved, 0 that were not written; {tally['mended in place']:,} repaired in place, "
         f"{tally['refused in place, untouched']:,} refused and unchanged; {tally['without a header']:,} had no header left"
@@ -194,11 +238,16 @@ def _mends(seed, count):
 
 def kill(options):
     """Processes killed."""
-    tally = counted(_kill, [(count, options.seed + 1000 * n) for n, count in _number(options.rounds, ROUNDS)], options.jobs)
-    tried = (
-        f"{tally['rounds']:,} writers killed with SIGKILL after {tally['acknowledged']:,} acknowledged changes; {READERS} readers"
+    tally = counted(
+        _kill,
+        [(count, options.seed + 1000 * n) for n, count in _number(options.rounds, ROUNDS)],
+        options.jobs,
     )
-    return f"{tried} read {tally['looks']:,} times", "0 acknowledged changes lost; 0 wrong or partial snapshots"
+    tried = f"{tally['rounds']:,} writers killed with SIGKILL after {tally['acknowledged']:,} acknowledged changes; {READERS} readers"
+    return (
+        f"{tried} read {tally['looks']:,} times",
+        "0 acknowledged changes lost; 0 wrong or partial snapshots",
+    )
 
 
 def _kill(count, seed):
@@ -211,13 +260,23 @@ def together(options):
     tasks = [(seconds, options.seed + number) for number in range(options.jobs)]
     tally = counted(concurrency.trial, tasks, options.jobs)
     tried = f"{tally['changes']:,} changes; 8 threads, 2 forked and 2 spawned processes read {tally['looks']:,} times"
-    return tried, f"0 wrong or partial snapshots; {tally['second writers refused']:,} second writers refused"
+    return (
+        tried,
+        f"0 wrong or partial snapshots; {tally['second writers refused']:,} second writers refused",
+    )
 
 
 def model(options):
     """Random operations on a dataset and on a Python list."""
-    tally = counted(_model, [(options.seed + n, count) for n, count in _number(options.examples, 50)], options.jobs)
-    return f"{tally['runs']:,} runs of {tally['operations']:,} operations, {tally['crashes']:,} of them crashes", "0 differences"
+    tally = counted(
+        _model,
+        [(options.seed + n, count) for n, count in _number(options.examples, 50)],
+        options.jobs,
+    )
+    return (
+        f"{tally['runs']:,} runs of {tally['operations']:,} operations, {tally['crashes']:,} of them crashes",
+        "0 differences",
+    )
 
 
 def _model(seed, examples):
@@ -226,17 +285,26 @@ def _model(seed, examples):
 
 def hostile(options):
     """Hostile files."""
-    cases = list(spread(test_gallery.measured, [(name,) for name in test_gallery.ATTACKS], options.jobs))
+    cases = list(
+        spread(test_gallery.measured, [(name,) for name in test_gallery.ATTACKS], options.jobs)
+    )
     seconds, memory = (max(case[i] for case in cases) for i in (0, 1))
-    tried = f"{len(cases)} named cases, in at most {seconds:.2f} s of CPU and {memory / 2**20:.0f} MiB"
+    tried = (
+        f"{len(cases)} named cases, in at most {seconds:.2f} s of CPU and {memory / 2**20:.0f} MiB"
+    )
     return tried, "0 errors other than those of the gallery; 0 crashes"
 
 
 def fuzzing(options):
     """Fuzzing by atheris."""
-    runs = list(spread(fuzz.campaign, [(name, options.minutes) for name in fuzz.TARGETS], options.jobs))
+    runs = list(
+        spread(fuzz.campaign, [(name, options.minutes) for name in fuzz.TARGETS], options.jobs)
+    )
     tried = ", ".join(f"{name} {count:,}" for name, count in zip(fuzz.TARGETS, runs, strict=True))
-    return f"{options.minutes:g} min for each target; inputs: {tried}", "0 errors other than our own"
+    return (
+        f"{options.minutes:g} min for each target; inputs: {tried}",
+        "0 errors other than our own",
+    )
 
 
 PARTS = {
@@ -248,7 +316,12 @@ PARTS = {
 def enter(name, function, tried, found, minutes):
     """Put a row into the table of the page."""
     row = f"| {function.__doc__.strip()} `{name}` | {tried} | {found} | {minutes:.1f} min |"
-    page, count = re.subn(rf"^\|[^|]*`{name}` \|.*$", lambda match: row, PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    page, count = re.subn(
+        rf"^\|[^|]*`{name}` \|.*$",
+        lambda match: row,
+        PAGE.read_text(encoding="utf-8"),
+        flags=re.MULTILINE,
+    )
     if count != 1:
         raise SystemExit(f"{PAGE} has {count} rows for {name}")
     PAGE.write_text(page, encoding="utf-8")
@@ -258,14 +331,26 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="by default all")
     parser.add_argument("--seed", type=int, default=20_261_122)
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes; by default one for each core")
-    parser.add_argument("--states", type=int, default=1_000_000, help="of the power-loss simulation, no two the same")
+    parser.add_argument(
+        "--jobs", type=int, default=os.cpu_count(), help="processes; by default one for each core"
+    )
+    parser.add_argument(
+        "--states",
+        type=int,
+        default=1_000_000,
+        help="of the power-loss simulation, no two the same",
+    )
     parser.add_argument("--bursts", type=int, default=1_000_000)
     parser.add_argument("--pairs", type=int, default=20_000, help="of cuts in both files")
     parser.add_argument("--mends", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=1000, help="of kill -9")
     parser.add_argument("--examples", type=int, default=2000, help="of the model")
-    parser.add_argument("--minutes", type=float, default=float(os.environ.get("MINUTES", 2)), help="of fuzzing, for each target")
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        default=float(os.environ.get("MINUTES", 2)),
+        help="of fuzzing, for each target",
+    )
     parser.add_argument("--dry", action="store_true", help="leave the page as it is")
     options = parser.parse_args()
     print(

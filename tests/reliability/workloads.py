@@ -138,7 +138,9 @@ OPERATIONS = ("append", "extend", "replace", "delete", "publish", "compact", "re
 MORE = (*OPERATIONS, "extend_columns", "update", "remove", "sync", "remake")
 
 
-_numbers = itertools.count()  # in the place of random ones, so that runs can be repeated; no two datasets have one id
+_numbers = (
+    itertools.count()
+)  # in the place of random ones, so that runs can be repeated; no two datasets have one id
 
 
 @contextlib.contextmanager

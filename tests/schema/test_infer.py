@@ -76,10 +76,14 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("wanted", "values"), CASES, ids=[f"{number} {name}" for number, (name, _) in enumerate(CASES)])
+@pytest.mark.parametrize(
+    ("wanted", "values"), CASES, ids=[f"{number} {name}" for number, (name, _) in enumerate(CASES)]
+)
 def test_values_have_a_type_which_holds_them(path, wanted, values):
     assert of(*values) == wanted
-    make_dataset([{"x": value} for value in values], path, {"x": wanted})  # what was chosen can be written
+    make_dataset(
+        [{"x": value} for value in values], path, {"x": wanted}
+    )  # what was chosen can be written
     assert len(dsrecords.open(path)) == len(values)
 
 
@@ -135,7 +139,11 @@ def test_dataclasses_hold_others(path):
     assert [sample["name"] for sample in ds[0, "things"]] == ["cat", "a, b"]
     assert ds[1, "best"]["box"].tolist() == [0, 1, 2, 3] and ds[0, "best"] is None
     inner = {"name": "str", "box": "list[int64]"}
-    assert infer_schema(scenes) == {"first": inner, "things": [inner], "best": "{name:str,box:list[int64]}?"}
+    assert infer_schema(scenes) == {
+        "first": inner,
+        "things": [inner],
+        "best": "{name:str,box:list[int64]}?",
+    }
     make_dataset(scenes, path, infer_schema(scenes), overwrite=True)
     assert dsrecords.open(path)[0, "things"][1] == {"name": "a, b", "box": [4, 5, 6, 7]}
 
@@ -170,7 +178,10 @@ def test_only_the_first_samples_are_looked_at():
         (["a", b"a"], "'a' .* and b'a'"),
         ([[1], 2], r"\[1\].* and 2"),
         ([[1, "a"]], r"in a list: values of several types, such as 1 \(sample 0\) and 'a'"),
-        ([np.zeros(2, F4), np.zeros(2)], r"an array of float32 with shape \(2,\) \(sample 0\) and an array of float64"),
+        (
+            [np.zeros(2, F4), np.zeros(2)],
+            r"an array of float32 with shape \(2,\) \(sample 0\) and an array of float64",
+        ),
         ([np.zeros(2), np.zeros((2, 2))], r"with shape \(2,\).* with shape \(2, 2\).*'array'"),
         ([PICTURES / "red.jpg", "red.jpg"], "red.jpg.* and 'red.jpg'"),
         ([2**64], "no type holds integers"),
@@ -181,14 +192,23 @@ def test_only_the_first_samples_are_looked_at():
         ([decimal.Decimal("1.5")], "no type holds a Decimal"),
         ([{1, 2}], "no type holds a set"),
         ([1j], "no type holds a complex"),
-        ([np.array([object()])], r"an array of objects, such as an array of object with shape \(1,\) \(sample 0\)"),
+        (
+            [np.array([object()])],
+            r"an array of objects, such as an array of object with shape \(1,\) \(sample 0\)",
+        ),
         ([np.array([], object)], "an array of objects"),
         ([np.ma.masked_array([1], [True])], "masked array"),
         ([{"a": {1}}], "'a' of a dict: no type holds a set of 1.*; or specify 'json' for the dict"),
-        ([{"a": 1}, {"a": "b"}], r"'a' of a dict: .*such as 1 \(sample 0\) and 'b' \(sample 1\).*; or specify 'json'"),
+        (
+            [{"a": 1}, {"a": "b"}],
+            r"'a' of a dict: .*such as 1 \(sample 0\) and 'b' \(sample 1\).*; or specify 'json'",
+        ),
         ([{"a": {1}}, {}], "is not JSON"),
         ([PICTURES.parent / "update.rec"], "is not an image or a sound of a known format"),
-        ([str(PICTURES / "red.jpg")], "is a string, and the path of an image: specify 'str' or 'jpeg'"),
+        (
+            [str(PICTURES / "red.jpg")],
+            "is a string, and the path of an image: specify 'str' or 'jpeg'",
+        ),
     ],
     ids=shown,
 )
@@ -201,13 +221,17 @@ def test_paths_of_sounds_are_audio_and_not_mixed_with_pictures(tmp_path):
     sound = tmp_path / "sound.wav"
     sound.write_bytes(b"RIFF\x26\0\0\0WAVEfmt ")
     assert of(sound, None) == "audio?"
-    with pytest.raises(SchemaError, match=r"such as '.*sound\.wav' \(sample 0\) and '.*red\.jpg' \(sample 1\)"):
+    with pytest.raises(
+        SchemaError, match=r"such as '.*sound\.wav' \(sample 0\) and '.*red\.jpg' \(sample 1\)"
+    ):
         of(sound, PICTURES / "red.jpg")
 
 
 @pytest.mark.parametrize("samples", [{"x": 1}, "text", b"text"])
 def test_one_sample_in_the_place_of_samples_is_an_error(samples):
-    with pytest.raises(SchemaError, match="samples must be a list or another iterable of samples, not"):
+    with pytest.raises(
+        SchemaError, match="samples must be a list or another iterable of samples, not"
+    ):
         infer_schema(samples)
 
 
@@ -221,9 +245,14 @@ def test_samples_that_are_none_or_do_not_agree_are_errors(tmp_path):
     with pytest.raises(SchemaError, match="there are no samples"):
         infer_schema([])
     for sample in (1, "text", None, np.float32(1)):
-        with pytest.raises(SchemaError, match=r"sample 1 is .*; a sample must be a dict, a dataclass or a tuple"):
+        with pytest.raises(
+            SchemaError, match=r"sample 1 is .*; a sample must be a dict, a dataclass or a tuple"
+        ):
             infer_schema([(1,), sample])
-    with pytest.raises(SchemaError, match="sample 0 has 'a', 'b', sample 2 has 'a'; a missing value must be given as None"):
+    with pytest.raises(
+        SchemaError,
+        match="sample 0 has 'a', 'b', sample 2 has 'a'; a missing value must be given as None",
+    ):
         infer_schema([{"a": 1, "b": 2}, {"b": 1, "a": 2}, {"a": 1}])
     with pytest.raises(SchemaError, match="different fields"):
         infer_schema([(1, 2), (1, 2, 3)])
@@ -240,12 +269,18 @@ def logged(caplog):
     return caplog
 
 
-ITERABLES = {"list": list, "iterator": iter, "generator": lambda samples: (sample for sample in samples)}
+ITERABLES = {
+    "list": list,
+    "iterator": iter,
+    "generator": lambda samples: (sample for sample in samples),
+}
 
 
 @pytest.mark.parametrize("iterable", ITERABLES.values(), ids=ITERABLES)
 @pytest.mark.parametrize("count", [1, 3, 256, 257, 600])
-def test_make_dataset_without_a_schema_infers_one_and_loses_no_sample(path, logged, iterable, count):
+def test_make_dataset_without_a_schema_infers_one_and_loses_no_sample(
+    path, logged, iterable, count
+):
     samples = [{"n": i, "t": str(i)} for i in range(count)]
     make_dataset(iterable(samples), path, progress=True)
     assert list(dsrecords.open(path)) == samples
@@ -256,7 +291,10 @@ def test_it_says_what_it_chose(path, logged):
     make_dataset([(1, "a")], path)
     (record,) = logged.records
     assert (record.name, record.levelname) == ("dsrecords", "WARNING")
-    assert record.getMessage() == f"{path}: no schema was given; from the first samples: ['int64', 'str']"
+    assert (
+        record.getMessage()
+        == f"{path}: no schema was given; from the first samples: ['int64', 'str']"
+    )
 
 
 def test_it_says_nothing_where_a_schema_is_given(path, logged):
@@ -278,7 +316,11 @@ def test_samples_that_are_dataclasses_or_named_tuples_are_written(path, logged):
         ds[0] = {"text": "A", "label": 10}
         with pytest.raises(SchemaError, match="label"):
             ds.append(Point(1, 2))
-        assert list(ds) == [{"text": "A", "label": 10}, {"text": "b", "label": 2}, {"text": "c", "label": 3}]
+        assert list(ds) == [
+            {"text": "A", "label": 10},
+            {"text": "b", "label": 2},
+            {"text": "c", "label": 3},
+        ]
     make_dataset([Point(1, 2)], path, {"x": "int8", "y": "int8"}, overwrite=True)
     assert dsrecords.open(path)[0] == {"x": 1, "y": 2}
     make_dataset([Point(1, 2)], path, ["int8", "int8"], overwrite=True)
@@ -327,7 +369,11 @@ class Pair(NamedTuple):
 
 @pytest.mark.parametrize(
     ("cls", "wanted"),
-    [(Everything, EVERYTHING), (Sample, {"text": "str", "label": "int64"}), (Pair, {"left": "int64", "right": "float32"})],
+    [
+        (Everything, EVERYTHING),
+        (Sample, {"text": "str", "label": "int64"}),
+        (Pair, {"left": "int64", "right": "float32"}),
+    ],
 )
 def test_a_class_with_annotations_is_a_schema(path, cls, wanted):
     make_dataset([], path, cls)

@@ -80,7 +80,9 @@ def test_name_that_is_no_type_is_refused_and_the_field_named(tmp_path, name):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("entry", [None, 5, b"int8", [5], {"a": None}, bytes, object, print.__class__])
+@pytest.mark.parametrize(
+    "entry", [None, 5, b"int8", [5], {"a": None}, bytes, object, print.__class__]
+)
 def test_what_is_no_name_is_refused(tmp_path, entry):
     with pytest.raises(SchemaError, match="field 'x': a type must be a string"):
         make_dataset([], tmp_path / "a.rec", {"x": entry})
@@ -109,7 +111,20 @@ def test_message_lists_the_types_where_it_cannot_tell(tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    "schema", [None, "int8", b"int8", 5, {"int8"}, iter(["int8"]), {}, [], {"": "int8"}, {5: "int8"}, {("a",): "int8"}]
+    "schema",
+    [
+        None,
+        "int8",
+        b"int8",
+        5,
+        {"int8"},
+        iter(["int8"]),
+        {},
+        [],
+        {"": "int8"},
+        {5: "int8"},
+        {("a",): "int8"},
+    ],
 )
 def test_schema_is_a_dict_of_names_or_a_list(tmp_path, schema):
     with pytest.raises(SchemaError):
@@ -123,7 +138,9 @@ def test_schema_may_be_a_tuple(schema_of):
 
 def test_names_may_be_any_text(tmp_path):
     names = ["a b", "é\U0001f600", "0", " ", "\0", "fields", "x" * 500]
-    path, _ = make_dataset([dict.fromkeys(names, 1)], tmp_path / "a.rec", dict.fromkeys(names, "int8"))
+    path, _ = make_dataset(
+        [dict.fromkeys(names, 1)], tmp_path / "a.rec", dict.fromkeys(names, "int8")
+    )
     assert list(dsrecords.open(path)[0]) == names
     assert dsrecords.open(path).fields == tuple(names)
 
@@ -135,7 +152,9 @@ def test_name_that_is_no_unicode_is_refused(tmp_path):
 
 
 def test_4096_fields_are_allowed_and_one_more_is_not(tmp_path):
-    path, _ = make_dataset([], tmp_path / "a.rec", [kind for _ in range(2048) for kind in ("bool?", "str")])
+    path, _ = make_dataset(
+        [], tmp_path / "a.rec", [kind for _ in range(2048) for kind in ("bool?", "str")]
+    )
     with dsrecords.open(path) as ds:
         ds.append([value for i in range(2048) for value in (None if i % 3 else True, str(i))])
         ds.extend_columns([column for i in range(2048) for column in ([i % 2 == 0], [str(i)])])
@@ -224,7 +243,17 @@ def test_deserializer_in_the_place_of_a_serializer_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "metadata", [[1], "text", 5, {"a": {1, 2}}, {"a": float("nan")}, {"a": b""}, {"1": 1, 1: 2}, {"a": "\ud800"}]
+    "metadata",
+    [
+        [1],
+        "text",
+        5,
+        {"a": {1, 2}},
+        {"a": float("nan")},
+        {"a": b""},
+        {"1": 1, 1: 2},
+        {"a": "\ud800"},
+    ],
 )
 def test_metadata_that_are_no_json_object_are_refused(tmp_path, metadata):
     with pytest.raises(SchemaError, match="metadata"):

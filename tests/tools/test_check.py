@@ -50,7 +50,9 @@ def sample(i):
 def plain(value):
     if isinstance(value, dict):
         return {key: plain(one) for key, one in value.items()}
-    return (value.dtype.str, value.shape, value.tolist()) if isinstance(value, np.ndarray) else value
+    return (
+        (value.dtype.str, value.shape, value.tolist()) if isinstance(value, np.ndarray) else value
+    )
 
 
 COUNT = 4
@@ -133,7 +135,9 @@ def layout(path):
             continue
         record, at = records.get(frame.offset), frame.offset + header["head"]
         parts.append((frame.offset, at, record, None, frame.offset))
-        for name, size in zip(payloads, struct.unpack_from(f"<{len(payloads)}Q", data, frame.offset + 16), strict=True):
+        for name, size in zip(
+            payloads, struct.unpack_from(f"<{len(payloads)}Q", data, frame.offset + 16), strict=True
+        ):
             if size != 2**64 - 1:
                 parts.append((at, at + size, record, name, at))
                 at += (size + 7) & -8
@@ -143,24 +147,41 @@ def layout(path):
 def test_of_an_undamaged_dataset_check_finds_nothing(copy):
     assert checked(copy) == []
     assert read(copy) == []
-    assert [plain(value) for value in IndexedRecordDataset(copy, decode={"image": "bytes"})] == WANTED
+    assert [
+        plain(value) for value in IndexedRecordDataset(copy, decode={"image": "bytes"})
+    ] == WANTED
 
 
 def test_check_names_record_field_and_offset_of_every_byte_of_the_log(copy):
     whole = bytearray(Path(copy).read_bytes())
     parts = layout(copy)
-    assert {part[3] for part in parts} >= {"text", "raw", "tree", "fixed", "free", "any", "image", "names", "numbers"}
+    assert {part[3] for part in parts} >= {
+        "text",
+        "raw",
+        "tree",
+        "fixed",
+        "free",
+        "any",
+        "image",
+        "names",
+        "numbers",
+    }
     for first, end, record, field, offset in parts:
         for at in range(first, end):
             whole[at] ^= 1 << at % 8
             Path(copy).write_bytes(whole)
             try:
                 problems = checked(copy)
-            except (CorruptError, UnsupportedVersionError) as error:  # the last frame: the index vouches for it
+            except (
+                CorruptError,
+                UnsupportedVersionError,
+            ) as error:  # the last frame: the index vouches for it
                 problems = [error]
                 assert error.offset is not None
             else:
-                assert (record, field, offset) in [(p.record, p.field, p.offset) for p in problems], (at, problems)
+                assert (record, field, offset) in [
+                    (p.record, p.field, p.offset) for p in problems
+                ], (at, problems)
             assert problems, at
             whole[at] ^= 1 << at % 8
     Path(copy).write_bytes(whole)
@@ -212,7 +233,9 @@ def test_check_names_the_record_of_a_damaged_entry_and_the_copy_of_the_header(co
         index_path.write_bytes(whole)
         problems = checked(copy)
         if at < base:
-            assert [(p.file, p.offset, "header" in p.message) for p in problems] == [(str(index_path), 8192, True)], at
+            assert [(p.file, p.offset, "header" in p.message) for p in problems] == [
+                (str(index_path), 8192, True)
+            ], at
         else:
             assert [p.record for p in problems] == [(at - base) // 16], at
             assert "index" in str(problems[0])
@@ -235,7 +258,9 @@ def test_check_finds_all_records_that_are_damaged_not_only_the_first(copy):
 def test_check_reads_the_file_anew_whatever_has_been_verified_before(copy):
     ds = dsrecords.open(copy, decode={"image": "bytes"})
     assert [plain(value) for value in ds] == WANTED
-    first, _, record, field, offset = next(part for part in layout(copy) if part[3] == "text" and part[2] is not None)
+    first, _, record, field, offset = next(
+        part for part in layout(copy) if part[3] == "text" and part[2] is not None
+    )
     with open(copy, "r+b") as file:
         file.seek(first)
         file.write(b"T")
@@ -247,7 +272,10 @@ def test_a_record_that_comes_to_a_verified_position_is_verified_itself(path, flu
     make_dataset([{"text": text} for text in ("first", "second", "third")], path, {"text": "str"})
     with dsrecords.open(path) as ds:
         ds.extend([])
-        assert [ds[0, "text"], ds[1, "text"]] == ["first", "second"]  # no view, which an edit would leave with marks of its own
+        assert [ds[0, "text"], ds[1, "text"]] == [
+            "first",
+            "second",
+        ]  # no view, which an edit would leave with marks of its own
         flip(path, Path(path).read_bytes().index(b"third"), mask=1)  # it is a text still
         ds.quick_remove_at(0)
         if flushed:
@@ -259,7 +287,9 @@ def test_a_record_that_comes_to_a_verified_position_is_verified_itself(path, flu
 
 
 def test_what_was_verified_once_is_not_looked_at_again_unless_always(copy):
-    once, always, never = (dsrecords.open(copy, verify=verify) for verify in (True, "always", False))
+    once, always, never = (
+        dsrecords.open(copy, verify=verify) for verify in (True, "always", False)
+    )
     for ds in (once, always, never):
         assert ds[0, "text"] == "text 0"
         assert ds.batch([0], ["text"])["text"] == ["text 0"]
@@ -306,7 +336,9 @@ def test_the_problems_are_returned_and_not_raised_and_can_be_sent_elsewhere(copy
         file.write(b"T")
     problems = checked(copy)
     assert [type(problem) for problem in problems] == [CorruptError]
-    assert [str(problem) for problem in pickle.loads(pickle.dumps(problems))] == [str(problem) for problem in problems]
+    assert [str(problem) for problem in pickle.loads(pickle.dumps(problems))] == [
+        str(problem) for problem in problems
+    ]
 
 
 def test_each_time_that_a_view_shows_a_damaged_record_is_told_of(copy, tmp_path):
@@ -347,7 +379,9 @@ def test_an_entry_of_a_frame_that_is_no_record_is_told_of_where_the_log_is_damag
     assert [p.record for p in dsrecords.open(path).check()] == [0, 1]
 
 
-def test_entries_that_all_point_past_the_end_are_told_of_where_the_system_does_not_say_what_is_in_memory(made, monkeypatch):
+def test_entries_that_all_point_past_the_end_are_told_of_where_the_system_does_not_say_what_is_in_memory(
+    made, monkeypatch
+):
     index = Path(made).with_suffix(".idx")
     data = bytearray(index.read_bytes())
     for i in range(10):

@@ -275,7 +275,9 @@ def test_writes_that_a_crash_lost_are_cut_off_in_place_and_kept_beside(made, tmp
     shutil.copytree(tmp_path, tmp_path / "crash")
     path = str(tmp_path / "crash" / "data.rec")
     ds.close()
-    flip(path, frames(path)[11].offset + 20)  # appended, not yet synced: the second one outlived the first
+    flip(
+        path, frames(path)[11].offset + 20
+    )  # appended, not yet synced: the second one outlived the first
     with pytest.raises(CorruptError, match="crash"):
         dsrecords.open(path)
     assert repair(path).problems
@@ -284,7 +286,11 @@ def test_writes_that_a_crash_lost_are_cut_off_in_place_and_kept_beside(made, tmp
         repair(path, in_place=True)
     assert list(dsrecords.open(path)) == rows(10)
     assert repair(path).problems == []
-    assert [os.path.getsize(tmp_path / "crash" / name) for name in os.listdir(tmp_path / "crash") if ".tail" in name] == [tail]
+    assert [
+        os.path.getsize(tmp_path / "crash" / name)
+        for name in os.listdir(tmp_path / "crash")
+        if ".tail" in name
+    ] == [tail]
 
 
 def test_the_header_is_found_in_the_index(made, tmp_path):

@@ -47,12 +47,16 @@ def test_class_of_another_message_is_refused(tmp_path):
     for decode in (duration_pb2.Duration, "array", object):
         with pytest.raises(SchemaError, match="the class of that message"):
             dsrecords.open(path, decode={"x": decode})
-    with pytest.raises(SchemaError, match=r"a message google\.protobuf\.Timestamp, or its bytes, expected"):
+    with pytest.raises(
+        SchemaError, match=r"a message google\.protobuf\.Timestamp, or its bytes, expected"
+    ):
         dsrecords.open(path).append({"x": duration_pb2.Duration()})
 
 
 def test_bytes_of_no_message_are_corrupt_and_named(tmp_path):
-    ds = dsrecords.open(by_hand_of(tmp_path, STAMP, b"\xff\xff"), decode={"x": timestamp_pb2.Timestamp})
+    ds = dsrecords.open(
+        by_hand_of(tmp_path, STAMP, b"\xff\xff"), decode={"x": timestamp_pb2.Timestamp}
+    )
     with pytest.raises(CorruptError, match="record 0, field 'x', byte 4128: not protobuf"):
         ds[0]
 
@@ -74,7 +78,10 @@ def sound(samples, form, subtype):
 WAVE = np.sin(np.arange(800) / 9).astype("f4")
 
 
-@pytest.mark.parametrize(("form", "subtype"), [("WAV", "PCM_16"), ("FLAC", "PCM_16"), ("OGG", "VORBIS"), ("AIFF", "PCM_16")])
+@pytest.mark.parametrize(
+    ("form", "subtype"),
+    [("WAV", "PCM_16"), ("FLAC", "PCM_16"), ("OGG", "VORBIS"), ("AIFF", "PCM_16")],
+)
 def test_audio_file_is_kept_as_it_is_and_read_as_samples(tmp_path, form, subtype):
     data = sound(WAVE, form, subtype)
     (tmp_path / "file").write_bytes(data)
@@ -87,7 +94,9 @@ def test_audio_file_is_kept_as_it_is_and_read_as_samples(tmp_path, form, subtype
 
 @pytest.mark.parametrize("dtype", ["int16", "int32", "float32", "float64"])
 def test_samples_are_written_without_loss_and_the_same_each_time(tmp_path, dtype):
-    samples = (np.stack([WAVE, -WAVE], axis=1) * (1 if dtype[0] == "f" else np.iinfo(dtype).max)).astype(dtype)
+    samples = (
+        np.stack([WAVE, -WAVE], axis=1) * (1 if dtype[0] == "f" else np.iinfo(dtype).max)
+    ).astype(dtype)
     path = made(tmp_path, "audio", (samples, 16_000))
     found, rate = dsrecords.open(path)[0, "x"]
     scale = 1 if dtype[0] == "f" else 2.0 ** (8 * np.dtype(dtype).itemsize - 1)
@@ -149,7 +158,9 @@ def test_jpeg_of_absurd_size_is_corrupt_and_takes_no_memory(tmp_path):
         ds[0]
 
 
-@pytest.mark.parametrize("payload", [b"\xff\xd8\xff", b"\xff\xd8\xff" + bytes(100), b"\x89PNG\r\n\x1a\n"])
+@pytest.mark.parametrize(
+    "payload", [b"\xff\xd8\xff", b"\xff\xd8\xff" + bytes(100), b"\x89PNG\r\n\x1a\n"]
+)
 def test_broken_jpeg_is_corrupt(tmp_path, payload):
     with pytest.raises(CorruptError, match="field 'x'"):
         dsrecords.open(by_hand_of(tmp_path, "jpeg", payload), decode={"x": "simplejpeg"})[0]
@@ -180,9 +191,15 @@ def test_registered_type_is_written_and_read_by_its_functions(tmp_path, point):
         tmp_path / "a.rec",
         {"x": point, "y": "list[lab.point?]", "z": {"p": "lab.point?"}},
     )
-    assert dsrecords.open(path).schema == {"x": "ext(lab.point)", "y": "list[ext(lab.point)?]", "z": "{p:ext(lab.point)?}"}
+    assert dsrecords.open(path).schema == {
+        "x": "ext(lab.point)",
+        "y": "list[ext(lab.point)?]",
+        "z": "{p:ext(lab.point)?}",
+    }
     assert dsrecords.open(path)[0] == {"x": (1, 2), "y": [(3, 4), None], "z": {"p": None}}
-    assert dsrecords.IndexedRecordDataset(path, schema={"x": point, "y": ["lab.point?"], "z": "{p:lab.point?}"})[0, "x"] == (1, 2)
+    assert dsrecords.IndexedRecordDataset(
+        path, schema={"x": point, "y": ["lab.point?"], "z": "{p:lab.point?}"}
+    )[0, "x"] == (1, 2)
 
 
 def test_reader_that_does_not_know_the_type_gets_bytes_and_one_warning(tmp_path, point):
@@ -190,7 +207,8 @@ def test_reader_that_does_not_know_the_type_gets_bytes_and_one_warning(tmp_path,
     held = registered.registry.pop(point)
     ds = dsrecords.open(path)
     with pytest.warns(
-        UserWarning, match=r"register_type\('lab.point', dump, load\) first; until then its values are bytes"
+        UserWarning,
+        match=r"register_type\('lab.point', dump, load\) first; until then its values are bytes",
     ) as seen:
         assert [row["x"] for row in ds] == [b"1 2", b"3 4"]
     assert len(seen) == 1
@@ -211,7 +229,10 @@ def test_what_the_function_writes_must_be_bytes(tmp_path, monkeypatch):
         made(tmp_path, "wrong", 5)
 
 
-@pytest.mark.parametrize("name", ["int64", "str", "jpeg", "list[int8]", "int8?", "a b", "", "1st", "category[a]", "custom(f)"])
+@pytest.mark.parametrize(
+    "name",
+    ["int64", "str", "jpeg", "list[int8]", "int8?", "a b", "", "1st", "category[a]", "custom(f)"],
+)
 def test_name_that_is_taken_or_none_is_refused(name):
     with pytest.raises(ValueError, match=r"is a type already|cannot be the name"):
         dsrecords.register_type(name, dump_point, load_point)

@@ -36,7 +36,9 @@ class Row(NamedTuple):
     value: Any
     head: int  # bytes in the head
     payload: int | None  # bytes of that value's payload, as the page counts them
-    wrong: bytes | None  # a payload that no writer writes; None: any bytes (of its length) are a value
+    wrong: (
+        bytes | None
+    )  # a payload that no writer writes; None: any bytes (of its length) are a value
     message: str = ""
 
 
@@ -99,7 +101,9 @@ def entry(kind):
 def forms_of(kind):
     """Each form that is found in a type: of which class, and what else tells it from others."""
     name = kind.name.rstrip("?")
-    word = re.match(r"\w*", name)[0] if not hasattr(kind, "shape") else "*" if kind.free else "fixed"
+    word = (
+        re.match(r"\w*", name)[0] if not hasattr(kind, "shape") else "*" if kind.free else "fixed"
+    )
     if isinstance(kind, _types.Zstd):
         word = "zstd with a dictionary" if kind.size else "zstd"
     if type(kind).__name__ == "List":
@@ -109,7 +113,9 @@ def forms_of(kind):
 
 def parts_of(kind):
     several = getattr(kind, "parts", {}).values()
-    return [getattr(kind, key) for key in ("item", "inner", "row_type") if hasattr(kind, key)] + list(several)
+    return [
+        getattr(kind, key) for key in ("item", "inner", "row_type") if hasattr(kind, key)
+    ] + list(several)
 
 
 def form(kind):
@@ -125,7 +131,9 @@ def test_the_table_has_every_type_that_there_is():
     def below(cls):
         return {cls}.union(*map(below, cls.__subclasses__()))
 
-    classes = {cls.__name__ for cls in below(_values.Type) if cls.__module__.startswith("dsrecords.")} - BASES
+    classes = {
+        cls.__name__ for cls in below(_values.Type) if cls.__module__.startswith("dsrecords.")
+    } - BASES
     assert {cls for cls, _ in FORMS} == classes
     assert _types._WORDS.keys() <= TYPES.keys()
     begun = {re.sub(r"(?s)^(\w+)([\[(]).*(.)$", r"\1\2\3", kind) for kind in TYPES}
@@ -137,7 +145,11 @@ def test_the_page_has_a_section_with_an_example(kind):
     _, heading, rest = re.split(rf"(?m)^(##+ {re.escape(TYPES[kind].section)})$", PAGE)
     section = re.split(r"(?m)^##+ ", rest)[0]
     assert "```python" in section, heading
-    word = re.match(r"\W*(\w+)", kind)[1] if kind not in ("ext(golden.own)", CUSTOM, "{x:float32,name:str}") else ""
+    word = (
+        re.match(r"\W*(\w+)", kind)[1]
+        if kind not in ("ext(golden.own)", CUSTOM, "{x:float32,name:str}")
+        else ""
+    )
     assert word in section
 
 
@@ -149,12 +161,18 @@ def test_a_golden_file_has_it(found, there):
 @pytest.fixture(scope="module")
 def there():
     schemas = [dsrecords.open(path).schema for path in make_golden.GOLDEN.glob("*.rec")]
-    kinds = [kind for schema in schemas for kind in (schema.values() if isinstance(schema, dict) else schema)]
+    kinds = [
+        kind
+        for schema in schemas
+        for kind in (schema.values() if isinstance(schema, dict) else schema)
+    ]
     return set().union(*(forms_of(_types.parse(kind)) for kind in kinds))
 
 
 def test_the_round_trips_of_many_values_have_it():
-    assert FORMS - set().union(*(forms_of(_types.parse(kind)) for kind in KINDS)) == {("Custom", "custom")}  # which is below
+    assert FORMS - set().union(*(forms_of(_types.parse(kind)) for kind in KINDS)) == {
+        ("Custom", "custom")
+    }  # which is below
 
 
 @pytest.mark.parametrize("kind", TYPES)
@@ -163,7 +181,12 @@ def test_bytes_that_are_not_of_the_type_are_corrupt(tmp_path, kind):
     if row.wrong is None:
         return
     place = {"at": 16} if row.payload is None else {"payload": 0}
-    log = by_hand.Log({"fields": [{"name": "x", "type": kind, **place}], "head": 24 if row.payload is None else 32})
+    log = by_hand.Log(
+        {
+            "fields": [{"name": "x", "type": kind, **place}],
+            "head": 24 if row.payload is None else 32,
+        }
+    )
     log.record(row.wrong) if row.payload is None else log.record(payloads=[row.wrong])
     (tmp_path / "a.rec").write_bytes(log.data)
     with pytest.raises(CorruptError, match=f"record 0, field 'x', byte .*{row.message}"):
@@ -198,7 +221,9 @@ def test_cost_in_bytes(tmp_path, kind):
 @given(texts=st.lists(st.text(), max_size=5))
 def test_round_trip_of_what_functions_of_ones_own_write(texts):
     with tempfile.TemporaryDirectory() as folder:
-        path, _ = make_dataset([(text,) for text in texts], f"{folder}/a.rec", [make_golden.reverse])
+        path, _ = make_dataset(
+            [(text,) for text in texts], f"{folder}/a.rec", [make_golden.reverse]
+        )
         for copy in (True, False):
             ds = dsrecords.IndexedRecordDataset(path, [make_golden.back], copy=copy)
             assert list(ds) == [(text,) for text in texts]
@@ -209,7 +234,11 @@ def test_round_trip_of_what_functions_of_ones_own_write(texts):
 
 
 # A dictionary is of a whole field, so that a type which says one cannot be part of another.
-ALONE = {kind: strategy for kind, strategy in KINDS.items() if not kind.endswith("?") and "dict=" not in kind}
+ALONE = {
+    kind: strategy
+    for kind, strategy in KINDS.items()
+    if not kind.endswith("?") and "dict=" not in kind
+}
 
 
 def within(kind):
@@ -223,13 +252,18 @@ def within(kind):
         "some": (f"list[{kind}?]?", optional(lists(optional(one)))),
         "struct": (f"{{a:{kind},b:{kind}?}}", structs(**parts)),
         "table": (f"list[{{a:{kind},b:{kind}?}}]", lists(structs(**parts))),
-        "deep": (f"list[{{s:{{a:{kind}}},t:list[{kind}]}}]", lists(structs(s=structs(a=one), t=lists(one)))),
+        "deep": (
+            f"list[{{s:{{a:{kind}}},t:list[{kind}]}}]",
+            lists(structs(s=structs(a=one), t=lists(one))),
+        ),
     }
     if "zstd" not in kind:
         fields["packed"] = (f"zstd(list[{{a:{kind},b:{kind}?}}])", lists(structs(**parts)))
         if not _types.parse(kind).code:
             fields["zstd"] = (f"zstd({kind})?", optional(one))
-    return {name: field for name, (field, _) in fields.items()}, structs(**{name: each for name, (_, each) in fields.items()})
+    return {name: field for name, (field, _) in fields.items()}, structs(
+        **{name: each for name, (_, each) in fields.items()}
+    )
 
 
 @pytest.mark.parametrize("kind", ALONE)

@@ -52,7 +52,12 @@ def encoded(mode, form, size=(3, 2), **options):
 @pytest.mark.parametrize("kind", TYPES)
 def test_encoded_bytes_are_kept_as_they_are(stored, kind):
     data = make_golden.picture(FILES[kind])
-    assert stored(kind, data) == stored(kind, bytearray(data)) == stored(kind, memoryview(data)) == data
+    assert (
+        stored(kind, data)
+        == stored(kind, bytearray(data))
+        == stored(kind, memoryview(data))
+        == data
+    )
 
 
 @pytest.mark.parametrize("kind", TYPES)
@@ -84,7 +89,13 @@ def test_arrays_of_any_number_of_channels_that_png_has(made, shape):
 
 def test_arrays_may_lie_in_memory_as_they_like(made):
     pixels = np.random.default_rng(0).integers(0, 256, (8, 6, 3), np.uint8)
-    for view in (pixels[::2, ::-1], pixels.transpose(1, 0, 2), np.asfortranarray(pixels), pixels[:, :, ::-1], pixels[:, :, 1]):
+    for view in (
+        pixels[::2, ::-1],
+        pixels.transpose(1, 0, 2),
+        np.asfortranarray(pixels),
+        pixels[:, :, ::-1],
+        pixels[:, :, 1],
+    ):
         assert same(made("png", view, decode={"x": "array"})[0, "x"], np.ascontiguousarray(view))
 
 
@@ -105,7 +116,10 @@ def test_type_takes_its_own_format_only(stored, kind, form):
         assert stored(kind, data) == data
     else:
         with pytest.raises(
-            SchemaError, match=f"is not {kind.upper()}: it seems to be a {form} image" if form != "BMP" else "is not"
+            SchemaError,
+            match=f"is not {kind.upper()}: it seems to be a {form} image"
+            if form != "BMP"
+            else "is not",
         ):
             stored(kind, data)
 
@@ -154,12 +168,16 @@ def test_file_of_another_format_is_named(tmp_path):
 def test_fits_file_in_a_field_of_images_is_named_when_it_is_written_and_when_it_is_read(tmp_path):
     fits = b"SIMPLE  =                    T".ljust(2880)
     for kind, name in (("png", "PNG"), ("image", "an image of a known format")):
-        with pytest.raises(SchemaError, match=f"the data is not {name}: it seems to be a FITS file"):
+        with pytest.raises(
+            SchemaError, match=f"the data is not {name}: it seems to be a FITS file"
+        ):
             make_dataset([{"x": fits}], tmp_path / "a.rec", {"x": kind})
         log = by_hand.Log({"fields": [{"name": "x", "type": kind, "payload": 0}], "head": 32})
         log.record(payloads=[fits])
         (tmp_path / "hand.rec").write_bytes(log.data)
-        with pytest.raises(CorruptError, match=f"record 0, field 'x', byte 4128: a FITS file, not {name}"):
+        with pytest.raises(
+            CorruptError, match=f"record 0, field 'x', byte 4128: a FITS file, not {name}"
+        ):
             dsrecords.open(tmp_path / "hand.rec")[0]
 
 
@@ -217,10 +235,14 @@ def test_array_of_a_png(made, mode):
 
 
 def test_array_of_a_png_with_a_transparent_colour_has_four_channels(made):
-    assert made("png", encoded("P", "PNG", transparency=0), decode={"x": "array"})[0, "x"].shape == (2, 3, 4)
+    assert made("png", encoded("P", "PNG", transparency=0), decode={"x": "array"})[
+        0, "x"
+    ].shape == (2, 3, 4)
 
 
-@pytest.mark.parametrize(("mode", "shape"), [("L", (2, 3)), ("RGB", (2, 3, 3)), ("CMYK", (2, 3, 3))])
+@pytest.mark.parametrize(
+    ("mode", "shape"), [("L", (2, 3)), ("RGB", (2, 3, 3)), ("CMYK", (2, 3, 3))]
+)
 def test_array_of_a_jpeg(made, mode, shape):
     got = made("jpeg", encoded(mode, "JPEG"), decode={"x": "array"})[0, "x"]
     assert (got.shape, got.dtype) == (shape, np.uint8)
@@ -241,14 +263,20 @@ def test_nullable_image(made):
     assert ds.column("x") == [None]
 
 
-@pytest.mark.parametrize("decode", [{"x": "numpy"}, {"x": None, "n": "bytes"}, {"y": "bytes"}, {"n": "array"}])
+@pytest.mark.parametrize(
+    "decode", [{"x": "numpy"}, {"x": None, "n": "bytes"}, {"y": "bytes"}, {"n": "array"}]
+)
 def test_wrong_decoding_is_refused(tmp_path, decode):
     path, _ = make_dataset([], tmp_path / "a.rec", {"x": "png", "n": "int8"})
     with pytest.raises(SchemaError):
         dsrecords.open(path, decode=decode)
 
 
-LOADERS = {"pil": (io.load_pil, (3, 2)), "raw": (io.load_raw_file, None), "cv2": (io.load_cv2, (2, 3, 3))}
+LOADERS = {
+    "pil": (io.load_pil, (3, 2)),
+    "raw": (io.load_raw_file, None),
+    "cv2": (io.load_cv2, (2, 3, 3)),
+}
 
 
 @pytest.mark.parametrize("kind", TYPES[:3])
@@ -260,7 +288,11 @@ def test_deserializer_chooses_the_decoding(tmp_path, name, kind):
     data = make_golden.picture(FILES[kind])
     path, _ = make_dataset([(data,)], tmp_path / "a.rec", [kind])
     got = IndexedRecordDataset(path, [load])[0][0]
-    assert (getattr(got, "shape", None) or getattr(got, "size", None)) == shape if shape else got == data
+    assert (
+        (getattr(got, "shape", None) or getattr(got, "size", None)) == shape
+        if shape
+        else got == data
+    )
 
 
 @pytest.mark.parametrize("name", ["pil", "cv2"])
@@ -278,7 +310,9 @@ def test_image_that_a_deserializer_cannot_decode_is_corrupt_and_can_be_skipped(t
 def test_images_of_a_list_are_decoded_as_asked(tmp_path, kind):
     path, _ = make_dataset([{"x": [PIXELS, PIXELS[::-1]]}], tmp_path / "a.rec", {"x": kind})
     assert same(dsrecords.open(path, decode={"x": "array"})[0, "x"], [PIXELS, PIXELS[::-1]])
-    assert [data[:4] for data in dsrecords.open(path, decode={"x": "bytes"})[0, "x"]] == [b"\x89PNG"] * 2
+    assert [data[:4] for data in dsrecords.open(path, decode={"x": "bytes"})[0, "x"]] == [
+        b"\x89PNG"
+    ] * 2
     with pytest.raises(SchemaError, match="field 'x': decode can be"):
         dsrecords.open(path, decode={"x": "arrays"})
 
@@ -292,7 +326,12 @@ def test_serializers_of_images(tmp_path):
     }  # fmt: skip
     image = Image.fromarray(PIXELS)
     row = dict.fromkeys(schema, image)
-    row.update(cv2=PIXELS[:, :, ::-1].copy(), cv2_jpeg=PIXELS, file=make_golden.PICTURES / "red.png", list=[image, image])
+    row.update(
+        cv2=PIXELS[:, :, ::-1].copy(),
+        cv2_jpeg=PIXELS,
+        file=make_golden.PICTURES / "red.png",
+        list=[image, image],
+    )
     path, _ = make_dataset([row], tmp_path / "a.rec", schema)
     ds = dsrecords.open(path)
     assert ds.schema == {
@@ -301,7 +340,12 @@ def test_serializers_of_images(tmp_path):
     }  # fmt: skip
     got = ds[0]
     assert got["file"] == make_golden.picture("red.png")
-    assert [got[name].format for name in ("pil", "small", "png", "tiff")] == ["JPEG", "WEBP", "PNG", "TIFF"]
+    assert [got[name].format for name in ("pil", "small", "png", "tiff")] == [
+        "JPEG",
+        "WEBP",
+        "PNG",
+        "TIFF",
+    ]
     for decoded in (got["png"], got["cv2"], got["tiff"], *got["list"]):
         assert same(np.array(decoded), PIXELS)
 

@@ -36,17 +36,23 @@ def test_category_reads_as_its_name_or_its_number(signs):
     assert numbers.column("sign").dtype == np.uint16
     assert numbers.column("sign").tolist() == [0, 1, 2]
     assert numbers.column("maybe").tolist() == [0, None, None]
-    assert dsrecords.IndexedRecordDataset(signs, {"sign": dsrecords.io.identity})[2, "sign"] == b"\2\0"
+    assert (
+        dsrecords.IndexedRecordDataset(signs, {"sign": dsrecords.io.identity})[2, "sign"] == b"\2\0"
+    )
 
 
 def test_unknown_name_is_refused_and_the_names_are_said(signs):
-    with pytest.raises(SchemaError, match="one of the 3 names person, traffic light, stop sign expected, not a str"):
+    with pytest.raises(
+        SchemaError, match="one of the 3 names person, traffic light, stop sign expected, not a str"
+    ):
         dsrecords.open(signs).append({"sign": "cat", "maybe": None})
 
 
 def test_category_of_many_names(tmp_path):
     names = [f"n{i}" for i in range(300)]
-    path, _ = make_dataset([{"x": name} for name in names], tmp_path / "a.rec", {"x": f"category[{','.join(names)}]"})
+    path, _ = make_dataset(
+        [{"x": name} for name in names], tmp_path / "a.rec", {"x": f"category[{','.join(names)}]"}
+    )
     assert dsrecords.open(path).column("x").tolist() == names
 
 
@@ -59,7 +65,9 @@ def test_category_has_65536_names_at_most(tmp_path):
 @pytest.mark.parametrize("kind", ["category[a,b]", "category[a,b]?"])
 def test_number_without_a_name_is_corrupt_and_named(tmp_path, kind):
     """A file that says `category[a,b]` where it was written as 3 names: numbers are in order, the names are not."""
-    path, _ = make_dataset([{"x": "a"}, {"x": "c"}], tmp_path / "a.rec", {"x": kind.replace("b", "b,c")})
+    path, _ = make_dataset(
+        [{"x": "a"}, {"x": "c"}], tmp_path / "a.rec", {"x": kind.replace("b", "b,c")}
+    )
     import bytes_by_hand as by_hand
 
     data = (tmp_path / "a.rec").read_bytes()
@@ -76,8 +84,13 @@ def test_number_without_a_name_is_corrupt_and_named(tmp_path, kind):
 
 
 def test_times_are_scalars_of_numpy_and_columns_of_their_dtype(tmp_path):
-    rows = [{"t": np.datetime64("2026-11-22T05"), "d": np.timedelta64(3, "s")}, {"t": np.datetime64("NaT"), "d": None}]
-    path, _ = make_dataset(rows, tmp_path / "a.rec", {"t": "datetime64[s]", "d": "timedelta64[ms]?"})
+    rows = [
+        {"t": np.datetime64("2026-11-22T05"), "d": np.timedelta64(3, "s")},
+        {"t": np.datetime64("NaT"), "d": None},
+    ]
+    path, _ = make_dataset(
+        rows, tmp_path / "a.rec", {"t": "datetime64[s]", "d": "timedelta64[ms]?"}
+    )
     ds = dsrecords.open(path)
     assert ds[0] == {"t": np.datetime64("2026-11-22T05:00:00"), "d": np.timedelta64(3000, "ms")}
     assert np.isnat(ds[1, "t"])
@@ -91,13 +104,22 @@ def test_columns_of_times_are_taken(tmp_path):
     path, _ = make_dataset([], tmp_path / "a.rec", {"t": "datetime64[D]", "d": "timedelta64[s]?"})
     with dsrecords.open(path) as ds:
         ds.extend_columns(
-            {"t": np.array(["2026-01-01", "NaT"], "M8[D]"), "d": np.ma.MaskedArray(np.array([5, 6], "m8[m]"), [0, 1])}
+            {
+                "t": np.array(["2026-01-01", "NaT"], "M8[D]"),
+                "d": np.ma.MaskedArray(np.array([5, 6], "m8[m]"), [0, 1]),
+            }
         )
         assert ds.column("d").tolist() == [np.timedelta64(300, "s").item(), None]
         with pytest.raises(
-            SchemaError, match=r"row 1 of those given: 2026-01-01T01 is out of the range of datetime64.*, or finer"
+            SchemaError,
+            match=r"row 1 of those given: 2026-01-01T01 is out of the range of datetime64.*, or finer",
         ):
-            ds.extend_columns({"t": [np.datetime64("2026-01-01"), np.datetime64("2026-01-01T01")], "d": [None, None]})
+            ds.extend_columns(
+                {
+                    "t": [np.datetime64("2026-01-01"), np.datetime64("2026-01-01T01")],
+                    "d": [None, None],
+                }
+            )
 
 
 def objects(*values):
@@ -125,7 +147,9 @@ YEAR_1, NANOSECOND = np.datetime64("0001-01-01"), np.datetime64(1, "ns")
 def test_times_of_several_units_do_not_wrap(tmp_path, values, unit):
     shape = np.shape(values)
     kind = f"datetime64[{unit}][{','.join(map(str, shape))}]"
-    with pytest.raises(SchemaError, match=rf"is out of the range of datetime64\[{unit}\].*, or finer"):
+    with pytest.raises(
+        SchemaError, match=rf"is out of the range of datetime64\[{unit}\].*, or finer"
+    ):
         make_dataset([{"t": values}], tmp_path / "a.rec", {"t": kind})
 
 
@@ -133,17 +157,24 @@ def test_times_of_several_units_in_an_array_of_objects_become_those_of_the_type(
     path, _ = make_dataset([], tmp_path / "a.rec", {"t": "datetime64[us]"})
     with dsrecords.open(path) as ds:
         ds.extend_columns({"t": objects(YEAR_1, np.datetime64(1000, "ns"))})
-        assert ds.column("t").tolist() == [YEAR_1.astype("M8[us]").item(), np.datetime64(1, "us").item()]
+        assert ds.column("t").tolist() == [
+            YEAR_1.astype("M8[us]").item(),
+            np.datetime64(1, "us").item(),
+        ]
 
 
 def test_bfloat16_is_a_float_and_its_columns_are_of_ml_dtypes(tmp_path):
-    path, _ = make_dataset([{"x": 0.1, "y": [[1, 2]]}] * 2, tmp_path / "a.rec", {"x": "bfloat16", "y": "bfloat16[1,2]"})
+    path, _ = make_dataset(
+        [{"x": 0.1, "y": [[1, 2]]}] * 2, tmp_path / "a.rec", {"x": "bfloat16", "y": "bfloat16[1,2]"}
+    )
     ds = dsrecords.open(path)
     assert ds[0, "x"] == 0.10009765625
     assert ds.column("x").dtype == ds.column("y").dtype == ml_dtypes.bfloat16
     assert ds.column("y").shape == (2, 1, 2)
     with ds:
-        ds.extend_columns({"x": np.array([1.5], ml_dtypes.bfloat16), "y": np.ones((1, 1, 2), ml_dtypes.bfloat16)})
+        ds.extend_columns(
+            {"x": np.array([1.5], ml_dtypes.bfloat16), "y": np.ones((1, 1, 2), ml_dtypes.bfloat16)}
+        )
         assert ds[2, "x"] == 1.5
 
 
@@ -156,4 +187,7 @@ print(ds[0])
 try: ds.column("x")
 except ImportError as error: print(error)"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "{'x': 0.5, 'n': 1}\nthis needs the package ml_dtypes: pip install ml_dtypes\n"
+    assert (
+        done.stdout
+        == "{'x': 0.5, 'n': 1}\nthis needs the package ml_dtypes: pip install ml_dtypes\n"
+    )

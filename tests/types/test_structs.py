@@ -7,11 +7,19 @@ from sameness import same
 import dsrecords
 from dsrecords import SchemaError, make_dataset
 
-OBJECTS = {"objects": [{"box": "float32[4]", "label": "int32", "score": "float64?", "name": "str?"}], "n": "int8"}
+OBJECTS = {
+    "objects": [{"box": "float32[4]", "label": "int32", "score": "float64?", "name": "str?"}],
+    "n": "int8",
+}
 
 
 def thing(i):
-    return {"box": np.full(4, i, "<f4"), "label": i, "score": None if i % 2 else i / 2, "name": f"thing {i}" if i % 3 else None}
+    return {
+        "box": np.full(4, i, "<f4"),
+        "label": i,
+        "score": None if i % 2 else i / 2,
+        "name": f"thing {i}" if i % 3 else None,
+    }
 
 
 @pytest.fixture
@@ -24,7 +32,9 @@ def made(tmp_path):
 def test_schema_of_dicts_and_lists_is_one_of_texts(made):
     text = "list[{box:float32[4],label:int32,score:float64?,name:str?}]"
     assert dsrecords.open(made).schema == {"objects": text, "n": "int8"}
-    assert dsrecords.IndexedRecordDataset(made, schema=OBJECTS).schema == dsrecords.open(made).schema
+    assert (
+        dsrecords.IndexedRecordDataset(made, schema=OBJECTS).schema == dsrecords.open(made).schema
+    )
 
 
 def test_rows_are_dicts(made):
@@ -42,24 +52,35 @@ def test_columns_on_request(made, copy):
     assert same(columns["score"], np.ma.MaskedArray(np.array([0.0, 0, 1]), [False, True, False]))
     assert columns["name"] == [None, "thing 1", "thing 2"]
     assert columns["box"].flags.writeable == columns["label"].flags.writeable == copy
-    assert {key: len(column) for key, column in ds[1, "objects"].items()} == dict.fromkeys(columns, 0)
+    assert {key: len(column) for key, column in ds[1, "objects"].items()} == dict.fromkeys(
+        columns, 0
+    )
     assert ds[1, "objects"]["box"].shape == (0, 4)
 
 
 def test_columns_of_a_batch_are_a_list(made):
     ds = dsrecords.open(made, decode={"objects": "columns"})
-    assert [columns["label"].tolist() for columns in ds.batch([2, 0])["objects"]] == [[0], [0, 1, 2]]
+    assert [columns["label"].tolist() for columns in ds.batch([2, 0])["objects"]] == [
+        [0],
+        [0, 1, 2],
+    ]
 
 
 def test_what_is_read_as_columns_can_be_written(made, tmp_path):
     ds = dsrecords.open(made, decode={"objects": "columns"})
-    rows = [{**row, "objects": {**row["objects"], "score": row["objects"]["score"].tolist()}} for row in ds]
+    rows = [
+        {**row, "objects": {**row["objects"], "score": row["objects"]["score"].tolist()}}
+        for row in ds
+    ]
     path, _ = make_dataset(rows, tmp_path / "again.rec", ds.schema)
     assert same(list(dsrecords.open(path)), list(dsrecords.open(made)))
 
 
 def test_columns_within_columns(tmp_path):
-    lines = [{"text": "ab", "words": [{"at": [0, 1], "text": "a"}, {"at": [1, 2], "text": "b"}]}, {"text": "", "words": []}]
+    lines = [
+        {"text": "ab", "words": [{"at": [0, 1], "text": "a"}, {"at": [1, 2], "text": "b"}]},
+        {"text": "", "words": []},
+    ]
     schema = {
         "lines": [{"text": "str", "words": [{"at": "int32[2]", "text": "str"}]}],
         "tags": "list[int16]",
@@ -79,13 +100,25 @@ def test_column_of_structs_within_structs(tmp_path):
     path, _ = make_dataset(rows, tmp_path / "a.rec", {"x": [{"p": {"u": "int8", "v": "int8"}}]})
     assert dsrecords.open(path)[0] == rows[0]
     columns = dsrecords.open(path, decode={"x": "columns"})[0, "x"]
-    assert {key: column.tolist() for key, column in columns["p"].items()} == {"u": [1, 3], "v": [2, 4]}
+    assert {key: column.tolist() for key, column in columns["p"].items()} == {
+        "u": [1, 3],
+        "v": [2, 4],
+    }
 
 
 WRONG = {
-    "a part that does not fit": ([thing(0), {**thing(1), "label": 2**31}], "item 1: 'label': 2147483648 is out of the range"),
-    "an array of another shape": ([{**thing(0), "box": [1, 2]}], r"item 0: 'box': float32\[4\] expected, not shape"),
-    "a part that is missing": ([thing(0), {"label": 1}], "item 1: a dict with 'box', .* expected, 'box' is missing"),
+    "a part that does not fit": (
+        [thing(0), {**thing(1), "label": 2**31}],
+        "item 1: 'label': 2147483648 is out of the range",
+    ),
+    "an array of another shape": (
+        [{**thing(0), "box": [1, 2]}],
+        r"item 0: 'box': float32\[4\] expected, not shape",
+    ),
+    "a part that is missing": (
+        [thing(0), {"label": 1}],
+        "item 1: a dict with 'box', .* expected, 'box' is missing",
+    ),
     "a part too many": ([{**thing(0), "more": 1}], "item 0: a dict with .* expected, not 'more'"),
     "None": ([None], "item 0: a dict with .* expected, not None"),
     "no list": (5, "a list of dicts expected, or a dict of columns, not an int"),
@@ -112,7 +145,10 @@ def test_only_columns_can_be_asked_for(made):
         dsrecords.open(made, decode={"n": "columns"})
 
 
-@pytest.mark.parametrize("schema", [{"x": []}, {"x": ["int8", "int8"]}, {"x": {}}, {"x": {"": "int8"}}, {"x": {5: "int8"}}])
+@pytest.mark.parametrize(
+    "schema",
+    [{"x": []}, {"x": ["int8", "int8"]}, {"x": {}}, {"x": {"": "int8"}}, {"x": {5: "int8"}}],
+)
 def test_nested_schema_that_is_none_is_refused(tmp_path, schema):
     with pytest.raises(SchemaError, match="field 'x'"):
         make_dataset([], tmp_path / "a.rec", schema)
@@ -127,6 +163,8 @@ def test_nesting_has_an_end(tmp_path):
 
 
 def test_a_struct_of_numbers_takes_what_they_take(tmp_path):
-    path, _ = make_dataset([{"p": {"x": 1, "y": 2}}], tmp_path / "a.rec", {"p": {"x": "float32", "y": "float32"}})
+    path, _ = make_dataset(
+        [{"p": {"x": 1, "y": 2}}], tmp_path / "a.rec", {"p": {"x": "float32", "y": "float32"}}
+    )
     assert (tmp_path / "a.rec").stat().st_size == 4096 + 16 + 12 + 4 + 8
     assert dsrecords.open(path)[0] == {"p": {"x": 1.0, "y": 2.0}}

@@ -70,9 +70,14 @@ def any_arrays(draw):
         nps.scalar_dtypes()
         | nps.byte_string_dtypes(min_len=1)
         | nps.unicode_string_dtypes(min_len=1)
-        | nps.nested_dtypes(nps.integer_dtypes() | nps.datetime64_dtypes() | nps.byte_string_dtypes(min_len=1), max_itemsize=200)
+        | nps.nested_dtypes(
+            nps.integer_dtypes() | nps.datetime64_dtypes() | nps.byte_string_dtypes(min_len=1),
+            max_itemsize=200,
+        )
     )
-    array = draw(nps.arrays(dtype, nps.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=3)))
+    array = draw(
+        nps.arrays(dtype, nps.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=3))
+    )
     given = array if array.dtype.names else laid_out(array.copy(), draw)
     return given, np.array(given, order="C")
 
@@ -83,7 +88,9 @@ def twice(strategy):
 
 
 def lists(strategy):
-    return st.lists(strategy, max_size=4).map(lambda pairs: ([given for given, _ in pairs], [back for _, back in pairs]))
+    return st.lists(strategy, max_size=4).map(
+        lambda pairs: ([given for given, _ in pairs], [back for _, back in pairs])
+    )
 
 
 def optional(strategy):
@@ -92,7 +99,9 @@ def optional(strategy):
 
 def structs(**parts):
     def halves(pairs):
-        return {key: given for key, (given, _) in pairs.items()}, {key: pairs[key][1] for key in parts}
+        return {key: given for key, (given, _) in pairs.items()}, {
+            key: pairs[key][1] for key in parts
+        }
 
     return st.fixed_dictionaries(parts).map(halves)
 
@@ -100,7 +109,12 @@ def structs(**parts):
 def fits_msgpack(value):
     if isinstance(value, int):
         return -(2**63) <= value < 2**64
-    return all(map(fits_msgpack, value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()))
+    return all(
+        map(
+            fits_msgpack,
+            value.values() if isinstance(value, dict) else value if isinstance(value, list) else (),
+        )
+    )
 
 
 def stamp(seconds):
@@ -116,7 +130,11 @@ def pictures(*names):
 dsrecords.register_type("test.back", make_golden.reverse, make_golden.back)
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 )
@@ -151,11 +169,15 @@ OTHERS = {
     "list[array]": lists(any_arrays()),
     "list[list[uint8]?]": lists(optional(lists(SCALARS["uint8"]))),
     **NUMBERS,
-    "bfloat16[*,2]": st.integers(0, 3).map(lambda n: (np.full((n, 2), 0.1), np.full((n, 2), 0.1, BFLOAT16))),
+    "bfloat16[*,2]": st.integers(0, 3).map(
+        lambda n: (np.full((n, 2), 0.1), np.full((n, 2), 0.1, BFLOAT16))
+    ),
     "datetime64[s][2]": twice(nps.arrays("<M8[s]", 2)),
     "list[category[cat,dog]]": lists(NUMBERS["category[cat,dog]"]),
     "list[datetime64[us]?]": lists(optional(NUMBERS["datetime64[us]"])),
-    "{a:int16?,b:str?,c:float32[2]}": structs(a=optional(SCALARS["int16"]), b=optional(twice(st.text())), c=arrays("<f4", 2)),
+    "{a:int16?,b:str?,c:float32[2]}": structs(
+        a=optional(SCALARS["int16"]), b=optional(twice(st.text())), c=arrays("<f4", 2)
+    ),
     "{a:{b:list[str]}}": structs(a=structs(b=lists(twice(st.text())))),
     "list[{box:float32[2],label:int32,name:str?}]": lists(
         structs(box=arrays("<f4", 2), label=SCALARS["int32"], name=optional(twice(st.text())))
@@ -173,18 +195,32 @@ OTHERS = {
     "zstd(str,level=19,dict=0)": twice(st.text()),
     "zstd(list[{a:int8}])": lists(structs(a=SCALARS["int8"])),
     "list[zstd(bytes)]": lists(twice(st.binary())),
-    "msgpack": twice(JSON.filter(fits_msgpack) | st.binary() | st.dictionaries(st.integers(-5, 5), st.text())),
+    "msgpack": twice(
+        JSON.filter(fits_msgpack) | st.binary() | st.dictionaries(st.integers(-5, 5), st.text())
+    ),
     "png": nps.arrays(np.uint8, (2, 3, 3)).map(lambda array: (array, array)),
     "jpeg": pictures("red.jpg", "grey.jpg"),
     "webp": pictures("red.webp"),
     "image": pictures("red.jpg", "red.bmp"),
-    "audio": nps.arrays("<i2", 4).map(lambda array: ((array, 8000), (array.astype("<f4") / 2**15, 8000))),
+    "audio": nps.arrays("<i2", 4).map(
+        lambda array: ((array, 8000), (array.astype("<f4") / 2**15, 8000))
+    ),
     "ext(test.back)": twice(st.text()),
-    "protobuf[google.protobuf.Timestamp]": st.integers(0, 2**30).map(lambda n: (stamp(n), stamp(n).SerializeToString())),
+    "protobuf[google.protobuf.Timestamp]": st.integers(0, 2**30).map(
+        lambda n: (stamp(n), stamp(n).SerializeToString())
+    ),
 }
 KINDS = {**SCALARS, **OTHERS}
-AS_FILES = ("png", "jpeg", "webp", "image", "audio")  # slow to decode: None instead of one is in test_every_type.py
-KINDS.update({f"{kind}?": optional(strategy) for kind, strategy in KINDS.items() if kind not in AS_FILES})
+AS_FILES = (
+    "png",
+    "jpeg",
+    "webp",
+    "image",
+    "audio",
+)  # slow to decode: None instead of one is in test_every_type.py
+KINDS.update(
+    {f"{kind}?": optional(strategy) for kind, strategy in KINDS.items() if kind not in AS_FILES}
+)
 
 
 def column_of(kind, values):
@@ -192,15 +228,23 @@ def column_of(kind, values):
     name = kind.rstrip("?")
     if name in NUMBERS:
         absent = np.array([value is None for value in values])
-        some = {"category[cat,dog]": "cat", "bfloat16": 0.0}.get(name, np.array(0, "M8[us]" if name[0] == "d" else "m8[D]"))
+        some = {"category[cat,dog]": "cat", "bfloat16": 0.0}.get(
+            name, np.array(0, "M8[us]" if name[0] == "d" else "m8[D]")
+        )
         given = [some if value is None else value for value in values]
         array = np.array(given, {"c": "<U3", "b": BFLOAT16, "d": "<M8[us]", "t": "<m8[D]"}[name[0]])
         return np.ma.MaskedArray(array, absent) if kind.endswith("?") else array
     if name in SCALARS:
         absent = [value is None for value in values]
-        array = np.array([0 if value is None else value for value in values], np.dtype(name).newbyteorder("<"))
+        array = np.array(
+            [0 if value is None else value for value in values], np.dtype(name).newbyteorder("<")
+        )
         return np.ma.MaskedArray(array, absent) if kind.endswith("?") else array
-    if name in ("float32[2,3]", "bool[3]", "uint64[0]", "datetime64[s][2]") and name == kind and values:
+    if (
+        name in ("float32[2,3]", "bool[3]", "uint64[0]", "datetime64[s][2]")
+        and name == kind
+        and values
+    ):
         return np.stack(values)
     return values
 
@@ -212,7 +256,9 @@ def test_round_trip(kind, data):
     pairs = data.draw(st.lists(KINDS[kind], min_size=1, max_size=4))
     given, back = [one for one, _ in pairs], [one for _, one in pairs]
     with tempfile.TemporaryDirectory() as folder:
-        path, index_path = make_dataset([{"n": 7, "x": value} for value in given], f"{folder}/a.rec", {"n": "int8", "x": kind})
+        path, index_path = make_dataset(
+            [{"n": 7, "x": value} for value in given], f"{folder}/a.rec", {"n": "int8", "x": kind}
+        )
         with dsrecords.open(path) as ds:
             for value in given:
                 ds.append({"n": 7, "x": value})
@@ -263,14 +309,18 @@ def test_columns_of_scalars_may_be_arrays(name, data):
         with dsrecords.open(path) as ds:
             given = laid_out(values.copy(), data.draw)
             ds.extend_columns({"x": given, "y": np.ma.MaskedArray(given, absent)})
-            ds.extend({"x": x, "y": None if gone else x} for x, gone in zip(given, absent, strict=True))
+            ds.extend(
+                {"x": x, "y": None if gone else x} for x, gone in zip(given, absent, strict=True)
+            )
             again = np.concatenate([values, values])
             assert same(ds.column("x"), again)
             assert same(ds.column("y"), np.ma.MaskedArray(again, [*absent, *absent]))
 
 
 def written(folder, kind, *values):
-    path, _ = make_dataset([{"x": value} for value in values], os.path.join(folder, "w.rec"), {"x": kind})
+    path, _ = make_dataset(
+        [{"x": value} for value in values], os.path.join(folder, "w.rec"), {"x": kind}
+    )
     return [row["x"] for row in dsrecords.open(path)]
 
 
@@ -300,7 +350,10 @@ BYTES = {
         "03" + "00" * 7 + "01" + "00" * 7 + "08" + "00" * 15 + "61" + "00" * 7 + b"eight by".hex(),
     ),
     "list[str?]": ([None, ""], "0200000000000000 ffffffffffffffff 0000000000000000"),
-    "{a:uint8,b:str,c:int16?}": ({"a": 5, "b": "x", "c": None}, "0100000000000000 0000 05 00 00000000 7800000000000000"),
+    "{a:uint8,b:str,c:int16?}": (
+        {"a": 5, "b": "x", "c": None},
+        "0100000000000000 0000 05 00 00000000 7800000000000000",
+    ),
     "list[{a:uint8,b:uint8[2]}]": (
         [{"a": 5, "b": [1, 2]}],
         "0900000000000000 0a00000000000000 0100000000000000 0500000000000000 0100000000000000 0102000000000000",
@@ -309,7 +362,10 @@ BYTES = {
     "datetime64[s][1]": (np.array([1], "M8[s]"), "0100000000000000"),
     "bfloat16[2]": ([1, -2], "803f00c0"),
     "msgpack": ({"a": 1}, "81a16101"),
-    "list[list[uint8]]": ([[7]], "0100000000000000 0900000000000000 0100000000000000 07 00000000000000"),
+    "list[list[uint8]]": (
+        [[7]],
+        "0100000000000000 0900000000000000 0100000000000000 07 00000000000000",
+    ),
 }
 
 
@@ -350,13 +406,29 @@ TAKEN = {
     "an empty list as an array": ("int8[*]", [], np.zeros(0, "i1")),
     "an empty list as a table": ("float32[*,4]", [], np.zeros((0, 4), "<f4")),
     "a number as an array": ("array", 3, np.array(3)),
-    "an array in Fortran order": ("array", np.array([[1, 2], [3, 4]], "<i4", order="F"), np.array([[1, 2], [3, 4]], "<i4")),
+    "an array in Fortran order": (
+        "array",
+        np.array([[1, 2], [3, 4]], "<i4", order="F"),
+        np.array([[1, 2], [3, 4]], "<i4"),
+    ),
     "a tuple as a list": ("list[int8]", (1, 2), [1, 2]),
     "an array as a list": ("list[int8]", np.array([1, 2]), [1, 2]),
     "a range as a list": ("list[int8]", range(2), [0, 1]),
-    "a date as a time": ("datetime64[s]", datetime.date(2026, 11, 22), np.datetime64("2026-11-22T00:00:00")),
-    "a datetime as a time": ("datetime64[ms]", datetime.datetime(2026, 11, 22, 1), np.datetime64("2026-11-22T01:00:00.000")),
-    "a timedelta as a duration": ("timedelta64[s]", datetime.timedelta(minutes=2), np.timedelta64(120, "s")),
+    "a date as a time": (
+        "datetime64[s]",
+        datetime.date(2026, 11, 22),
+        np.datetime64("2026-11-22T00:00:00"),
+    ),
+    "a datetime as a time": (
+        "datetime64[ms]",
+        datetime.datetime(2026, 11, 22, 1),
+        np.datetime64("2026-11-22T01:00:00.000"),
+    ),
+    "a timedelta as a duration": (
+        "timedelta64[s]",
+        datetime.timedelta(minutes=2),
+        np.timedelta64(120, "s"),
+    ),
     "no time of any unit": ("datetime64[s]", np.datetime64("NaT"), np.datetime64("NaT", "s")),
     "a bfloat16 of ml_dtypes": ("bfloat16", ml_dtypes.bfloat16(0.5), 0.5),
     "a float that is rounded to a bfloat16": ("bfloat16", 0.1, 0.10009765625),
@@ -397,7 +469,9 @@ def test_values_are_copied_when_they_are_written(tmp_path):
 def test_large_values(tmp_path):
     text, array = "\U0001f600" * 500_000, np.arange(1_000_000, dtype="<i8")
     path, _ = make_dataset(
-        [{"s": text, "a": array, "l": ["x"] * 10_000}], tmp_path / "a.rec", {"s": "str", "a": "int64[*]", "l": "list[str]"}
+        [{"s": text, "a": array, "l": ["x"] * 10_000}],
+        tmp_path / "a.rec",
+        {"s": "str", "a": "int64[*]", "l": "list[str]"},
     )
     row = dsrecords.open(path)[0]
     assert row["s"] == text
@@ -406,7 +480,9 @@ def test_large_values(tmp_path):
 
 
 def test_copies_are_owned_and_views_are_read_only(tmp_path):
-    path, _ = make_dataset([{"x": [1, 2], "b": b"abc"}] * 2, tmp_path / "a.rec", {"x": "int8[2]", "b": "bytes"})
+    path, _ = make_dataset(
+        [{"x": [1, 2], "b": b"abc"}] * 2, tmp_path / "a.rec", {"x": "int8[2]", "b": "bytes"}
+    )
     row, view = dsrecords.open(path)[0], dsrecords.open(path, copy=False)[0]
     row["x"][0] = 9
     assert row["x"].flags.owndata
@@ -492,7 +568,9 @@ def files(path):
     return {file.name: file.read_bytes() for file in folder.iterdir()}
 
 
-@pytest.mark.parametrize(("kind", "value"), WRONG, ids=[f"{n}-{kind}" for n, (kind, _) in enumerate(WRONG)])
+@pytest.mark.parametrize(
+    ("kind", "value"), WRONG, ids=[f"{n}-{kind}" for n, (kind, _) in enumerate(WRONG)]
+)
 def test_wrong_value_is_refused_and_leaves_the_dataset_as_it_was(tmp_path, kind, value):
     good = {"n": 1, "x": None}
     wrong = {"n": 2, "x": value}
@@ -610,7 +688,10 @@ def test_wrong_sample_is_refused_if(tmp_path, case):
         assert len(ds) == 1
 
 
-@pytest.mark.parametrize("sample", [(1,), (1, 2, 3), 5, None, "ab", b"ab", {0: 1, 1: 2}, {1, 2}, iter([1, 2]), np.array(1)])
+@pytest.mark.parametrize(
+    "sample",
+    [(1,), (1, 2, 3), 5, None, "ab", b"ab", {0: 1, 1: 2}, {1, 2}, iter([1, 2]), np.array(1)],
+)
 def test_wrong_sample_without_names_is_refused(tmp_path, sample):
     path, _ = make_dataset([(1, 2)], tmp_path / "a.rec", ["int64", "int64"])
     before = files(path)

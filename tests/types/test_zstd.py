@@ -26,7 +26,8 @@ def texts(count):
     words = random.Random(0)
     names = ["Ada", "Bob", "Cleo", "Dan"]
     return [
-        f"{words.choice(names)} wrote to {words.choice(names)} on day {words.randrange(999)}: it will rain." for _ in range(count)
+        f"{words.choice(names)} wrote to {words.choice(names)} on day {words.randrange(999)}: it will rain."
+        for _ in range(count)
     ]
 
 
@@ -47,7 +48,8 @@ def made(folder, kind, values, name="a.rec"):
 def test_dictionary_makes_short_texts_smaller(tmp_path):
     values = texts(2000)
     plain, alone, together = (
-        made(tmp_path, kind, values, f"{i}.rec") for i, kind in enumerate(["str", "zstd(str,dict=0)", "zstd(str)"])
+        made(tmp_path, kind, values, f"{i}.rec")
+        for i, kind in enumerate(["str", "zstd(str,dict=0)", "zstd(str)"])
     )
     assert log_size(together) < 0.8 * log_size(alone)
     assert log_size(together) < 0.8 * log_size(plain)
@@ -78,7 +80,12 @@ def test_there_is_no_dictionary_where_it_saves_less_than_it_takes(tmp_path, valu
 
 
 def test_noise_has_no_dictionary(tmp_path):
-    assert "dict" not in header(made(tmp_path, "zstd(bytes)", [os.urandom(100) for _ in range(500)]))["fields"][0]
+    assert (
+        "dict"
+        not in header(made(tmp_path, "zstd(bytes)", [os.urandom(100) for _ in range(500)]))[
+            "fields"
+        ][0]
+    )
 
 
 def test_what_is_appended_uses_the_dictionary(tmp_path):
@@ -125,7 +132,10 @@ def test_payload_that_cannot_be_read_stops_a_compaction_and_is_named(tmp_path):
     log = by_hand.Log({"fields": [{"name": "x", "type": "zstd(str)", "payload": 0}], "head": 32})
     log.record(payloads=[b"no zstd"])
     (tmp_path / "a.rec").write_bytes(log.data)
-    with dsrecords.open(tmp_path / "a.rec") as ds, pytest.raises(CorruptError, match="record 0, field 'x': not zstd"):
+    with (
+        dsrecords.open(tmp_path / "a.rec") as ds,
+        pytest.raises(CorruptError, match="record 0, field 'x': not zstd"),
+    ):
         ds.compact()
     assert (tmp_path / "a.rec").read_bytes() == log.data
 
@@ -133,13 +143,17 @@ def test_payload_that_cannot_be_read_stops_a_compaction_and_is_named(tmp_path):
 def test_dictionary_goes_with_its_field_when_the_schema_changes(tmp_path):
     values = texts(1000)
     path, _ = make_dataset(
-        [{"x": text, "n": i} for i, text in enumerate(values)], tmp_path / "a.rec", {"x": "zstd(str)", "n": "int16"}
+        [{"x": text, "n": i} for i, text in enumerate(values)],
+        tmp_path / "a.rec",
+        {"x": "zstd(str)", "n": "int16"},
     )
     kept = header(path)["fields"][0]["dict"]
     with dsrecords.open(path) as ds:
         ds.rename_fields({"x": "text"})
         ds.drop_fields("n")
-        assert header(path)["fields"] == [{"name": "text", "type": "zstd(str)", "payload": 0, "dict": kept}]
+        assert header(path)["fields"] == [
+            {"name": "text", "type": "zstd(str)", "payload": 0, "dict": kept}
+        ]
         assert ds.column("text") == values
         ds.cast({"text": "str"})
         assert ds.column("text") == values
@@ -151,7 +165,9 @@ def test_dictionary_goes_with_its_field_when_the_schema_changes(tmp_path):
 
 def test_the_same_samples_and_id_give_the_same_bytes(tmp_path):
     for name in ("a.rec", "b.rec"):
-        make_dataset([{"x": text} for text in texts(1000)], tmp_path / name, {"x": "zstd(str)"}, id=bytes(16))
+        make_dataset(
+            [{"x": text} for text in texts(1000)], tmp_path / name, {"x": "zstd(str)"}, id=bytes(16)
+        )
     assert (tmp_path / "a.rec").read_bytes() == (tmp_path / "b.rec").read_bytes()
 
 
@@ -159,7 +175,9 @@ def test_the_same_samples_and_id_give_the_same_bytes(tmp_path):
 def test_sample_is_the_beginning_and_the_rest_follows(tmp_path, num_workers, monkeypatch):
     monkeypatch.setattr(dsrecords._write.dictionaries, "_SAMPLE_RECORDS", 500)
     values = texts(1500)
-    path, _ = make_dataset([(text,) for text in values], tmp_path / "a.rec", ["zstd(str)"], num_workers=num_workers)
+    path, _ = make_dataset(
+        [(text,) for text in values], tmp_path / "a.rec", ["zstd(str)"], num_workers=num_workers
+    )
     assert dsrecords.open(path).column(0) == values
     assert "dict" in header(path)["fields"][0]
 
@@ -216,21 +234,39 @@ def test_what_shrinks_more_than_is_believed_is_padded_so_that_it_is(tmp_path):
 
 def test_dictionary_that_is_none_is_corrupt_when_it_is_used(tmp_path):
     fields = {
-        "fields": [{"name": "x", "type": "zstd(str)", "payload": 0, "dict": base64.b64encode(b"no" * 200).decode()}],
+        "fields": [
+            {
+                "name": "x",
+                "type": "zstd(str)",
+                "payload": 0,
+                "dict": base64.b64encode(b"no" * 200).decode(),
+            }
+        ],
         "head": 32,
     }
     log = by_hand.Log(fields)
     log.record(payloads=[b"text"])
     (tmp_path / "a.rec").write_bytes(log.data)
-    with pytest.raises(CorruptError, match=r"record 0, field 'x', byte 4128: (the dictionary of zstd|not zstd)"):
+    with pytest.raises(
+        CorruptError, match=r"record 0, field 'x', byte 4128: (the dictionary of zstd|not zstd)"
+    ):
         dsrecords.open(tmp_path / "a.rec")[0]
 
 
 @pytest.mark.parametrize(
-    ("kind", "value"), [("zstd(str)", "?"), ("zstd(str)", 5), ("zstd(str)", "YWI"), ("str", "YWJj"), ("zstd(str,dict=0)", "YWJj")]
+    ("kind", "value"),
+    [
+        ("zstd(str)", "?"),
+        ("zstd(str)", 5),
+        ("zstd(str)", "YWI"),
+        ("str", "YWJj"),
+        ("zstd(str,dict=0)", "YWJj"),
+    ],
 )
 def test_dictionary_in_the_wrong_place_or_not_base64_is_corrupt(tmp_path, kind, value):
-    log = by_hand.Log({"fields": [{"name": "x", "type": kind, "payload": 0, "dict": value}], "head": 32})
+    log = by_hand.Log(
+        {"fields": [{"name": "x", "type": kind, "payload": 0, "dict": value}], "head": 32}
+    )
     (tmp_path / "a.rec").write_bytes(log.data)
     with pytest.raises(CorruptError, match="the header's JSON"):
         dsrecords.open(tmp_path / "a.rec")
@@ -303,7 +339,9 @@ def standard():
 
 
 @pytest.mark.skipif(standard() is None, reason="Python before 3.14")
-@pytest.mark.skipif(importlib.util.find_spec("zstandard") is None, reason="the package is not installed")
+@pytest.mark.skipif(
+    importlib.util.find_spec("zstandard") is None, reason="the package is not installed"
+)
 def test_package_and_standard_library_read_each_other(tmp_path, monkeypatch):
     values = texts(2000)
     by_package = made(tmp_path, "zstd(str)", values, "a.rec")
@@ -316,7 +354,9 @@ def test_package_and_standard_library_read_each_other(tmp_path, monkeypatch):
         ds.compact()
         ds.append({"x": "after"})
         assert ds.column("x") == [*values, "after"]
-    hostile = by_hand.Log({"fields": [{"name": "x", "type": "zstd(str)", "payload": 0}], "head": 32})
+    hostile = by_hand.Log(
+        {"fields": [{"name": "x", "type": "zstd(str)", "payload": 0}], "head": 32}
+    )
     for payload in (b"no zstd", frame(2**62), frame(5, b"\1\0\0")):
         hostile.record(payloads=[payload])
     (tmp_path / "c.rec").write_bytes(hostile.data)
@@ -329,7 +369,9 @@ def test_package_and_standard_library_read_each_other(tmp_path, monkeypatch):
 
 def test_without_zstd_files_open_and_the_message_says_what_to_install(tmp_path):
     path, _ = make_dataset(
-        [{"x": text, "n": i} for i, text in enumerate(texts(500))], tmp_path / "a.rec", {"x": "zstd(str)", "n": "int16"}
+        [{"x": text, "n": i} for i, text in enumerate(texts(500))],
+        tmp_path / "a.rec",
+        {"x": "zstd(str)", "n": "int16"},
     )
     code = f"""import sys; sys.path.insert(0, {str(SOURCE)!r}); sys.modules["zstandard"] = sys.modules["compression.zstd"] = None
 import dsrecords

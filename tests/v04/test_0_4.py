@@ -36,7 +36,9 @@ def function_of(spec):
         return {"identity": io.identity, "file": io.load_raw_file}[name]
     if "item" in options:
         return io.load_list(load_fn=function_of(options["item"]))
-    options = {key: value for key, value in options.items() if key in ("bits", "signed", "encoding")}
+    options = {
+        key: value for key, value in options.items() if key in ("bits", "signed", "encoding")
+    }
     if options.get("bits") == 128:  # 8 bytes, in 0.4
         options["bits"] = 64
     function = getattr(io, f"load_{name}")
@@ -50,7 +52,9 @@ def functions_of(name):
 def opened(name, **options):
     noted = EXPECTED[name]
     path = GOLDEN / name.split(" with ")[0]
-    return IndexedRecordDataset(path, deserializers=functions_of(name), index_path=GOLDEN / noted["index"], **options)
+    return IndexedRecordDataset(
+        path, deserializers=functions_of(name), index_path=GOLDEN / noted["index"], **options
+    )
 
 
 def assert_same(value, noted):
@@ -58,7 +62,9 @@ def assert_same(value, noted):
         assert value == bytes.fromhex(noted["bytes"])
     elif isinstance(noted, dict) and "image" in noted:
         assert value.mode == noted["image"]
-        assert np.abs(np.asarray(value, int) - noted["pixels"]).max() <= 2  # decoders of JPEG differ
+        assert (
+            np.abs(np.asarray(value, int) - noted["pixels"]).max() <= 2
+        )  # decoders of JPEG differ
     elif isinstance(noted, dict):
         assert value.dtype.str == noted["array"]
         assert value.tolist() == noted["values"]
@@ -76,7 +82,10 @@ def test_each_record_is_what_the_reader_of_0_4_reads(name):
     assert len(ds) == len(noted)
     for i, row in enumerate(noted):
         if isinstance(row, dict):
-            with pytest.raises(CorruptError, match=rf"record {i}, field 0, byte \d+: an integer of 0 bytes; after a removal"):
+            with pytest.raises(
+                CorruptError,
+                match=rf"record {i}, field 0, byte \d+: an integer of 0 bytes; after a removal",
+            ):
                 ds[i]
             continue
         assert type(ds[i]) is tuple
@@ -98,7 +107,9 @@ def test_it_reads_like_any_other_dataset():
     assert ds[-1] == (3, "note 3") and ds[0, 1] == "note 0" and ds[1, [1]] == ("note 5",)
     assert [sample[0] for sample in ds] == [0, 5, 2, 3] == ds.column(0)
     assert ds.batch([2, 0]) == ([2, 0], ["note 2", "note 0"])
-    assert list(ds[1:3]) == [(5, "note 5"), (2, "note 2")] and len(ds[[True, False, False, True]]) == 2
+    assert (
+        list(ds[1:3]) == [(5, "note 5"), (2, "note 2")] and len(ds[[True, False, False, True]]) == 2
+    )
     assert ds.batch([]) == ([], [])
     for index in (4, -5):
         with pytest.raises(IndexError):
@@ -106,7 +117,9 @@ def test_it_reads_like_any_other_dataset():
 
 
 def test_names_can_be_given_with_the_deserializers():
-    ds = IndexedRecordDataset(GOLDEN / "updated.rec", deserializers={"id": io.load_int, "text": io.load_str})
+    ds = IndexedRecordDataset(
+        GOLDEN / "updated.rec", deserializers={"id": io.load_int, "text": io.load_str}
+    )
     assert ds[0] == {"id": 10, "text": "n"}
     assert ds.column("id") == [10, 12, 2, 13]
 
@@ -122,7 +135,10 @@ def test_transform_and_copies_in_other_processes(tmp_path):
     assert pickle.loads(pickle.dumps(ds))[1] == [5, "note 5"]
     assert list(pickle.loads(pickle.dumps(ds[2:]))) == [[2, "note 2"], [3, "note 3"]]
     (tmp_path / "pickled").write_bytes(pickle.dumps(opened("removed.rec")[1:]))
-    assert python("import pickle; print(len(pickle.load(open('pickled', 'rb'))))", cwd=tmp_path) == "3\n"
+    assert (
+        python("import pickle; print(len(pickle.load(open('pickled', 'rb'))))", cwd=tmp_path)
+        == "3\n"
+    )
 
 
 @pytest.fixture
@@ -143,7 +159,10 @@ def test_a_pickled_copy_of_a_file_that_was_changed_is_stale(old):
 
 def test_without_deserializers_the_error_says_what_to_give(old):
     for use in (dsrecords.open, IndexedRecordDataset):
-        with pytest.raises(SchemaError, match=r"removed\.rec: a file of dsrecords 0\.4.*deserializers=.*have 2 fields.*upgrade"):
+        with pytest.raises(
+            SchemaError,
+            match=r"removed\.rec: a file of dsrecords 0\.4.*deserializers=.*have 2 fields.*upgrade",
+        ):
             use(old)
 
 
@@ -165,7 +184,9 @@ def test_it_is_only_read(old):
     with pytest.raises(FileExistsError):
         make_dataset([(1, "a")], old, ["int32", "str"], overwrite=True)
     with pytest.raises(FileExistsError):
-        make_dataset([(1, "a")], old.with_suffix(".dat"), ["int32", "str"], overwrite=True)  # whose index would be the same file
+        make_dataset(
+            [(1, "a")], old.with_suffix(".dat"), ["int32", "str"], overwrite=True
+        )  # whose index would be the same file
     ds.flush()
     ds.refresh()
     ds.close()
@@ -190,7 +211,12 @@ def test_upgrade_makes_a_dataset_with_a_schema(tmp_path):
     for i, row in enumerate(EXPECTED["serializers.rec"]["rows"]):
         for k, (value, wanted) in enumerate(zip(ds[i], row, strict=True)):
             if TYPES[k] == "bytes":
-                assert value == IndexedRecordDataset(GOLDEN / "serializers.rec", deserializers=[None] * 21)[i, k]
+                assert (
+                    value
+                    == IndexedRecordDataset(GOLDEN / "serializers.rec", deserializers=[None] * 21)[
+                        i, k
+                    ]
+                )
             elif k != 18:  # OpenCV has blue before red
                 assert_same(value, wanted)
     images = [16, 17, 18]
@@ -201,11 +227,22 @@ def test_upgrade_makes_a_dataset_with_a_schema(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["removed.rec", "updated.rec", "all.rec", "appended.rec", "no_ending", "emptied.rec", "empty.rec"]
+    "name",
+    [
+        "removed.rec",
+        "updated.rec",
+        "all.rec",
+        "appended.rec",
+        "no_ending",
+        "emptied.rec",
+        "empty.rec",
+    ],
 )
 def test_upgrade_takes_names_and_serializers(tmp_path, name):
     wanted = EXPECTED[name]["rows"]
-    dsrecords.upgrade(GOLDEN / name, tmp_path / "named.rec", {"id": "int64", "text": "str"}, progress=True)
+    dsrecords.upgrade(
+        GOLDEN / name, tmp_path / "named.rec", {"id": "int64", "text": "str"}, progress=True
+    )
     assert [list(sample.values()) for sample in dsrecords.open(tmp_path / "named.rec")] == wanted
     dsrecords.upgrade(GOLDEN / name, tmp_path / "plain.rec", [io.save_int, io.save_str])
     assert [list(sample) for sample in dsrecords.open(tmp_path / "plain.rec")] == wanted
@@ -214,15 +251,24 @@ def test_upgrade_takes_names_and_serializers(tmp_path, name):
 CATEGORY = 'category["n","a note at the end, which is longer again","note 2","note 3"]'
 
 
-@pytest.mark.parametrize("kind", ["zstd(str)", "zstd(str,level=9,dict=0)?", CATEGORY, "str?", "bytes"])
+@pytest.mark.parametrize(
+    "kind", ["zstd(str)", "zstd(str,level=9,dict=0)?", CATEGORY, "str?", "bytes"]
+)
 def test_upgrade_to_types_that_0_4_did_not_have(tmp_path, kind):
     dsrecords.upgrade(GOLDEN / "updated.rec", tmp_path / "new.rec", ["int8?", kind])
-    wanted = [row[1].encode() if kind == "bytes" else row[1] for row in EXPECTED["updated.rec"]["rows"]]
+    wanted = [
+        row[1].encode() if kind == "bytes" else row[1] for row in EXPECTED["updated.rec"]["rows"]
+    ]
     assert list(dsrecords.open(tmp_path / "new.rec").column(1)) == wanted
 
 
 def test_upgrade_of_an_index_of_another_name(tmp_path):
-    dsrecords.upgrade(GOLDEN / "train.data", tmp_path / "new.rec", ["int8", "str"], old_index_path=GOLDEN / "train_positions.bin")
+    dsrecords.upgrade(
+        GOLDEN / "train.data",
+        tmp_path / "new.rec",
+        ["int8", "str"],
+        old_index_path=GOLDEN / "train_positions.bin",
+    )
     assert list(dsrecords.open(tmp_path / "new.rec")) == [(2, "note 2"), (3, "note 3")]
 
 
@@ -233,13 +279,26 @@ def reverse(text):
 def test_upgrade_with_functions_of_ones_own(tmp_path):
     one = GOLDEN / "one.rec"
     dsrecords.upgrade(one, tmp_path / "copied.rec", [reverse])  # the bytes, whatever they mean
-    assert list(IndexedRecordDataset(tmp_path / "copied.rec", deserializers=[bytes.decode])) == [("a",), ("",), ("bcd",)]
+    assert list(IndexedRecordDataset(tmp_path / "copied.rec", deserializers=[bytes.decode])) == [
+        ("a",),
+        ("",),
+        ("bcd",),
+    ]
     dsrecords.upgrade(
-        GOLDEN / "one.rec", tmp_path / "read.rec", {"word": "str"}, deserializers=[lambda data: data.decode().upper()]
+        GOLDEN / "one.rec",
+        tmp_path / "read.rec",
+        {"word": "str"},
+        deserializers=[lambda data: data.decode().upper()],
     )
     assert dsrecords.open(tmp_path / "read.rec").column("word") == ["A", "", "BCD"]
-    dsrecords.upgrade(one, tmp_path / "written.rec", {"word": reverse}, deserializers={"word": bytes.decode})
-    assert IndexedRecordDataset(tmp_path / "written.rec", deserializers=[bytes]).column("word") == [b"a", b"", b"dcb"]
+    dsrecords.upgrade(
+        one, tmp_path / "written.rec", {"word": reverse}, deserializers={"word": bytes.decode}
+    )
+    assert IndexedRecordDataset(tmp_path / "written.rec", deserializers=[bytes]).column("word") == [
+        b"a",
+        b"",
+        b"dcb",
+    ]
 
 
 def test_upgrade_that_fails_leaves_nothing_and_says_where(tmp_path):
@@ -247,7 +306,9 @@ def test_upgrade_that_fails_leaves_nothing_and_says_where(tmp_path):
         dsrecords.upgrade(GOLDEN / "zero.rec", tmp_path / "new.rec", ["int32", "str"])
     with pytest.raises(SchemaError, match="record 0, field 'a': 70000 is out of the range of int8"):
         dsrecords.upgrade(
-            GOLDEN / "serializers.rec", tmp_path / "new.rec", {"x": "bool", "a": "int8", **{str(i): "bytes" for i in range(19)}}
+            GOLDEN / "serializers.rec",
+            tmp_path / "new.rec",
+            {"x": "bool", "a": "int8", **{str(i): "bytes" for i in range(19)}},
         )
     with pytest.raises(CorruptError, match="with 3 fields"):
         dsrecords.upgrade(GOLDEN / "removed.rec", tmp_path / "new.rec", ["int32", "str", "str"])
@@ -418,10 +479,16 @@ def test_arrays_in_the_order_of_fortran(path):
     ):
         buffer = standard.BytesIO()
         np.save(buffer, array)
-        Path(path).write_bytes(bytes(1024) + struct.pack("<Q", len(buffer.getvalue())) + buffer.getvalue())
+        Path(path).write_bytes(
+            bytes(1024) + struct.pack("<Q", len(buffer.getvalue())) + buffer.getvalue()
+        )
         Path(path).with_suffix(".idx").write_bytes(struct.pack("<2Q", 1, 1024))
         found = IndexedRecordDataset(path, deserializers=[io.load_np])[0, 0]
-        assert found.dtype == array.dtype and found.shape == array.shape and found.tolist() == array.tolist()
+        assert (
+            found.dtype == array.dtype
+            and found.shape == array.shape
+            and found.tolist() == array.tolist()
+        )
 
 
 # Other files
@@ -439,7 +506,12 @@ def tfrecord(path):
 
 
 def lmdb(path):
-    path.write_bytes(bytes(8) + struct.pack("<HHHH", 0, 8, 0, 0) + struct.pack("<II", 0xBEEFC0DE, 1) + bytes(8192))
+    path.write_bytes(
+        bytes(8)
+        + struct.pack("<HHHH", 0, 8, 0, 0)
+        + struct.pack("<II", 0xBEEFC0DE, 1)
+        + bytes(8192)
+    )
 
 
 def saved(path):
@@ -468,17 +540,23 @@ FOREIGN = {
     "an SQLite database": lambda path: path.write_bytes(b"SQLite format 3\0" + bytes(100)),
     "a Parquet file": lambda path: path.write_bytes(b"PAR1" + bytes(100)),
     "a gzip file": lambda path: path.write_bytes(b"\x1f\x8b\x08" + bytes(100)),
-    "a tar archive": lambda path: path.write_bytes(b"a.txt".ljust(257, b"\0") + b"ustar\0" + bytes(249)),
+    "a tar archive": lambda path: path.write_bytes(
+        b"a.txt".ljust(257, b"\0") + b"ustar\0" + bytes(249)
+    ),
     "a JPEG image": lambda path: path.write_bytes(b"\xff\xd8\xff\xe0" + bytes(100)),
     "a pickle": lambda path: path.write_bytes(pickle.dumps({"a": 1})),
-    "a safetensors file": lambda path: path.write_bytes(struct.pack("<Q", 20) + b'{"__metadata__":{}  }' + bytes(9)),
+    "a safetensors file": lambda path: path.write_bytes(
+        struct.pack("<Q", 20) + b'{"__metadata__":{}  }' + bytes(9)
+    ),
     "JSON": lambda path: path.write_text('{"a": 1}'),
     "text": lambda path: path.write_text("été\n" * 200, encoding="utf-8"),
     "the index of an MXNet RecordIO file": lambda path: path.write_text("0\t0\n1\t16\n"),
     "the index of a dataset": lambda path: path.write_bytes(b"\x89DSX\r\n\x1a\n" + bytes(9000)),
     "whose first bytes were overwritten": torn,
     "by a transfer as text": lambda path: path.write_bytes(b"\x89DSR\n\x1a\n" + bytes(9000)),
-    "does not begin with the magic bytes": lambda path: path.write_bytes(np.random.default_rng(0).bytes(5000)),
+    "does not begin with the magic bytes": lambda path: path.write_bytes(
+        np.random.default_rng(0).bytes(5000)
+    ),
 }
 
 

@@ -90,10 +90,14 @@ def test_metadata_that_json_cannot_hold_are_a_schema_error(path, tmp_path, metad
 
 def test_one_id_and_the_same_samples_give_the_same_bytes(tmp_path):
     for name in ("a", "b"):
-        make_dataset(rows(50), tmp_path / f"{name}.rec", SCHEMA, id=bytes(range(16)), metadata={"k": 1})
+        make_dataset(
+            rows(50), tmp_path / f"{name}.rec", SCHEMA, id=bytes(range(16)), metadata={"k": 1}
+        )
     for ending in ("rec", "idx"):
         assert (tmp_path / f"a.{ending}").read_bytes() == (tmp_path / f"b.{ending}").read_bytes()
-    make_dataset(rows(50), tmp_path / "c.rec", SCHEMA, id=bytes(range(16)), metadata={"k": 1}, num_workers=2)
+    make_dataset(
+        rows(50), tmp_path / "c.rec", SCHEMA, id=bytes(range(16)), metadata={"k": 1}, num_workers=2
+    )
     assert (tmp_path / "a.rec").read_bytes() == (tmp_path / "c.rec").read_bytes()
 
 
@@ -143,15 +147,23 @@ def failing(count, error):
 
 @pytest.mark.parametrize("overwrite", [False, True])
 @pytest.mark.parametrize("num_workers", [0, 2])
-@pytest.mark.parametrize("error", [ZeroDivisionError(), KeyboardInterrupt(), OSError("disk")], ids=lambda e: type(e).__name__)
+@pytest.mark.parametrize(
+    "error",
+    [ZeroDivisionError(), KeyboardInterrupt(), OSError("disk")],
+    ids=lambda e: type(e).__name__,
+)
 def test_a_failure_of_the_samples_leaves_no_trace(path, tmp_path, overwrite, num_workers, error):
     with pytest.raises(type(error)):
-        make_dataset(failing(2000, error), path, SCHEMA, overwrite=overwrite, num_workers=num_workers)
+        make_dataset(
+            failing(2000, error), path, SCHEMA, overwrite=overwrite, num_workers=num_workers
+        )
     assert not os.listdir(tmp_path)
 
 
 @pytest.mark.parametrize("num_workers", [0, 3])
-def test_a_wrong_sample_names_its_position_and_field_and_leaves_what_was_there(path, tmp_path, num_workers):
+def test_a_wrong_sample_names_its_position_and_field_and_leaves_what_was_there(
+    path, tmp_path, num_workers
+):
     make_dataset(rows(10), path, SCHEMA)
     before = Path(path).read_bytes()
     with pytest.raises(SchemaError, match="record 150, field 'label'"):
@@ -289,9 +301,12 @@ make_dataset(samples(), {path!r}, SCHEMA, overwrite=True)
 
 
 @pytest.mark.parametrize(
-    ("path", "index_path"), [("missing/a.rec", None), ("missing/a.rec", "a.idx"), ("a.rec", "missing/a.idx")]
+    ("path", "index_path"),
+    [("missing/a.rec", None), ("missing/a.rec", "a.idx"), ("a.rec", "missing/a.idx")],
 )
-def test_a_folder_that_is_not_there_is_named_before_any_sample_is_asked_for(tmp_path, monkeypatch, path, index_path):
+def test_a_folder_that_is_not_there_is_named_before_any_sample_is_asked_for(
+    tmp_path, monkeypatch, path, index_path
+):
     def samples():
         pytest.fail("a sample was asked for")
         yield
@@ -341,7 +356,12 @@ def samples():
     sys.stdin.read()
 make_dataset(samples(), {path!r}, ["int64"], num_workers=2)
 """
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    pipes = {
+        "stdin": subprocess.PIPE,
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.PIPE,
+        "text": True,
+    }
     with subprocess.Popen([sys.executable, "-c", code], start_new_session=True, **pipes) as maker:
         assert maker.stdout.readline() == "ready\n"
         os.killpg(maker.pid, signal.SIGINT)  # as a terminal does: to the workers, too

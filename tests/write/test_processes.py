@@ -53,7 +53,9 @@ def forked(function):
 
 def finished(*children):
     """Wait for forked children; whether each of them did what it should."""
-    return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0] * len(children)
+    return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0] * len(
+        children
+    )
 
 
 # One writer
@@ -149,7 +151,12 @@ def test_a_forked_child_of_the_writer_may_read_but_not_write(made):
 
     def child():
         assert list(ds) == rows(11)
-        for change in (lambda: ds.append(row(11)), lambda: ds.__delitem__(0), lambda: ds.compact(), lambda: ds.flush()):
+        for change in (
+            lambda: ds.append(row(11)),
+            lambda: ds.__delitem__(0),
+            lambda: ds.compact(),
+            lambda: ds.flush(),
+        ):
             with pytest.raises(ReadOnlyError, match="fork"):
                 change()
         with pytest.raises(LockedError):  # the parent still has it
@@ -232,7 +239,9 @@ else:
 
 def read_all(ds, seed):
     order = random.Random(seed).sample(range(10), 10)
-    return [ds[i] for i in order] == [row(i) for i in order] and ds.column("label").tolist() == list(range(10))
+    return [ds[i] for i in order] == [row(i) for i in order] and ds.column(
+        "label"
+    ).tolist() == list(range(10))
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
@@ -279,7 +288,9 @@ def test_many_processes_that_create_it_at_once_all_get_the_same_one(path, tmp_pa
         os.close(gate)
         os.close(open_gate)
         assert sorted(os.listdir(tmp_path)) == ["data.idx", "data.rec"]
-        assert sorted(dsrecords.open(path).column("label").tolist()) == [0, 1, 2, 3], f"round {round_}"
+        assert sorted(dsrecords.open(path).column("label").tolist()) == [0, 1, 2, 3], (
+            f"round {round_}"
+        )
         os.remove(path)
         os.remove(path.replace(".rec", ".idx"))
 
@@ -312,7 +323,9 @@ def test_many_threads_that_create_it_at_once_all_get_the_same_one(path, tmp_path
             return len(IndexedRecordDataset(path, schema=SCHEMA))
 
         with ThreadPoolExecutor(4) as pool:
-            assert [future.result() for future in [pool.submit(create) for _ in range(4)]] == [0] * 4
+            assert [future.result() for future in [pool.submit(create) for _ in range(4)]] == [
+                0
+            ] * 4
         assert sorted(os.listdir(tmp_path)) == ["data.idx", "data.rec"]
         os.remove(path)
         os.remove(path.replace(".rec", ".idx"))
@@ -320,7 +333,10 @@ def test_many_threads_that_create_it_at_once_all_get_the_same_one(path, tmp_path
 
 # Readers beside a writer
 
-PAIR = {"n": "int64", "text": "str"}  # in all that follows, n is what text says, and each batch adds up to 0
+PAIR = {
+    "n": "int64",
+    "text": "str",
+}  # in all that follows, n is what text says, and each batch adds up to 0
 
 
 def pair(n):
@@ -389,7 +405,10 @@ def test_readers_in_processes_see_whole_batches_while_a_writer_changes_all(path,
     make_dataset([pair(n) for i in range(20) for n in (i, -i)], path, PAIR)
     stop = str(tmp_path / "stop")
     with mmap.mmap(-1, 2) as rounds:  # shared with the children
-        children = [forked(functools.partial(read_beside, path, stop, rounds, number)) for number in range(2)]
+        children = [
+            forked(functools.partial(read_beside, path, stop, rounds, number))
+            for number in range(2)
+        ]
         try:
             with dsrecords.open(path) as ds:
                 change_at_random(ds, rounds, seed=1)
@@ -428,7 +447,9 @@ def in_threads(read, change):
 
     with ThreadPoolExecutor(2) as pool:
         loops = [pool.submit(loop) for _ in range(2)]
-        sys.setswitchinterval(interval / 50)  # they take turns more often, and who changes waits less for those who read
+        sys.setswitchinterval(
+            interval / 50
+        )  # they take turns more often, and who changes waits less for those who read
         try:
             change()
         finally:
@@ -508,7 +529,9 @@ def test_threads_that_make_the_first_change_at_once_are_one_writer(path):
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(append, range(4)))
         ds.close()
-        assert sorted(dsrecords.open(path).column("n").tolist()) == sorted([0, 1, 2, 3] * (round_ + 1))
+        assert sorted(dsrecords.open(path).column("n").tolist()) == sorted(
+            [0, 1, 2, 3] * (round_ + 1)
+        )
 
 
 # Compaction by another process

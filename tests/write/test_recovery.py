@@ -104,7 +104,22 @@ def test_an_older_index_is_brought_up_to_date_by_the_log(made):
 def test_an_index_cut_short_anywhere_does_no_harm(edited):
     path, wanted = edited
     whole = index_of(path).read_bytes()
-    for cut in [0, 1, 79, 80, 4095, 4096, 4100, 4176, 8192, 9000, 12_288, len(whole) - 17, len(whole) - 16, len(whole) - 1]:
+    for cut in [
+        0,
+        1,
+        79,
+        80,
+        4095,
+        4096,
+        4100,
+        4176,
+        8192,
+        9000,
+        12_288,
+        len(whole) - 17,
+        len(whole) - 16,
+        len(whole) - 1,
+    ]:
         index_of(path).write_bytes(whole[:cut])
         assert there(path) == wanted, cut
 
@@ -225,7 +240,12 @@ def test_after_a_cut_anywhere_the_next_writer_cuts_the_rest_off_and_goes_on(grow
             assert list(ds) == model
         assert os.path.getsize(path) == end
         goes_on(path, model)
-    assert sorted(os.listdir(os.path.dirname(path))) == ["data.idx", "data.rec", "killed.idx", "killed.rec"]
+    assert sorted(os.listdir(os.path.dirname(path))) == [
+        "data.idx",
+        "data.rec",
+        "killed.idx",
+        "killed.rec",
+    ]
 
 
 def test_a_log_shorter_than_its_index_says_is_corrupt_for_readers_and_writers(made):
@@ -282,7 +302,11 @@ def test_a_record_behind_pending_records_without_their_commit_is_damage(path):
         dsrecords.open(path)
 
 
-@pytest.mark.parametrize("garbage", [b"\0", b"\xff" * 7, bytes(16), bytes(5000), os.urandom(300), b"\1\0\0\0" * 64], ids=len)
+@pytest.mark.parametrize(
+    "garbage",
+    [b"\0", b"\xff" * 7, bytes(16), bytes(5000), os.urandom(300), b"\1\0\0\0" * 64],
+    ids=len,
+)
 def test_garbage_behind_the_log_is_ignored_by_readers_and_cut_off_by_the_writer(made, garbage):
     size = os.path.getsize(made)
     with open(made, "ab") as file:
@@ -298,7 +322,10 @@ def test_garbage_behind_the_log_is_ignored_by_readers_and_cut_off_by_the_writer(
 def test_frames_of_another_dataset_or_in_another_place_never_verify(made, tmp_path):
     other, _ = make_dataset(rows(20), tmp_path / "other.rec", SCHEMA)
     size = os.path.getsize(made)
-    for data in (Path(other).read_bytes()[size:], Path(made).read_bytes()[frames(made)[0].offset :]):
+    for data in (
+        Path(other).read_bytes()[size:],
+        Path(made).read_bytes()[frames(made)[0].offset :],
+    ):
         with open(made, "ab") as file:
             file.write(data)
         assert there(made) == rows(10)
@@ -314,7 +341,9 @@ def damaged_tail(path):
     index = index_of(path).read_bytes()
     ds.close()
     index_of(path).write_bytes(index)  # as if the writer had been killed
-    damaged = frames(path)[12]  # of record 11: behind ten pending frames, their commit, and record 10
+    damaged = frames(path)[
+        12
+    ]  # of record 11: behind ten pending frames, their commit, and record 10
     flip(path, damaged.offset + 30)
     return damaged.offset, Path(path).read_bytes()[damaged.offset :]
 
@@ -329,7 +358,9 @@ def test_damage_that_whole_frames_follow_is_an_error_for_a_reader(made):
 def test_a_writer_saves_such_a_tail_aside_with_a_warning_and_goes_on(made, tmp_path):
     ds = dsrecords.open(made)
     offset, tail = damaged_tail(made)
-    with pytest.warns(UserWarning, match=rf"data\.rec: the log is damaged from byte {offset} on.*\.tail-{offset}"):
+    with pytest.warns(
+        UserWarning, match=rf"data\.rec: the log is damaged from byte {offset} on.*\.tail-{offset}"
+    ):
         ds.append(row(90))
     assert list(ds) == [*rows(11), row(90)]
     saved = [name for name in os.listdir(tmp_path) if "tail" in name]
@@ -352,7 +383,9 @@ def test_a_last_record_whose_payload_is_damaged_is_saved_aside_before_it_is_cut_
     assert (tmp_path / f"data.rec.tail-{frame.offset}").read_bytes() == tail
 
 
-def test_where_the_cut_of_a_tail_cannot_be_synced_nothing_is_written_until_it_is_opened_again(made, monkeypatch):
+def test_where_the_cut_of_a_tail_cannot_be_synced_nothing_is_written_until_it_is_opened_again(
+    made, monkeypatch
+):
     with open(made, "ab") as file:
         file.write(b"tail")
     ds, synced = dsrecords.open(made), []
@@ -401,7 +434,18 @@ def test_damage_before_what_the_index_covers_is_found_when_it_is_read_and_stays(
 
 # Faults in the middle of an operation
 
-CALLS = ("pwrite", "pwritev", "sync", "sync_directory", "truncate", "create", "open_write", "rename", "link", "unlink")
+CALLS = (
+    "pwrite",
+    "pwritev",
+    "sync",
+    "sync_directory",
+    "truncate",
+    "create",
+    "open_write",
+    "rename",
+    "link",
+    "unlink",
+)
 
 
 class Faults:
@@ -475,7 +519,9 @@ def writer_of_six(folder, name):
 
 @pytest.mark.parametrize("when", ["before", "amid", "after"])
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_an_interrupted_operation_is_done_or_not_done_and_the_next_one_goes_on(tmp_path, monkeypatch, name, when):
+def test_an_interrupted_operation_is_done_or_not_done_and_the_next_one_goes_on(
+    tmp_path, monkeypatch, name, when
+):
     operation, changed = OPERATIONS[name]
     faults = Faults(monkeypatch)
     for number in range(100):
@@ -501,8 +547,14 @@ def test_an_interrupted_operation_is_done_or_not_done_and_the_next_one_goes_on(t
 
 @pytest.mark.parametrize("when", ["before", "amid", "after"])
 @pytest.mark.parametrize("name", OPERATIONS)
-@pytest.mark.parametrize("calls", [("pwrite", "pwritev"), ("sync", "sync_directory"), ("create", "rename", "link")], ids=shown)
-def test_after_a_failed_write_or_sync_nothing_committed_is_lost(tmp_path, monkeypatch, name, when, calls):
+@pytest.mark.parametrize(
+    "calls",
+    [("pwrite", "pwritev"), ("sync", "sync_directory"), ("create", "rename", "link")],
+    ids=shown,
+)
+def test_after_a_failed_write_or_sync_nothing_committed_is_lost(
+    tmp_path, monkeypatch, name, when, calls
+):
     operation, changed = OPERATIONS[name]
     faults = Faults(monkeypatch, calls)
     full = OSError(errno.ENOSPC, "No space left on device")
@@ -527,7 +579,9 @@ def test_after_a_failed_write_or_sync_nothing_committed_is_lost(tmp_path, monkey
 
 
 @pytest.mark.parametrize("call", ["pwrite", "sync"])
-def test_after_a_failed_write_or_sync_the_writer_refuses_until_it_is_opened_again(made, monkeypatch, call):
+def test_after_a_failed_write_or_sync_the_writer_refuses_until_it_is_opened_again(
+    made, monkeypatch, call
+):
     faults = Faults(monkeypatch, (call,))
     full = OSError(errno.ENOSPC, "No space left on device")
     ds = dsrecords.open(made)
@@ -548,20 +602,28 @@ def test_after_a_failed_write_or_sync_the_writer_refuses_until_it_is_opened_agai
 
 
 @pytest.mark.parametrize(
-    "error", [KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left on device")], ids=["interrupt", "full"]
+    "error",
+    [KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left on device")],
+    ids=["interrupt", "full"],
 )
 @pytest.mark.parametrize("when", ["before", "amid", "after"])
-def test_an_interrupted_make_dataset_leaves_the_old_one_or_the_new_one(tmp_path, monkeypatch, when, error):
+def test_an_interrupted_make_dataset_leaves_the_old_one_or_the_new_one(
+    tmp_path, monkeypatch, when, error
+):
     faults = Faults(monkeypatch)
     for number in range(100):
         path = str(tmp_path / f"{number}.rec")
         make_dataset(rows(3), path, SCHEMA)
-        if not faults.during(lambda: make_dataset(rows(5, 9), path, SCHEMA, overwrite=True), number, when, error):  # noqa: B023
+        if not faults.during(
+            lambda: make_dataset(rows(5, 9), path, SCHEMA, overwrite=True), number, when, error
+        ):  # noqa: B023
             break
         found = there(path)
         assert found in (rows(3), rows(5, 9)), f"interrupted in call {number}"
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # of an index that does not belong to what is there
+            warnings.simplefilter(
+                "ignore", UserWarning
+            )  # of an index that does not belong to what is there
             with dsrecords.open(path) as ds:
                 ds.append(row(200))
         make_dataset(rows(2), path, SCHEMA, overwrite=True)
@@ -575,7 +637,13 @@ def calls_during(monkeypatch, operation):
 
     def noting(name, function):
         def call(target, *args, **options):
-            path = os.readlink(f"/proc/self/fd/{target}") if isinstance(target, int) else args[-1] if args else target
+            path = (
+                os.readlink(f"/proc/self/fd/{target}")
+                if isinstance(target, int)
+                else args[-1]
+                if args
+                else target
+            )
             where = (args[1],) if name == "pwrite" and path.endswith("idx") else ()
             calls.append((name, str(path).rpartition(".")[2], *where))
             return function(target, *args, **options)
@@ -589,20 +657,33 @@ def calls_during(monkeypatch, operation):
     return calls
 
 
-@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="looks up the names of open files in /proc")
-def test_the_log_is_durable_before_the_index_says_so_and_the_entries_before_the_slot(made, monkeypatch):
+@pytest.mark.skipif(
+    not os.path.isdir("/proc/self/fd"), reason="looks up the names of open files in /proc"
+)
+def test_the_log_is_durable_before_the_index_says_so_and_the_entries_before_the_slot(
+    made, monkeypatch
+):
     ds = dsrecords.open(made)
     ds.append(row(10))
     ds.flush()
     ds.append(row(11))
     calls = calls_during(monkeypatch, ds.flush)
-    assert [call[:2] for call in calls] == [("sync", "rec"), ("pwrite", "idx"), ("sync", "idx"), ("pwrite", "idx")]
+    assert [call[:2] for call in calls] == [
+        ("sync", "rec"),
+        ("pwrite", "idx"),
+        ("sync", "idx"),
+        ("pwrite", "idx"),
+    ]
     assert calls[1][2] >= 8192  # the entries
     assert calls[3][2] in (0, 4096)  # the slot
 
 
-@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="looks up the names of open files in /proc")
-def test_after_an_edit_a_whole_new_index_is_durable_before_it_takes_the_place_of_the_old_one(made, monkeypatch):
+@pytest.mark.skipif(
+    not os.path.isdir("/proc/self/fd"), reason="looks up the names of open files in /proc"
+)
+def test_after_an_edit_a_whole_new_index_is_durable_before_it_takes_the_place_of_the_old_one(
+    made, monkeypatch
+):
     ds = dsrecords.open(made)
     del ds[0]
     calls = calls_during(monkeypatch, ds.flush)
@@ -611,13 +692,18 @@ def test_after_an_edit_a_whole_new_index_is_durable_before_it_takes_the_place_of
     assert all(call[:2] == ("pwrite", "tmp") for call in calls[1:-2])
 
 
-@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="looks up the names of open files in /proc")
+@pytest.mark.skipif(
+    not os.path.isdir("/proc/self/fd"), reason="looks up the names of open files in /proc"
+)
 def test_a_compaction_is_durable_before_it_takes_the_place_of_what_was_there(made, monkeypatch):
     ds = dsrecords.open(made)
     del ds[0]
     calls = calls_during(monkeypatch, ds.compact)
     first = next(i for i, call in enumerate(calls) if call[0] == "rename")
-    assert [call[:2] for call in calls if call[0] == "rename"] == [("rename", "rec"), ("rename", "idx")]
+    assert [call[:2] for call in calls if call[0] == "rename"] == [
+        ("rename", "rec"),
+        ("rename", "idx"),
+    ]
     assert [call[0] for call in calls[:first]].count("sync") >= 2
     assert "pwrite" not in [call[0] for call in calls[first:]]
 
@@ -668,7 +754,9 @@ def test_whatever_the_tail_holds_opening_raises_only_errors_of_ours(made):
 
 
 @pytest.mark.parametrize("written", [1, 50, 91])
-def test_a_slot_that_a_killed_writer_left_half_written_is_written_anew_by_the_next_checkpoint(written, tmp_path):
+def test_a_slot_that_a_killed_writer_left_half_written_is_written_anew_by_the_next_checkpoint(
+    written, tmp_path
+):
     path, index = str(tmp_path / "half.rec"), tmp_path / "half.idx"
     with dsrecords.IndexedRecordDataset(path, schema={"n": "int64"}) as ds:
         ds.append({"n": 1})

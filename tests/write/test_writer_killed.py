@@ -18,7 +18,10 @@ MOST = 150  # samples; above that the list is cut down
 def step(chance, model):
     """One random operation: a function that does it to a dataset, and the list after it."""
     count, number = len(model), chance.randrange(10**9)
-    new = [{**row(number + i), "text": f"{number + i} " * chance.choice([0, 1, 10, 20_000])} for i in range(3)]
+    new = [
+        {**row(number + i), "text": f"{number + i} " * chance.choice([0, 1, 10, 20_000])}
+        for i in range(3)
+    ]
     at, other = chance.randrange(count or 1), chance.randrange(count or 1)
     kind = chance.randrange(10)
     if count > MOST:
@@ -32,10 +35,14 @@ def step(chance, model):
         return (lambda ds: ds.extend_columns(columns)), model + new
     if kind == 6:
         changes = {at: new[0], other: new[1]}
-        return (lambda ds: ds.update(changes)), [changes.get(i, sample) for i, sample in enumerate(model)]
+        return (lambda ds: ds.update(changes)), [
+            changes.get(i, sample) for i, sample in enumerate(model)
+        ]
     if kind == 7:
         gone = {at, other}
-        return (lambda ds: ds.__delitem__(list(gone))), [sample for i, sample in enumerate(model) if i not in gone]
+        return (lambda ds: ds.__delitem__(list(gone))), [
+            sample for i, sample in enumerate(model) if i not in gone
+        ]
     if kind == 8:
         left = model[:-1]
         if at < len(left):
@@ -89,7 +96,9 @@ def killed_writer(path, seed, model, seconds):
     time.sleep(seconds)
     os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL, "the writer failed before it was killed"
+    assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL, (
+        "the writer failed before it was killed"
+    )
     count = len(first)
     while more := os.read(acknowledged, 2**16):
         count += len(more)
@@ -101,7 +110,9 @@ def test_nothing_acknowledged_is_lost_and_nothing_else_is_half_there(tmp_path):
     path, index_path = make_dataset([], tmp_path / "data.rec", SCHEMA)
     chance, model, torn, unacknowledged = random.Random(7), [], 0, 0
     for seed in range(KILLS):
-        count = killed_writer(path, seed, model, chance.choice([0, 0.002, 0.01, 0.03]) * chance.random())
+        count = killed_writer(
+            path, seed, model, chance.choice([0, 0.002, 0.01, 0.03]) * chance.random()
+        )
         replay = random.Random(seed)
         for _ in range(count):
             _, model = step(replay, model)
@@ -111,7 +122,9 @@ def test_nothing_acknowledged_is_lost_and_nothing_else_is_half_there(tmp_path):
             os.unlink(index_path)
         with dsrecords.open(path) as ds:
             found = list(ds)
-        assert found in (model, next_model), f"after kill {seed}: {len(found)} samples, {len(model)} acknowledged"
+        assert found in (model, next_model), (
+            f"after kill {seed}: {len(found)} samples, {len(model)} acknowledged"
+        )
         unacknowledged += found != model
         model = found
         if seed % 3 == 0:  # in the other rounds the next writer recovers

@@ -85,7 +85,7 @@ class Samples:
             return self._one_by_one(window)
         samples = iter(values)
         if plan.shape is not tuple:
-            samples = map(plan.give, values)
+            samples = map(plan.assemble, values)
         transform = self._transform
         if transform is None:
             return samples

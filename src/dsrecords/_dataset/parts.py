@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from dsrecords._dataset.fields import Fields
-from dsrecords._format.signatures import sniff
+from dsrecords._format.signatures import image_format
 from dsrecords._read.plan import Plan
 from dsrecords._read.snapshot import Snapshot
 from dsrecords._schema.encoded import Encoded
@@ -102,12 +102,12 @@ def _copy(source: Field, old: Encoded, field: Field, new: Encoded) -> None:
     """Copy a field from one record to another, as it is stored."""
     old_numbers, old_payloads = old
     numbers, payloads = new
-    if source.slot < 0:
+    if source.number_slot < 0:
         payloads[field.payload] = old_payloads[source.payload]
         return
-    numbers[field.slot] = old_numbers[source.slot]
-    if source.presence >= 0:
-        numbers[field.presence] = old_numbers[source.presence]
+    numbers[field.number_slot] = old_numbers[source.number_slot]
+    if source.presence_slot >= 0:
+        numbers[field.presence_slot] = old_numbers[source.presence_slot]
 
 
 def records(
@@ -265,12 +265,12 @@ def recast(source: Field, field: Field, fields: Fields) -> Value:
     types = (source.type, field.type)
     if not all(isinstance(kind, _STORED_UNCHANGED) for kind in types):
         return decoded
-    image_format = _required_format(*types)
+    required = _required_format(*types)
 
     def stored(old: Old) -> Any:
         _, payloads = old.encoded
         data = payloads[source.payload]
-        if data is None or image_format in (None, sniff(data)):
+        if data is None or required in (None, image_format(data)):
             return data
         return decoded(old)
 

@@ -257,7 +257,7 @@ class Reading:
         if fields is not None:
             plan = self.fields.plan_for(fields)
         found = self._columns(plan, indices, out or {})
-        return plan.give(found)
+        return plan.assemble(found)
 
     def column(self, field: Any) -> Any:
         """Return the column of one field of all records."""

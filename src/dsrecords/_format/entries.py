@@ -12,7 +12,7 @@ import numpy as np
 
 from dsrecords._format.frame import DELETE, TAKE_LAST
 from dsrecords._format.layout import LOW_32_BITS, position_mix, position_mixes
-from dsrecords._format.log import Place
+from dsrecords._format.log import FrameRef
 from dsrecords.errors import CorruptError
 
 ENTRY = struct.Struct("<QQ")
@@ -28,7 +28,7 @@ _HALF = np.uint64(32)  # bits of a word
 class Entries:
     """Where each record of the list is: the file's entries (mapped, privately), then newer ones.
 
-    What an edit changes in place, it changes in one call: another thread that reads meanwhile finds
+    What an edit changes in ref, it changes in one call: another thread that reads meanwhile finds
     the old entry or the new one, never half of each.
 
     Attributes:
@@ -60,7 +60,7 @@ class Entries:
         entry: tuple[int, int] = ENTRY.unpack_from(part, ENTRY.size * row)
         return entry
 
-    def get(self, i: int) -> Place:
+    def get(self, i: int) -> FrameRef:
         """Offset, size and check of the record at position i; size 0 where only the frame knows."""
         offset, word = self.stored(i)
         check = word >> 32 ^ position_mix(i)
@@ -102,11 +102,11 @@ class Entries:
 
     # Appending
 
-    def append(self, place: Place) -> None:
+    def append(self, ref: FrameRef) -> None:
         """Append the entry of one record."""
         used = self.used
         position = self.kept + used
-        offset, size, check = place
+        offset, size, check = ref
         eighths = min(size >> 3, _SIZE_UNKNOWN)
         mixed = check ^ position_mix(position)
         word = eighths | mixed << 32
@@ -122,7 +122,7 @@ class Entries:
         sizes: np.ndarray,
         checks: np.ndarray,
     ) -> None:
-        """Append the entries of many records, whose places are arrays of uint64."""
+        """Append the entries of many records, whose refs are arrays of uint64."""
         start = len(self)
         stop = start + len(offsets)
         positions = np.arange(start, stop, dtype=np.uint64)
@@ -159,14 +159,14 @@ class Entries:
 
     def apply(
         self,
-        places: Sequence[Place] | np.ndarray,
+        refs: Sequence[FrameRef] | np.ndarray,
         op: int,
         positions: Sequence[int],
     ) -> Entries:
         """Do what a batch does to the list.
 
         Args:
-            places: of the records to append; may be an array: uint64, (n, 3).
+            refs: of the records to append; may be an array: uint64, (n, 3).
             op: what the batch does besides: TAKE_LAST, DELETE, or 0 for nothing.
             positions: of the records that it does this to.
 
@@ -179,10 +179,10 @@ class Entries:
             CorruptError: the list does not have these positions; nothing was edited.
         """
         if not op:
-            self._add(places)
+            self._add(refs)
             return self
         edited = self._twin()  # so that what is appended is not visible before the edit
-        edited._add(places)
+        edited._add(refs)
         array = np.asarray(positions, np.uint64)
         if op == TAKE_LAST:
             return edited._take_last(array)
@@ -190,14 +190,14 @@ class Entries:
             return edited._delete(array)
         return edited
 
-    def _add(self, places: Sequence[Place] | np.ndarray) -> None:
-        if isinstance(places, np.ndarray):
-            array = places
-        elif len(places) > _FEW:
-            array = np.array(places, np.uint64)
+    def _add(self, refs: Sequence[FrameRef] | np.ndarray) -> None:
+        if isinstance(refs, np.ndarray):
+            array = refs
+        elif len(refs) > _FEW:
+            array = np.array(refs, np.uint64)
         else:
-            for place in places:
-                self.append(place)
+            for ref in refs:
+                self.append(ref)
             return
         self.extend(array[:, 0], array[:, 1], array[:, 2])
 

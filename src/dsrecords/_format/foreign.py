@@ -14,7 +14,7 @@ _LONGEST_CHARACTER = 4  # bytes of UTF-8
 _CRC32C = 0x82F63B78  # the polynomial of CRC-32C, its bits reversed
 
 
-def seems(fd: int) -> str:
+def describe_foreign_file(fd: int) -> str:
     """In a few words, what a file seems to be whose first bytes are not our magic."""
     start = files.pread(fd, _START_SIZE, 0)
     if not start:

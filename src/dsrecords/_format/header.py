@@ -10,7 +10,7 @@ import struct
 from typing import Any, NamedTuple
 
 from dsrecords._format.checksums import crc32
-from dsrecords._format.foreign import seems
+from dsrecords._format.foreign import describe_foreign_file
 from dsrecords._format.layout import PAGE, round_up
 from dsrecords._storage import files
 from dsrecords.errors import CorruptError, SchemaError, UnsupportedVersionError
@@ -94,7 +94,7 @@ def read_raw_header(fd: int, path: str, offset: int = 0) -> RawHeader:
     if not start:
         raise CorruptError("empty", file=path)
     if start[:8] != MAGIC:
-        raise CorruptError(f"not a DSRecords file: {seems(fd)}", file=path)
+        raise CorruptError(f"not a DSRecords file: {describe_foreign_file(fd)}", file=path)
     if len(start) < _START.size:
         raise CorruptError(
             "the header is cut short",

@@ -157,7 +157,7 @@ def map_entries(fd: int, slot: Slot | None) -> Entries:
 
 
 def publish_appended(path: str, old: Slot, slot: Slot, entries: Entries) -> None:
-    """Publish in place, if records were only appended since the last time.
+    """Publish in ref, if records were only appended since the last time.
 
     The new entries are on the disk before the slot that counts them is written. The other slot
     stays valid until then.

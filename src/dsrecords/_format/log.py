@@ -24,39 +24,39 @@ _LOOKS = 16  # how often `find_frame` may read the same byte, on average
 _COMMIT_FIELDS = struct.Struct("<QQII")  # behind the start of a commit: start, count, crc, op
 
 
-Place = tuple[int, int, int]
+FrameRef = tuple[int, int, int]
 """Offset, size and check of a record's frame."""
 
-Places = Any
-"""Many of them: a list of Place, or uint64, (n, 3)."""
+FrameRefs = Any
+"""Many of them: a list of FrameRef, or uint64, (n, 3)."""
 
-Batch = tuple[Places, int, Sequence[int]]
+Batch = tuple[FrameRefs, int, Sequence[int]]
 """Frames of the records to append, the op, and the positions that it applies to."""
 
 
-class Found(NamedTuple):
+class ScannedFrame(NamedTuple):
     """What a scan found at an offset.
 
     Attributes:
-        at: the offset.
+        offset: of the frame.
         kind: of the frame.
         size: of the frame in bytes; 0 if it cannot be known.
         check: of the frame.
-        wrong: the problem with it, empty if there is none.
+        problem: what is wrong with it, empty if there is none.
         payload: which of its payloads has the problem; None if it is none of them.
-        where: offset of the problem.
+        problem_offset: where that is.
     """
 
-    at: int
+    offset: int
     kind: int
     size: int
     check: int
-    wrong: str
+    problem: str
     payload: int | None
-    where: int
+    problem_offset: int
 
 
-class Walk:
+class LogScanner:
     """A scan of the log from an offset on, batch by batch; each is verified as a whole.
 
     Iterating yields what each batch does to the list. The attributes say how far the scan came.
@@ -88,7 +88,7 @@ class Walk:
         self.end = start
         self.check = 0
         self.last: int | None = None
-        self.fault: Found | None = None
+        self.fault: ScannedFrame | None = None
         self.misplaced = False
         self._offset = start  # of the next frame
         self._pending = _Pending()
@@ -117,20 +117,20 @@ class Walk:
             The batch that it ends. None if it is pending, or the fault that ends the scan.
         """
         found = self.frame(self._offset)
-        if found.wrong:
+        if found.problem:
             self.fault = found
             return None
-        place = (found.at, found.size, found.check)
+        ref = (found.offset, found.size, found.check)
         if found.kind == PENDING:
-            self._pending.add(place)
+            self._pending.add(ref)
             self._offset += found.size
             return None
-        problem, batch = self._complete(found, place)
+        problem, batch = self._complete(found, ref)
         if problem:
-            self.fault = found._replace(wrong=problem)
+            self.fault = found._replace(problem=problem)
             self.misplaced = True
             return None
-        self._advance(place)
+        self._advance(ref)
         return batch
 
     def _take_run(self, run: _Run) -> Batch | None:
@@ -141,16 +141,16 @@ class Walk:
         """
         if run.kind == RECORD and self._pending:
             return self._scan_frame()  # which is the fault: no commit came before it
-        last = tuple(run.places[-1].tolist())
+        last = tuple(run.refs[-1].tolist())
         if run.kind == PENDING:
             offset, size, _ = last
-            self._pending.add_run(run.places)
+            self._pending.add_run(run.refs)
             self._offset = offset + size
             return None
         self._advance(last)
-        return run.places, 0, ()
+        return run.refs, 0, ()
 
-    def _advance(self, last: Place) -> None:
+    def _advance(self, last: FrameRef) -> None:
         """Note that this frame ends a whole batch."""
         offset, size, check = last
         self.end = offset + size
@@ -158,7 +158,7 @@ class Walk:
         self.check = check
         self._offset = self.end
 
-    def _complete(self, found: Found, place: Place) -> tuple[str, Batch]:
+    def _complete(self, found: ScannedFrame, ref: FrameRef) -> tuple[str, Batch]:
         """Make the batch that ends with a frame, which verifies and is not pending.
 
         Returns:
@@ -167,12 +167,12 @@ class Walk:
         pending = self._pending.take()
         if found.kind == COMMIT:
             self._one_by_one = 0  # a run may well follow the commit
-            commit = self.commit(found.at, found.size, pending)
+            commit = self.commit(found.offset, found.size, pending)
             problem, op, positions = commit
             return problem, (pending, op, positions)
         records = []
         if found.kind == RECORD:
-            records.append(place)
+            records.append(ref)
         # A frame of an unknown kind, of a later version of the format, does nothing to the list.
         problem = "the pending records before it have no commit" if len(pending) else ""
         return problem, (records, 0, ())
@@ -214,12 +214,12 @@ class Walk:
         buffered = self._buffer[offset - self._buffer_offset :]
         count = min(len(buffered) // head, _RUN)
         heads = np.frombuffer(buffered, layout.dtype, count)
-        places = self._frames.scan(heads, offset)
-        if len(places) < 2:
+        refs = self._frames.scan(heads, offset)
+        if len(refs) < 2:
             return None
-        return _Run(kind, places)
+        return _Run(kind, refs)
 
-    def frame(self, offset: int) -> Found:
+    def frame(self, offset: int) -> ScannedFrame:
         """Scan the frame at an offset: what it is, and the problem with it."""
         start = self.read(offset, FRAME.size)
         if len(start) == FRAME.size:
@@ -236,7 +236,7 @@ class Walk:
         else:
             problem = ""
         if problem:
-            return Found(
+            return ScannedFrame(
                 offset,
                 kind,
                 0,
@@ -249,7 +249,7 @@ class Walk:
         where = offset
         if kind in (RECORD, PENDING):
             problem, payload, where = self._bad_payload(offset, size)
-        return Found(
+        return ScannedFrame(
             offset,
             kind,
             size,
@@ -331,7 +331,7 @@ class Walk:
         self,
         offset: int,
         size: int,
-        pending: Places,
+        pending: FrameRefs,
     ) -> tuple[str, int, Sequence[int]]:
         """Read a commit whose check is right.
 
@@ -353,15 +353,15 @@ class Walk:
             return "the frame is cut short", 0, ()
         fields = _COMMIT_FIELDS.unpack_from(frame, FRAME.size)
         start, count, crc_of_checks, op = fields
-        places = np.array(pending, np.uint64)
+        refs = np.array(pending, np.uint64)
         first = offset
         crc = 0  # of no bytes
-        if len(places):
-            first = int(places[0, 0])
-            checks = places[:, 2]
+        if len(refs):
+            first = int(refs[0, 0])
+            checks = refs[:, 2]
             packed_checks = checks.astype("<u4").tobytes()
             crc = crc32(packed_checks)
-        if (start, count, crc_of_checks) != (first, len(places), crc):
+        if (start, count, crc_of_checks) != (first, len(refs), crc):
             return "a commit that is not of the pending records before it", 0, ()
         if op > DELETE:
             raise UnsupportedVersionError(
@@ -377,36 +377,36 @@ class _Run(NamedTuple):
 
     Attributes:
         kind: RECORD or PENDING.
-        places: uint64, (n, 3): offset, size and check of each.
+        refs: uint64, (n, 3): offset, size and check of each.
     """
 
     kind: int
-    places: np.ndarray
+    refs: np.ndarray
 
 
 class _Pending:
     """The pending records that no commit has followed yet, in their order."""
 
     def __init__(self) -> None:
-        self._runs: list[np.ndarray] = []  # before those of `_places`
-        self._places: list[Place] = []
+        self._runs: list[np.ndarray] = []  # before those of `_refs`
+        self._refs: list[FrameRef] = []
 
     def __bool__(self) -> bool:
-        return bool(self._places or self._runs)
+        return bool(self._refs or self._runs)
 
-    def add(self, place: Place) -> None:
-        self._places.append(place)
+    def add(self, ref: FrameRef) -> None:
+        self._refs.append(ref)
 
-    def add_run(self, places: np.ndarray) -> None:
+    def add_run(self, refs: np.ndarray) -> None:
         self._close_run()
-        self._runs.append(places)
+        self._runs.append(refs)
 
-    def take(self) -> Places:
+    def take(self) -> FrameRefs:
         """Return all of them, and forget them."""
         if not self._runs:
-            places = self._places
-            self._places = []
-            return places
+            refs = self._refs
+            self._refs = []
+            return refs
         self._close_run()
         runs = self._runs
         self._runs = []
@@ -414,10 +414,10 @@ class _Pending:
 
     def _close_run(self) -> None:
         """Make a run of those that came one by one."""
-        if self._places:
-            run = np.array(self._places, np.uint64)
+        if self._refs:
+            run = np.array(self._refs, np.uint64)
             self._runs.append(run)
-            self._places = []
+            self._refs = []
 
 
 def find_frame(
@@ -446,7 +446,7 @@ def find_frame(
         CorruptError: so many offsets look like frames and do not verify that the file must have
             been made to be slow to read.
     """
-    walk = Walk(fd, frames, start, stop)
+    walk = LogScanner(fd, frames, start, stop)
     budget = _LOOKS * (stop - start) + 64 * _CHUNK  # bytes that may still be verified
     while start < stop - FRAME.size:
         # Shorter than asked for if a writer is just cutting off a torn tail.

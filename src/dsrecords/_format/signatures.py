@@ -54,7 +54,7 @@ _OTHERS: tuple[tuple[int, bytes, str], ...] = (
 )
 
 
-def sniff(data: Data) -> str | None:
+def image_format(data: Data) -> str | None:
     """Pillow's name of the image format that these bytes begin with; None if it is no known one."""
     for name, signature in _IMAGES:
         if _has_signature(data, signature):
@@ -70,18 +70,18 @@ def _has_signature(data: Data, signature: Signature) -> bool:
     return True
 
 
-def is_sound(data: Data) -> bool:
+def is_audio(data: Data) -> bool:
     """Whether these bytes begin as an audio file of a known format does."""
     return _SOUND.match(data) is not None
 
 
 def kind_of(data: Data) -> str | None:
     """In words, what these bytes are the beginning of; None if they have no known signature."""
-    image = sniff(data)
+    image = image_format(data)
     if image and image != "BMP":  # whose signature is two letters, with which a text may begin
         article = "an" if image == "AVIF" else "a"
         return f"{article} {image} image"
-    if is_sound(data):
+    if is_audio(data):
         return "an audio file"
     for offset, signature, kind in _OTHERS:
         end = offset + len(signature)

@@ -64,7 +64,7 @@ def rows(
     heads, _ = _read_heads(snapshot, positions, plan)
     values = []
     for field in plan.fields:
-        numbers = heads[f"at {field.at}"]
+        numbers = heads[f"at {field.number_offset}"]
         values.append(numbers.tolist())
     return zip(*values)
 
@@ -176,10 +176,10 @@ class _Batch:
         """A column of scalars: an array, a masked one where they may be None, or a list."""
         field = item.field
         heads = self.heads
-        column = heads[f"at {field.at}"].copy()
+        column = heads[f"at {field.number_offset}"].copy()
         missing = None
-        if field.present >= 0:
-            missing = heads[f"at {field.present}"] == 0
+        if field.presence_offset >= 0:
+            missing = heads[f"at {field.presence_offset}"] == 0
         if item.make is not None:
             if not item.is_builtin:
                 return self._numbers_one_by_one(item, kind, column, missing)
@@ -212,7 +212,7 @@ class _Batch:
                 values.append(make(number))
             except Exception as error:
                 i = int(self.positions[k])
-                offset = int(self.offsets[k]) + item.field.at
+                offset = int(self.offsets[k]) + item.field.number_offset
                 self.snapshot.raise_if_damaged(error, i, item, offset)
                 raise
         return values

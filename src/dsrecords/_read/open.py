@@ -19,7 +19,7 @@ from dsrecords._format.frame import FRAME
 from dsrecords._format.header import VERSION
 from dsrecords._format.index import Slot
 from dsrecords._format.layout import PAGE
-from dsrecords._format.log import Found, Place, Walk, find_frame
+from dsrecords._format.log import FrameRef, LogScanner, ScannedFrame, find_frame
 from dsrecords._read import views as _views
 from dsrecords._read.snapshot import Snapshot
 from dsrecords._schema.header import Header, read_header
@@ -77,7 +77,7 @@ class State:
     header: Header
     slot: Slot | None
     slot_file: tuple[int, int] | None
-    fault: Found | None
+    fault: ScannedFrame | None
     beyond: int | None
 
     def __init__(
@@ -260,7 +260,7 @@ class State:
     def _cut_short(self, index: _IndexFile) -> CorruptError:
         why = "the file was cut short"
         if self.fault is not None:
-            why = self.fault.wrong
+            why = self.fault.problem
         return CorruptError(
             f"the index vouches for {index.covered} bytes of the log, "
             f"which is whole only up to here: {why}",
@@ -281,7 +281,7 @@ class State:
         if stop < start:
             text = f"the file was cut short: it had {start} bytes"
             raise CorruptError(text, file=self.path, offset=stop)
-        walk = Walk(self.fd, self.header.frames, start, stop)
+        walk = LogScanner(self.fd, self.header.frames, start, stop)
         self._apply_all(walk)
         self.snapshot.end = max(self.snapshot.end, walk.end)
         fault = walk.fault
@@ -292,12 +292,12 @@ class State:
             if self.beyond is not None and not torn:
                 raise self._damage(fault, self.beyond)
 
-    def _apply_all(self, walk: Walk) -> None:
+    def _apply_all(self, walk: LogScanner) -> None:
         try:
-            for places, op, positions in walk:
+            for refs, op, positions in walk:
                 assert walk.last is not None
                 self.apply(
-                    places,
+                    refs,
                     op,
                     positions,
                     walk.end,
@@ -311,12 +311,12 @@ class State:
 
     def _find_beyond(
         self,
-        walk: Walk,
-        fault: Found,
+        walk: LogScanner,
+        fault: ScannedFrame,
         stop: int,
     ) -> int | None:
         """Offset of the first frame behind a fault that somebody may rely on; None if none is."""
-        start = fault.at
+        start = fault.offset
         if not walk.misplaced:
             start += 8
         try:
@@ -325,30 +325,30 @@ class State:
             error.file = self.path
             raise
 
-    def _damage(self, fault: Found, beyond: int) -> CorruptError:
+    def _damage(self, fault: ScannedFrame, beyond: int) -> CorruptError:
         return CorruptError(
-            f"{fault.wrong}, and whole frames follow (at {beyond}): damage, or writes that a crash "
+            f"{fault.problem}, and whole frames follow (at {beyond}): damage, or writes that a crash "
             "lost; dsrecords.repair can help",
             file=self.path,
             record=len(self.snapshot.entries),
             field=self.header.schema.payload_key(fault.payload),
-            offset=fault.where,
+            offset=fault.problem_offset,
         )
 
-    def append(self, place: Place) -> None:
+    def append(self, ref: FrameRef) -> None:
         """Take one record into the list."""
-        offset, size, check = place
+        offset, size, check = ref
         end = offset + size
         snapshot = self.snapshot
         snapshot.end = end  # first: another thread may read the record as soon as it is in the list
-        snapshot.append(place)
+        snapshot.append(ref)
         self.last = offset
         self.check = check
         snapshot.mark = (end, self.edits, offset, check)
 
     def apply(
         self,
-        places: Any,
+        refs: Any,
         op: int,
         positions: Sequence[int],
         end: int,
@@ -358,7 +358,7 @@ class State:
         """Take a whole batch into the list.
 
         Args:
-            places: as for `Entries.apply`.
+            refs: as for `Entries.apply`.
             op: the same.
             positions: the same.
             end: of the log, behind the batch.
@@ -373,9 +373,9 @@ class State:
             if (
                 is_edit
             ):  # in another one: who has looked at the length of the old one reads that one
-                snapshot = snapshot.edited(places, op, positions)
+                snapshot = snapshot.edited(refs, op, positions)
             else:
-                snapshot.extend(places)
+                snapshot.extend(refs)
             self.edits += is_edit
             self.last = last
             self.check = check

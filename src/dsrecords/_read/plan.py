@@ -76,7 +76,7 @@ class Plan:
     Attributes:
         read: takes a `Readable` and an index, which may be negative, and returns what a record is
             read as. Raises IndexError, CorruptError.
-        give: assembles what is returned from the values of the fields (a tuple or a list), or from
+        assemble: assembles what is returned from the values of the fields (a tuple or a list), or from
             columns of them.
         fields: to be read.
         items: the same, with what makes their values.
@@ -108,7 +108,7 @@ class Plan:
         self.items = [_item(field, load, copy) for field, load in items]
         self.fields = [item.field for item in self.items]
         keys = [field.key for field in self.fields]
-        self.give = _assembler(shape, keys)
+        self.assemble = _assembler(shape, keys)
         self._want_payloads()
         payload_count = len(header.schema.payloads)
         self.steps = [_step(item, payload_count) for item in self.items]
@@ -135,7 +135,7 @@ class Plan:
             count = len(source.entries)
             index = position(index, count)
         values = source.values(index, self)
-        return self.give(values)
+        return self.assemble(values)
 
 
 def _item(
@@ -160,7 +160,7 @@ def _maker_of_number(
     """What makes a value of a number that the struct of a head unpacked; None: it is the value."""
     if is_builtin:
         if load == kind.load:
-            return kind.give
+            return kind.from_number
         return None
 
     def make(number: Any) -> Any:
@@ -173,24 +173,24 @@ def _maker_of_number(
 def _step(item: Item, payload_count: int) -> Step:
     """The struct of a head unpacks the sizes of all payloads, the numbers, the presence bytes."""
     field = item.field
-    if field.slot < 0:
+    if field.number_slot < 0:
         return False, field.payload, -1, item.make
-    index = payload_count + field.slot
+    index = payload_count + field.number_slot
     presence_index = -1
-    if field.presence >= 0:
-        presence_index = payload_count + field.presence
+    if field.presence_slot >= 0:
+        presence_index = payload_count + field.presence_slot
     return True, index, presence_index, item.make
 
 
 def _is_plain(item: Item) -> bool:
     field = item.field
-    is_number = field.slot >= 0
-    can_be_none = field.presence >= 0
+    is_number = field.number_slot >= 0
+    can_be_none = field.presence_slot >= 0
     return is_number and not can_be_none and item.make is None
 
 
 def _assembler(shape: type | None, keys: list[Any]) -> Assemble:
-    """`Plan.give`."""
+    """`Plan.assemble`."""
     if shape is None:
         return operator.itemgetter(0)
     if shape is tuple:
@@ -221,17 +221,17 @@ def _number_reader(plan: Plan, indices: list[int]) -> Callable[[Readable, int], 
     if plan.shape is None:
         return _assembling_reader(plan, operator.itemgetter(indices[0]))
     if is_in_order:
-        return _assembling_reader(plan, plan.give)
-    return _assembling_reader(plan, _picking_assembler(plan.give, indices))
+        return _assembling_reader(plan, plan.assemble)
+    return _assembling_reader(plan, _picking_assembler(plan.assemble, indices))
 
 
-def _picking_assembler(give: Assemble, indices: list[int]) -> Assemble:
+def _picking_assembler(assemble_all: Assemble, indices: list[int]) -> Assemble:
     """An assembler of the items at these indices."""
     pick = operator.itemgetter(*indices, indices[-1])  # twice the last: of one it gives no tuple
 
     def assemble(unpacked: Sequence[Any]) -> Any:
         picked = pick(unpacked)
-        return give(picked[:-1])
+        return assemble_all(picked[:-1])
 
     return assemble
 

@@ -14,7 +14,7 @@ from dsrecords._format.checksums import crc32
 from dsrecords._format.entries import Entries
 from dsrecords._format.frame import DELETE, FRAME, PENDING, RECORD
 from dsrecords._format.layout import LOW_32_BITS, NONE, offset_mix, position_mix
-from dsrecords._format.log import Place
+from dsrecords._format.log import FrameRef
 from dsrecords._format.read_kernels import verify_heads
 from dsrecords._read.plan import Item, Plan
 from dsrecords._read.verification import HEAD, Verified, block_around
@@ -142,23 +142,23 @@ class Snapshot:
 
     # The list after a change
 
-    def append(self, place: Place) -> None:
+    def append(self, ref: FrameRef) -> None:
         """Append a record to this list."""
         entries = self.entries
         count = entries.kept + entries.used
         if count >= len(self.verified.bits):
             self.verified.make_room(count + 1)
-        entries.append(place)
+        entries.append(ref)
 
-    def extend(self, places: Any) -> None:
-        """Append the records of a batch to this list; places as for `Entries.apply`."""
-        count = len(self.entries) + len(places)
+    def extend(self, refs: Any) -> None:
+        """Append the records of a batch to this list; refs as for `Entries.apply`."""
+        count = len(self.entries) + len(refs)
         self.verified.make_room(count)
-        self.entries.apply(places, 0, ())
+        self.entries.apply(refs, 0, ())
 
     def edited(
         self,
-        places: Any,
+        refs: Any,
         op: int,
         positions: Sequence[int],
     ) -> Snapshot:
@@ -168,7 +168,7 @@ class Snapshot:
         are just doing so.
 
         Args:
-            places: as for `Entries.apply`.
+            refs: as for `Entries.apply`.
             op: the same; not 0.
             positions: the same.
 
@@ -181,8 +181,8 @@ class Snapshot:
         else:
             entries = self.entries
             verified = self.verified.hand_over()  # before an entry changes
-        after = entries.apply(places, op, positions)
-        count = len(entries) + len(places)  # before the edit itself
+        after = entries.apply(refs, op, positions)
+        count = len(entries) + len(refs)  # before the edit itself
         verified.make_room(count)
         if op == DELETE:
             first = min(positions, default=count)
@@ -267,8 +267,8 @@ class Snapshot:
         starts: Sequence[int],
     ) -> None:
         field = item.field
-        start = offset + field.at
-        if field.slot < 0:
+        start = offset + field.number_offset
+        if field.number_slot < 0:
             start = starts[field.payload]
         self.raise_if_damaged(error, i, item, start)
 
@@ -571,7 +571,7 @@ class Snapshot:
             offset: where its number or payload is.
         """
         field = item.field
-        is_payload = field.slot < 0
+        is_payload = field.number_slot < 0
         if isinstance(error, CorruptError) or (isinstance(error, SchemaError) and is_payload):
             kind = type(error)
             raise kind(

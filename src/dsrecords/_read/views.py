@@ -20,7 +20,7 @@ from dsrecords._format.entries import Entries, moved_words
 from dsrecords._format.header import VERSION
 from dsrecords._format.index import Slot
 from dsrecords._format.layout import PAGE
-from dsrecords._format.log import Walk
+from dsrecords._format.log import LogScanner
 from dsrecords._read.snapshot import Snapshot
 from dsrecords._schema.header import Header
 from dsrecords._storage import files
@@ -209,7 +209,7 @@ def _edits_now(
             start = newest.covered
             edits = newest.edits
     try:
-        for _, op, _ in Walk(fd, header.frames, start, files.size(fd)):
+        for _, op, _ in LogScanner(fd, header.frames, start, files.size(fd)):
             edits += op != 0
     except UnsupportedVersionError:  # an edit of a kind that only a later version knows
         edits += 1

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dsrecords._format.signatures import is_sound, sniff
+from dsrecords._format.signatures import image_format, is_audio
 from dsrecords._schema.notation import is_type_name, list_of, nullable
 from dsrecords._schema.samples import named_fields
 from dsrecords._types.base import describe
@@ -221,7 +221,7 @@ def _infer_string(examples: _Examples) -> str:
             continue
         if not os.path.isfile(string):
             continue
-        format = sniff(_first_bytes(string))
+        format = image_format(_first_bytes(string))
         if format is not None:
             image = _image_type(format)
             advice = f"specify 'str' or '{image}', or give images as pathlib.Path"
@@ -244,10 +244,10 @@ def _infer_path(examples: _Examples) -> str:
 
 def _type_of_file(path: os.PathLike[str]) -> str:
     start = _first_bytes(path)
-    format = sniff(start)
+    format = image_format(start)
     if format is not None:
         return _image_type(format)
-    if is_sound(start):
+    if is_audio(start):
         return "audio"
     problem = "is not an image or a sound of a known format"
     advice = "give the contents as bytes, or the path as a string"

@@ -46,10 +46,10 @@ class Field:
         type: the type of its values.
         dump: the function that converts a value (not None) to the number that is packed, or to the
             bytes of the payload. Raises SchemaError, or one of `type.unreadable`.
-        at: of a scalar: byte offset of its number in the head.
-        present: of a scalar that may be None: byte offset of its presence byte in the head.
-        slot: of a scalar: position of its number among the numbers that are packed.
-        presence: of a scalar that may be None: position of its presence byte among them.
+        number_offset: of a scalar: byte offset of its number in the head.
+        presence_offset: of a scalar that may be None: byte offset of its presence byte in the head.
+        number_slot: of a scalar: position of its number among the numbers that are packed.
+        presence_slot: of a scalar that may be None: position of its presence byte among them.
         payload: of any other field: number of its payload.
     """
 
@@ -62,13 +62,13 @@ class Field:
         self.key = key
         self.type = type
         if isinstance(type, Scalar):
-            self.dump: Callable[[Any], Any] = type.check
+            self.dump: Callable[[Any], Any] = type.to_number
         else:
             self.dump = dump or type.dump
-        self.at = -1
-        self.present = -1
-        self.slot = -1
-        self.presence = -1
+        self.number_offset = -1
+        self.presence_offset = -1
+        self.number_slot = -1
+        self.presence_slot = -1
         self.payload = -1
 
     def to_json(self, named: bool) -> dict[str, Any]:
@@ -79,10 +79,10 @@ class Field:
         stated["type"] = self.type.name
         if self.payload >= 0:
             stated["payload"] = self.payload
-        if self.at >= 0:
-            stated["at"] = self.at
-        if self.present >= 0:
-            stated["present"] = self.present
+        if self.number_offset >= 0:
+            stated["at"] = self.number_offset
+        if self.presence_offset >= 0:
+            stated["present"] = self.presence_offset
         if isinstance(self.type, Zstd):
             dictionary = self.type.dictionary
             if dictionary is not None:
@@ -137,11 +137,11 @@ class Schema:
         numbers = layout.numbers
         presence_offsets = iter(numbers.presence_offsets)
         for i, (field, type) in enumerate(scalars):
-            field.at = numbers.offsets[i]
-            field.slot = numbers.slots[i]
-            field.presence = layout.presence_slots[i]
+            field.number_offset = numbers.offsets[i]
+            field.number_slot = numbers.slots[i]
+            field.presence_slot = layout.presence_slots[i]
             if type.nullable:
-                field.present = next(presence_offsets)
+                field.presence_offset = next(presence_offsets)
         return layout
 
     def _make_pick(self, scalars: Sequence[_ScalarField]) -> Callable[[Any], Any] | None:
@@ -159,7 +159,7 @@ class Schema:
                 return None
         keys: list[Key] = [None] * len(scalars)
         for field, _ in scalars:
-            keys[field.slot] = field.key
+            keys[field.number_slot] = field.key
         return operator.itemgetter(*keys)
 
     # Lookup
@@ -322,12 +322,12 @@ class Schema:
             except field.type.unreadable as error:
                 message = f"{field.type.name}: {error}"
                 raise SchemaError(message, record=record, field=field.key) from error
-            if field.slot < 0:
+            if field.number_slot < 0:
                 payloads[field.payload] = encoded
                 continue
-            numbers[field.slot] = encoded
-            if field.presence >= 0:
-                numbers[field.presence] = 1
+            numbers[field.number_slot] = encoded
+            if field.presence_slot >= 0:
+                numbers[field.presence_slot] = 1
         return numbers, payloads
 
     def values(

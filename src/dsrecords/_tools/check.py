@@ -15,7 +15,7 @@ import numpy as np
 from dsrecords._format import index as _index
 from dsrecords._format.frame import COMMIT, PENDING, RECORD
 from dsrecords._format.layout import PAGE
-from dsrecords._format.log import Found, Place
+from dsrecords._format.log import FrameRef, ScannedFrame
 from dsrecords._read.open import State
 from dsrecords._read.snapshot import Snapshot
 from dsrecords._storage import files
@@ -71,32 +71,32 @@ class _LogCheck:
             snapshot.end,
         )
         self._schema = header.schema
-        self._pending: list[Place] = []
+        self._pending: list[FrameRef] = []
 
     def run(self) -> None:
         """Scan the whole log."""
         schema = self._schema
         walk = self.scan.walk
         for found in self.scan:
-            wrong = found.wrong or self._take(found)
+            wrong = found.problem or self._take(found)
             if wrong:
                 field = schema.payload_key(found.payload)
-                self.findings[found.at] = _Finding(wrong, field, found.where)
+                self.findings[found.offset] = _Finding(wrong, field, found.problem_offset)
             elif schema.payloads and found.kind in (RECORD, PENDING):
-                dirty = dirty_padding(walk, schema, found.at)
+                dirty = dirty_padding(walk, schema, found.offset)
                 if dirty:
                     start, _ = dirty[0]
                     self.findings[start] = _Finding(_DIRTY_PADDING, None, start)
 
-    def _take(self, found: Found) -> str:
+    def _take(self, found: ScannedFrame) -> str:
         """Apply a frame that verifies to the list.
 
         Returns:
             Why it cannot be where it is; an empty string if it can.
         """
-        place = (found.at, found.size, found.check)
+        ref = (found.offset, found.size, found.check)
         if found.kind == PENDING:
-            self._pending.append(place)
+            self._pending.append(ref)
             return ""
         pending = self._pending
         if pending:
@@ -104,22 +104,22 @@ class _LogCheck:
         if self.findings:  # behind damage nobody can tell what edits and commits refer to
             return ""
         if found.kind == COMMIT:
-            wrong, op, positions = self.scan.walk.commit(found.at, found.size, pending)
+            wrong, op, positions = self.scan.walk.commit(found.offset, found.size, pending)
             return wrong or self._apply(pending, op, positions)
         if pending:
             return _NO_COMMIT
         if found.kind == RECORD:
-            self.entries = self.entries.apply([place], 0, ())
+            self.entries = self.entries.apply([ref], 0, ())
         return ""
 
     def _apply(
         self,
-        places: list[Place],
+        refs: list[FrameRef],
         op: int,
         positions: Sequence[int],
     ) -> str:
         try:
-            self.entries = self.entries.apply(places, op, positions)
+            self.entries = self.entries.apply(refs, op, positions)
         except CorruptError as error:  # positions that the list does not have
             return error.message
         return ""
@@ -167,12 +167,12 @@ def _verify_entries(
     problems = []
     elsewhere = dict(log.findings)
     for i in range(len(entries)):
-        place = entries.get(i)
-        offset = place[0]
+        ref = entries.get(i)
+        offset = ref[0]
         finding = log.findings.get(offset)
         if finding is not None:
             elsewhere.pop(offset, None)
-        elif log.scan.record(place).wrong:
+        elif log.scan.record(ref).problem:
             finding = _Finding(_DAMAGED_ENTRY, None, offset)
         if finding is not None:
             problems.append(_error(state, finding, i))

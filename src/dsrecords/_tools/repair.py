@@ -10,7 +10,7 @@ import os
 
 from dsrecords._format import index as _index
 from dsrecords._format.entries import Entries
-from dsrecords._format.log import Walk
+from dsrecords._format.log import LogScanner
 from dsrecords._read.open import State, default_index
 from dsrecords._tools.check import check
 from dsrecords._tools.salvage import Salvage
@@ -92,8 +92,8 @@ def _problems(path: str, index_path: str) -> list[DSRecordsError]:
         return [error]
     problems: list[DSRecordsError] = [*check(state)]
     if state.fault:
-        text = f"{state.fault.wrong}: what a killed writer left; the next writer cuts it off"
-        problems.append(CorruptError(text, file=path, offset=state.fault.at))
+        text = f"{state.fault.problem}: what a killed writer left; the next writer cuts it off"
+        problems.append(CorruptError(text, file=path, offset=state.fault.offset))
     if state.slot is None:
         text = "there is no index that can be used: the list is made again from the log"
         problems.append(CorruptError(text, file=index_path))
@@ -159,15 +159,15 @@ def _verify_log(state: State) -> tuple[Entries, list[tuple[int, int]]]:
     schema = header.schema
     entries = _index.map_entries(-1, None)
     dirty: list[tuple[int, int]] = []
-    walk = Walk(state.fd, header.frames, header.size, state.snapshot.end)
-    for places, op, positions in walk:
-        entries = entries.apply(places, op, positions)
+    walk = LogScanner(state.fd, header.frames, header.size, state.snapshot.end)
+    for refs, op, positions in walk:
+        entries = entries.apply(refs, op, positions)
         if not schema.payloads:
             continue
-        for offset, _, _ in places:
+        for offset, _, _ in refs:
             dirty += dirty_padding(walk, schema, offset)
     fault = walk.fault
     if fault is not None:
-        text = f"{fault.wrong}: this cannot be mended in place; give an output"
-        raise CorruptError(text, file=state.path, offset=fault.where)
+        text = f"{fault.problem}: this cannot be mended in place; give an output"
+        raise CorruptError(text, file=state.path, offset=fault.problem_offset)
     return entries, dirty

@@ -12,7 +12,7 @@ from dsrecords._format import index as _index
 from dsrecords._format.entries import Entries
 from dsrecords._format.frame import COMMIT, COMMIT_HEAD, FRAME, PENDING, RECORD
 from dsrecords._format.layout import NONE, PAGE, padded_size
-from dsrecords._format.log import Found, Place
+from dsrecords._format.log import FrameRef, ScannedFrame
 from dsrecords._schema.encoded import Encoded
 from dsrecords._schema.header import Header, read_header
 from dsrecords._schema.schema import Schema
@@ -86,12 +86,12 @@ class Salvage:
         Raises:
             CorruptError: it is damaged; names record, field and offset.
         """
-        place = self.entries.get(i)
-        found = self._scan.record(place)
-        wrong = found.wrong
+        ref = self.entries.get(i)
+        found = self._scan.record(ref)
+        wrong = found.problem
         frame = b""
         if not wrong:
-            frame = files.pread(self._fd, found.size, found.at)
+            frame = files.pread(self._fd, found.size, found.offset)
             if len(frame) < found.size:
                 wrong = "the file was cut short"
         schema = self.header.schema
@@ -101,7 +101,7 @@ class Salvage:
                 file=self._path,
                 record=i,
                 field=schema.payload_key(found.payload),
-                offset=found.where,
+                offset=found.problem_offset,
             )
         return _split(frame, schema)
 
@@ -125,53 +125,53 @@ class _Replay:
         self.entries = entries
         self.damaged = False
         self._scan = scan
-        self._pending: list[Place] = []
+        self._pending: list[FrameRef] = []
 
     def run(self) -> None:
         """Take one frame after another."""
         for found in self._scan:
-            if found.wrong:
+            if found.problem:
                 self.damaged = True
             elif not self._take(found):
                 return
 
-    def _take(self, found: Found) -> bool:
+    def _take(self, found: ScannedFrame) -> bool:
         """Apply a frame that verifies to the list. False if the list ends before it."""
-        place = (found.at, found.size, found.check)
+        ref = (found.offset, found.size, found.check)
         if found.kind == PENDING:
-            self._pending.append(place)
+            self._pending.append(ref)
             return True
         if found.kind == RECORD:
-            return self._apply([place])
+            return self._apply([ref])
         if found.kind != COMMIT:
             return True
         if self.damaged:
             return self._take_rest_of_batch(found)
-        wrong, op, positions = self._scan.walk.commit(found.at, found.size, self._pending)
+        wrong, op, positions = self._scan.walk.commit(found.offset, found.size, self._pending)
         if wrong:
             self.damaged = True
             return True
         return self._apply(self._pending, op, positions)
 
-    def _take_rest_of_batch(self, commit: Found) -> bool:
+    def _take_rest_of_batch(self, commit: ScannedFrame) -> bool:
         """Apply what is left of a batch behind damage. False if it edits."""
-        head = self._scan.walk.read(commit.at, COMMIT_HEAD)
+        head = self._scan.walk.read(commit.offset, COMMIT_HEAD)
         if len(head) < COMMIT_HEAD:  # the file was cut just now
             return False
         start, _, _, op = _COMMIT.unpack_from(head, FRAME.size)
         if op:
             return False
-        of_batch = [place for place in self._pending if place[0] >= start]
+        of_batch = [ref for ref in self._pending if ref[0] >= start]
         return self._apply(of_batch)
 
     def _apply(
         self,
-        places: list[Place],
+        refs: list[FrameRef],
         op: int = 0,
         positions: Sequence[int] = (),
     ) -> bool:
         try:
-            self.entries = self.entries.apply(places, op, positions)
+            self.entries = self.entries.apply(refs, op, positions)
         except DSRecordsError:  # an edit of positions that this list does not have
             return False
         self._pending = []

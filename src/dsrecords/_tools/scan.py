@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from dsrecords._format.frame import COMMIT, PENDING, RECORD
 from dsrecords._format.layout import NONE, padded_size
-from dsrecords._format.log import Found, Place, Walk, find_frame
+from dsrecords._format.log import FrameRef, LogScanner, ScannedFrame, find_frame
 from dsrecords._schema.header import Header
 from dsrecords._schema.schema import Schema
 
@@ -36,13 +36,13 @@ class LogScan:
     """
 
     def __init__(self, fd: int, header: Header, start: int, stop: int) -> None:
-        self.walk = Walk(fd, header.frames, start, stop)
+        self.walk = LogScanner(fd, header.frames, start, stop)
         self._fd = fd
         self._header = header
         self._start = start
         self._stop = stop
 
-    def __iter__(self) -> Iterator[Found]:
+    def __iter__(self) -> Iterator[ScannedFrame]:
         walk = self.walk
         stop = self._stop
         offset = self._start
@@ -67,29 +67,29 @@ class LogScan:
             return self._stop
         return offset
 
-    def record(self, place: Place) -> Found:
+    def record(self, ref: FrameRef) -> ScannedFrame:
         """Verify the record that an entry of an index describes.
 
         Returns:
             Its frame. `wrong` also says where the frame is not the one that the entry describes.
         """
-        offset, size, check = place
+        offset, size, check = ref
         aligned = offset & 7 == 0
         inside = self._header.size <= offset < self._stop
         if not (aligned and inside):
-            return Found(offset, 0, 0, 0, _OUTSIDE, None, offset)
+            return ScannedFrame(offset, 0, 0, 0, _OUTSIDE, None, offset)
         found = self.walk.frame(offset)
-        if found.wrong:
+        if found.problem:
             return found
         is_record = found.kind in (RECORD, PENDING)
         same_size = size in (0, found.size)  # 0: the entry does not know it
         same_check = check == found.check
         if is_record and same_size and same_check:
             return found
-        return found._replace(wrong=_OTHER_RECORD)
+        return found._replace(problem=_OTHER_RECORD)
 
 
-def dirty_padding(walk: Walk, schema: Schema, offset: int) -> list[tuple[int, int]]:
+def dirty_padding(walk: LogScanner, schema: Schema, offset: int) -> list[tuple[int, int]]:
     """Find the padding of a whole record that is not zero: (start, stop) of each, as byte offsets.
 
     Args:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from dsrecords._format.signatures import is_sound
+from dsrecords._format.signatures import is_audio
 from dsrecords._optional import import_optional
 from dsrecords._types.base import Load, Type, describe
 from dsrecords._types.external_file import File
@@ -71,7 +71,7 @@ class Audio(File):
         raise SchemaError(message)
 
     def recognizes(self, data: bytes | memoryview) -> bool:
-        return is_sound(data)
+        return is_audio(data)
 
     def load(self, data: memoryview, copy: bool) -> Any:
         self.validate(data)

@@ -34,13 +34,13 @@ class BFloat16(Scalar):
         dtype: DType = np.dtype(ml_dtypes.bfloat16)
         return dtype
 
-    def check(self, value: Any) -> int:
+    def to_number(self, value: Any) -> int:
         if getattr(value, "dtype", None) != self.native():
-            value = _FLOAT64_TYPE.check(value)
+            value = _FLOAT64_TYPE.to_number(value)
         rounded = self.array(value, self.name)
         return int(rounded.view(self.dtype))
 
-    def give(self, number: int) -> float:
+    def from_number(self, number: int) -> float:
         data = _UINT32.pack(number << 16)
         (value,) = _FLOAT32.unpack(data)
         return value  # type: ignore[no-any-return]

@@ -32,7 +32,7 @@ class Category(Scalar):
         self.zero = self.names[0]
         self._names_array: np.ndarray | None = None  # made when it is first needed
 
-    def check(self, value: Any) -> int:
+    def to_number(self, value: Any) -> int:
         if isinstance(value, str):
             number = self._numbers.get(value)
             if number is not None:
@@ -44,7 +44,7 @@ class Category(Scalar):
             shown += ", …"
         raise unexpected(f"one of the {count} names {shown}", value)
 
-    def give(self, number: int) -> str:
+    def from_number(self, number: int) -> str:
         names = self.names
         if number >= len(names):
             raise CorruptError(f"a category of {len(names)} names has no number {number}")
@@ -53,13 +53,13 @@ class Category(Scalar):
     def array(self, values: Any, name: str) -> np.ndarray:
         if np.ndim(values) != 1:
             raise unexpected("a list of names", values)
-        numbers = [self.check(value) for value in values]
+        numbers = [self.to_number(value) for value in values]
         return np.array(numbers, self.dtype)
 
     def shown(self, numbers: np.ndarray) -> np.ndarray:
         if numbers.size > 0:
             largest = numbers.max()
-            self.give(int(largest))  # raises CorruptError if it has no name
+            self.from_number(int(largest))  # raises CorruptError if it has no name
         if self._names_array is None:
             self._names_array = np.array(self.names)
         found: np.ndarray = self._names_array[numbers]

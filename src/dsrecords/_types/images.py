@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from dsrecords._format.signatures import sniff
+from dsrecords._format.signatures import image_format
 from dsrecords._optional import import_optional
 from dsrecords._types.base import Load, describe
 from dsrecords._types.external_file import File
@@ -94,7 +94,7 @@ class Image(File):
         return array
 
     def recognizes(self, data: bytes | memoryview) -> bool:
-        found = sniff(data)
+        found = image_format(data)
         if found is None:
             return False
         return self.format in (None, found)
@@ -120,7 +120,7 @@ class Image(File):
         pillow = import_optional("PIL.Image", "pillow")
         try:
             file = io.BytesIO(data)
-            format = sniff(data)
+            format = image_format(data)
             image = pillow.open(file, formats=[format])
             image.load()
         except pillow.DecompressionBombError as error:
@@ -144,7 +144,7 @@ class Image(File):
     def decode_simplejpeg(self, data: memoryview, copy: bool) -> np.ndarray:
         """The same as `decode_array`, but JPEG is decoded by simplejpeg, which is faster."""
         self.validate(data)
-        if sniff(data) != "JPEG":
+        if image_format(data) != "JPEG":
             return self.decode_array(data, copy)
         simplejpeg = import_optional("simplejpeg", "simplejpeg")
         height, width, colorspace, _ = simplejpeg.decode_jpeg_header(data)

@@ -34,7 +34,7 @@ class Bool(Scalar):
     zero = False
     direct = frozenset({bool})
 
-    def check(self, value: Any) -> Any:
+    def to_number(self, value: Any) -> Any:
         if value.__class__ is bool or isinstance(value, np.bool_):
             return value
         if isinstance(value, np.ndarray) and not isinstance(value, np.ma.MaskedArray):
@@ -55,7 +55,7 @@ class Integer(Scalar):
         self._lowest = int(limits.min)
         self._highest = int(limits.max)
 
-    def check(self, value: Any) -> int:
+    def to_number(self, value: Any) -> int:
         if value.__class__ is not int:
             if isinstance(value, np.bool_):  # which is no integer to `operator.index`
                 return int(value)
@@ -83,7 +83,7 @@ class Float(Scalar):
 
     direct = frozenset({float, int})
 
-    def check(self, value: Any) -> float:
+    def to_number(self, value: Any) -> float:
         if value.__class__ is not float:
             value = self._to_float(value)
         # Between these bounds a number is finite even as a float16. Most values end here.

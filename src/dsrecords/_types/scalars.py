@@ -27,12 +27,12 @@ class Scalar(Type):
         pack: packs the number.
         zero: the value written to a column where the value is None.
         direct: Python's types whose values `struct` packs or refuses exactly as `check` does.
-        give: turns the number that is stored into the value; None if the number is the value.
+        from_number: turns the number that is stored into the value; None if the number is the value.
     """
 
     zero: Any = 0
     direct: frozenset[type] = frozenset()
-    give: Callable[[Any], Any] | None = None
+    from_number: Callable[[Any], Any] | None = None
 
     def __init__(self, name: str, code: str) -> None:
         self.name = name
@@ -43,7 +43,7 @@ class Scalar(Type):
         self.pack = number.pack
         self._unpack = number.unpack
 
-    def check(self, value: Any) -> Any:
+    def to_number(self, value: Any) -> Any:
         """Return the number that is stored for a value. Raises SchemaError if it does not fit."""
         raise NotImplementedError
 
@@ -73,17 +73,17 @@ class Scalar(Type):
     def each(self, numbers: np.ndarray) -> list[Any]:
         """Return the values of many numbers, (n,), as a list. Raises CorruptError."""
         listed: list[Any] = numbers.tolist()
-        give = self.give
-        if give is None:
+        from_number = self.from_number
+        if from_number is None:
             return listed
-        return [give(number) for number in listed]
+        return [from_number(number) for number in listed]
 
     def native(self) -> DType:
         """Return the dtype that arrays of values are read with; their bytes are what is stored."""
         return self.dtype
 
     def dump(self, value: Any) -> bytes:
-        number = self.check(value)
+        number = self.to_number(value)
         return self.pack(number)
 
     def load(self, data: memoryview, copy: bool) -> Any:
@@ -91,6 +91,6 @@ class Scalar(Type):
         if nbytes != self.width:
             raise CorruptError(f"{self.name} takes {self.width} bytes, here are {nbytes}")
         (number,) = self._unpack(data)
-        if self.give is None:
+        if self.from_number is None:
             return number
-        return self.give(number)
+        return self.from_number(number)

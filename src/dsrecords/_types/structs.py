@@ -21,8 +21,8 @@ from dsrecords.errors import CorruptError, SchemaError
 Values = dict[str, Any]  # of the parts, by name
 ScalarPart = tuple[
     str,  # name
-    Any,  # `check` of its type
-    Any,  # `give` of its type
+    Any,  # `to_number` of its type
+    Any,  # `from_number` of its type
     int,  # the position of its number among the numbers of the head
     int,  # the position of its presence there; -1: it is never None
 ]
@@ -83,8 +83,8 @@ class Struct(Nested):
                 next_presence += 1
             scalar_part = (
                 key,
-                scalar.check,
-                scalar.give,
+                scalar.to_number,
+                scalar.from_number,
                 slot,
                 presence,
             )
@@ -157,11 +157,11 @@ class Struct(Nested):
         head = self._head.unpack_from(data)
         numbers = head[len(loads) :]
         values: Values = dict.fromkeys(self.parts)
-        for key, _, give, slot, presence in self._scalars:
+        for key, _, from_number, slot, presence in self._scalars:
             if presence < 0 or numbers[presence]:
                 number = numbers[slot]
-                if give is not None:
-                    number = give(number)
+                if from_number is not None:
+                    number = from_number(number)
                 values[key] = number
         offset = head_size
         for size, (key, nullable, load) in zip(head, loads):

@@ -57,13 +57,13 @@ class Time(Scalar):
         self._accepted_types = (numpy_type, _PYTHON_TYPES[kind])
 
         # Called for each value that is read. A method would look up two attributes each time.
-        def give(number: int) -> Any:
+        def from_number(number: int) -> Any:
             return numpy_type(number, unit)
 
-        self.give = give
-        self.zero = give(0)
+        self.from_number = from_number
+        self.zero = from_number(0)
 
-    def check(self, value: Any) -> int:
+    def to_number(self, value: Any) -> int:
         if isinstance(value, _NO_TIMES):
             raise wrong(self, value)
         array = self.array(value, self.name)

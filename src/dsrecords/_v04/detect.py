@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dsrecords._format.foreign import seems
+from dsrecords._format.foreign import describe_foreign_file
 from dsrecords._format.frame import COMMIT, FRAME, PENDING, RECORD
 from dsrecords._format.layout import PAGE
 from dsrecords._storage import files
@@ -58,7 +58,7 @@ def read_index(path: str, index_path: str, must_exist: bool) -> np.ndarray:
     count = int.from_bytes(first, "little")
     holds_u64 = size >= 8 and size % 8 == 0
     if not holds_u64 or count > size // 8 - 1:
-        what = seems(fd)
+        what = describe_foreign_file(fd)
         text = f"{_NOT_OURS}, but {index_path} is no index of that: {what}"
         raise CorruptError(text, file=path)
     data = files.pread(fd, size, 0)

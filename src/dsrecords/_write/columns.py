@@ -72,9 +72,9 @@ class Columns:
             self._payloads.append(payloads)
             return
         numbers = self._encode_numbers(field, field.type, values)
-        self._numbers[f"at {field.at}"] = numbers
-        if field.present >= 0:
-            self._numbers[f"at {field.present}"] = ~is_missing
+        self._numbers[f"at {field.number_offset}"] = numbers
+        if field.presence_offset >= 0:
+            self._numbers[f"at {field.presence_offset}"] = ~is_missing
 
     def _encode_numbers(self, field: Field, scalar: Scalar, column: Any) -> np.ndarray:
         try:
