@@ -1,5 +1,7 @@
 """The code keeps the shape that docs/design.md describes: imports point down, and lines stay plain."""
 
+import ast
+
 import architecture
 import density
 import pytest
@@ -31,6 +33,16 @@ def test_an_import_that_points_up_is_noticed(monkeypatch):
     assert "_read.snapshot imports _format.frame, which stands above it" in (
         architecture.upward_imports()
     )
+
+
+def test_no_private_attribute_is_reached_from_another_module():
+    assert architecture.private_reaches() == []
+
+
+def test_a_private_attribute_of_another_module_is_noticed(monkeypatch):
+    source = "def f(other):\n    return other._secret, other.__class__, f._own\n\nf._own = 1\n"
+    monkeypatch.setattr(architecture, "modules", lambda: {"_read.m": ast.parse(source)})
+    assert architecture.private_reaches() == ["_read.m, line 2, reaches for other._secret"]
 
 
 def test_the_table_of_modules_and_the_picture_are_up_to_date():

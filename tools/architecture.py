@@ -1,7 +1,7 @@
-"""The structure of the package: its floors, the table of modules, and a picture of what imports what.
+"""The structure of the package: its floors, a table of modules, a picture of what imports what.
 
-Usage: architecture.py            rewrite the table in docs/design.md and the picture docs/img/imports.svg
-       architecture.py --check    exit with 1 where either is out of date, or an import points up
+Usage: architecture.py            write the table in docs/design.md and docs/img/imports.svg
+       architecture.py --check    exit with 1 if either is out of date, or an import points up
 
 A package may import packages on lower floors only. The table's sentences are the first lines of the
 modules' docstrings, so they stand in one place.
@@ -38,6 +38,14 @@ FLOORS = (
 )
 
 
+PYTHONS_OWN = (
+    "_asdict",
+    "_fields",
+    "_getframe",
+    "_replace",
+)  # documented, in spite of the underscore
+
+
 class Import(NamedTuple):
     """A module that another one imports, by its dotted name below `dsrecords`."""
 
@@ -46,7 +54,7 @@ class Import(NamedTuple):
 
 
 def modules() -> dict[str, ast.Module]:
-    """The modules of the package by their dotted names, parsed; a package's name is that of its folder."""
+    """The modules of the package by their dotted names, parsed; a package has its folder's name."""
     found = {}
     for path in sorted(PACKAGE.rglob("*.py")):
         parts = path.relative_to(PACKAGE).with_suffix("").parts
@@ -64,8 +72,7 @@ def imports() -> list[Import]:
     for importer, tree in parsed.items():
         for node in ast.walk(tree):
             if isinstance(node, ast.ImportFrom):
-                for imported in _imported(node, parsed):
-                    found.append(Import(importer, imported))
+                found += [Import(importer, imported) for imported in _imported(node, parsed)]
     return found
 
 
@@ -114,6 +121,39 @@ def circles() -> list[str]:
     return found
 
 
+def private_reaches() -> list[str]:
+    """Private attributes that a module reaches for, and does not define itself, in words."""
+    found = []
+    for name, tree in modules().items():
+        defined = _defined_names(tree)
+        for node in ast.walk(tree):
+            if _is_foreign(node, defined):
+                reach = f"{name}, line {node.lineno}, reaches for {ast.unparse(node)}"
+                found.append(reach)
+    return found
+
+
+def _defined_names(tree: ast.Module) -> set[str]:
+    """Names of functions and classes, and of what is assigned, at any depth."""
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            names.add(node.name)
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            names.add(node.attr)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+    return names
+
+
+def _is_foreign(node: ast.AST, defined: set[str]) -> bool:
+    if not isinstance(node, ast.Attribute):
+        return False
+    if not node.attr.startswith("_") or node.attr.startswith("__"):
+        return False
+    return node.attr not in defined and node.attr not in PYTHONS_OWN
+
+
 def table() -> str:
     """The table of modules for docs/design.md."""
     lines = ["| module | what it is for |", "| --- | --- |"]
@@ -138,10 +178,14 @@ WIDTH = 760
 ROW = 54
 BOX = 150
 LEFT = 40
+STYLE = (
+    'font-family="sans-serif" font-size="14" role="img" '
+    'aria-label="Which package imports which: every arrow points down"'
+)
 
 
 def picture() -> str:
-    """An SVG of the floors, the lowest at the bottom, and an arrow for each pair that is imported."""
+    """An SVG of the floors, the lowest at the bottom, with an arrow for each import."""
     pairs = set()
     for importer, imported in imports():
         pair = (importer.split(".")[0], imported.split(".")[0])
@@ -149,9 +193,7 @@ def picture() -> str:
             pairs.add(pair)
     height = ROW * len(FLOORS) + 20
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
-        'font-family="sans-serif" font-size="14" role="img" '
-        'aria-label="Which package imports which: every arrow points down">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" {STYLE}>',
         f'<rect width="{WIDTH}" height="{height}" fill="#fff"/>',
     ]
     for importer, imported in sorted(pairs, key=lambda pair: (floor(pair[0]), floor(pair[1]))):
@@ -168,10 +210,9 @@ def _top(level: int) -> int:
 def _box(level: int, name: str) -> str:
     top = _top(level)
     color = "#eef3fb" if name.startswith("_") else "#dbeedd"
-    return (
-        f'<rect x="{LEFT}" y="{top}" width="{BOX}" height="34" rx="5" fill="{color}" stroke="#456"/>'
-        f'<text x="{LEFT + BOX // 2}" y="{top + 22}" text-anchor="middle">{name}</text>'
-    )
+    box = f'x="{LEFT}" y="{top}" width="{BOX}" height="34" rx="5"'
+    middle = f'x="{LEFT + BOX // 2}" y="{top + 22}" text-anchor="middle"'
+    return f'<rect {box} fill="{color}" stroke="#456"/><text {middle}>{name}</text>'
 
 
 def _arrow(start: int, stop: int) -> str:
@@ -181,16 +222,15 @@ def _arrow(start: int, stop: int) -> str:
     stop_y = _top(stop) + 8 + (start - stop) % 5 * 4
     bend = edge + 24 + 42 * (start - stop)
     hue = start * 47 % 360
-    style = f'fill="none" stroke="hsl({hue},55%,42%)" stroke-width="1.3"'
-    return (
-        f'<path d="M{edge},{start_y} C{bend},{start_y} {bend},{stop_y} {edge + 6},{stop_y}" {style}/>'
-        f'<path d="M{edge},{stop_y} l7,-4 v8 z" fill="hsl({hue},55%,42%)"/>'
-    )
+    color = f"hsl({hue},55%,42%)"
+    curve = f"M{edge},{start_y} C{bend},{start_y} {bend},{stop_y} {edge + 6},{stop_y}"
+    line = f'<path d="{curve}" fill="none" stroke="{color}" stroke-width="1.3"/>'
+    return f'{line}<path d="M{edge},{stop_y} l7,-4 v8 z" fill="{color}"/>'
 
 
 def problems() -> list[str]:
     """What is out of date or points the wrong way, in words."""
-    found = upward_imports() + circles()
+    found = upward_imports() + circles() + private_reaches()
     if PAGE.read_text(encoding="utf-8") != page_with_table():
         found.append("docs/design.md: the table of modules is out of date")
     if not PICTURE.exists() or PICTURE.read_text(encoding="utf-8") != picture():

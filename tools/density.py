@@ -3,8 +3,8 @@
 Usage: density.py [--check] [FOLDER]      (default: src/dsrecords)
 
 Prints for each module, and for all, the syntax nodes on a line of code, the tuple assignments and
-ternaries in 1,000 lines, and the lines over 100 columns. Docstrings, comments and blank lines are not
-code. With --check it exits with 1 where a goal is missed.
+ternaries in 1,000 lines, and the lines over 100 columns. Docstrings, comments and blank lines are
+not code. With --check it exits with 1 where a goal is missed.
 
 In other code bases, measured in the same way: obstore 3.4, sqlite-utils 3.8, lance 3.9, httpx 4.0,
 msgspec 4.1, zarr 4.3, safetensors 4.5, bagz 5.5 nodes on a line.
@@ -34,7 +34,7 @@ WITH_DOCSTRING = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Modul
 
 
 def measure(source: str) -> Counter[str]:
-    """Count the lines of code, syntax nodes, tuple assignments, ternaries and wide lines of a module."""
+    """Count lines of code, syntax nodes, tuple assignments, ternaries and wide lines."""
     nodes = list(ast.walk(ast.parse(source)))
     return Counter(
         lines=len(_code_lines(source, nodes)),

@@ -196,9 +196,11 @@ def _types():
         "question marks": "int8" + "?" * 900,
     }
     for name, kind in wrong.items():
-        make = lambda path, kind=kind: write(
-            path, hand.header({"fields": [{"type": kind, "payload": 0}], "head": 32})
-        )  # noqa: E731
+
+        def make(path, kind=kind):
+            contents = {"fields": [{"type": kind, "payload": 0}], "head": 32}
+            return write(path, hand.header(contents))
+
         ATTACKS[f"a type of {name}"] = make, CorruptError, "the header's JSON", None
 
 

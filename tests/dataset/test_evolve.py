@@ -557,6 +557,6 @@ def test_many_differences_are_told_in_part(path):
 
 
 def test_a_type_that_is_none_is_an_error_that_names_the_field_to_be_cast(ds):
-    with pytest.raises(SchemaError, match="field 'text'.*is not a type") as caught:
+    with pytest.raises(SchemaError, match=r"field 'text'.*is not a type") as caught:
         ds.cast({"text": "strng"})
     assert caught.value.field == "text" and ds.schema == SCHEMA

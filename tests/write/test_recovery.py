@@ -1,6 +1,7 @@
 """What is found after a crash: the index is only a cache, a torn tail is not damage, and damage is not a torn tail."""
 
 import errno
+import functools
 import os
 import shutil
 import struct
@@ -614,9 +615,8 @@ def test_an_interrupted_make_dataset_leaves_the_old_one_or_the_new_one(
     for number in range(100):
         path = str(tmp_path / f"{number}.rec")
         make_dataset(rows(3), path, SCHEMA)
-        if not faults.during(
-            lambda: make_dataset(rows(5, 9), path, SCHEMA, overwrite=True), number, when, error
-        ):  # noqa: B023
+        make = functools.partial(make_dataset, rows(5, 9), path, SCHEMA, overwrite=True)
+        if not faults.during(make, number, when, error):
             break
         found = there(path)
         assert found in (rows(3), rows(5, 9)), f"interrupted in call {number}"

@@ -327,8 +327,8 @@ class State:
 
     def _damage(self, fault: ScannedFrame, beyond: int) -> CorruptError:
         return CorruptError(
-            f"{fault.problem}, and whole frames follow (at {beyond}): damage, or writes that a crash "
-            "lost; dsrecords.repair can help",
+            f"{fault.problem}, and whole frames follow (at {beyond}): damage, or writes that a "
+            "crash lost; dsrecords.repair can help",
             file=self.path,
             record=len(self.snapshot.entries),
             field=self.header.schema.payload_key(fault.payload),

@@ -76,8 +76,8 @@ class Plan:
     Attributes:
         read: takes a `Readable` and an index, which may be negative, and returns what a record is
             read as. Raises IndexError, CorruptError.
-        assemble: assembles what is returned from the values of the fields (a tuple or a list), or from
-            columns of them.
+        assemble: assembles what is returned from the values of the fields (a tuple or a list), or
+            from columns of them.
         fields: to be read.
         items: the same, with what makes their values.
         steps: how to get the values of one record, in the order of the fields.

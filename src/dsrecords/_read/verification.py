@@ -18,7 +18,7 @@ _TRACKED_PAYLOADS = 62
 BLOCK = 4096
 """Positions whose heads may be verified together when one of them is read."""
 
-_MANY_SINGLES = 16  # heads of a block that are verified one by one before the others are, together
+MANY_SINGLES = 16  # heads of a block that are verified one by one before the others are, together
 _TRIED = 255  # in the place of their count: the heads of the block have been verified together
 _ATOMIC = 500  # items up to which NumPy changes an array without releasing the interpreter's lock
 
@@ -125,7 +125,7 @@ class Verified:
         if count == _TRIED:
             return False
         count += 1
-        if count < _MANY_SINGLES:
+        if count < MANY_SINGLES:
             self._singles[block] = count
             return False
         self._singles[block] = _TRIED

@@ -26,8 +26,8 @@ class Scalar(Type):
         width: size of the number in bytes.
         pack: packs the number.
         zero: the value written to a column where the value is None.
-        direct: Python's types whose values `struct` packs or refuses exactly as `check` does.
-        from_number: turns the number that is stored into the value; None if the number is the value.
+        direct: Python's types whose values `struct` packs or refuses exactly as `to_number` does.
+        from_number: turns the number that is stored into the value; None if that is the value.
     """
 
     zero: Any = 0

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -22,7 +21,7 @@ from dsrecords._read.open import State
 from dsrecords._schema.encoded import Encoded
 from dsrecords._storage import files
 from dsrecords._write.columns import Packed
-from dsrecords._write.lock import first_change, lock, release_after_fork
+from dsrecords._write.lock import lock, release_after_fork
 from dsrecords._write.recovery import recover
 from dsrecords.errors import DSRecordsError, ReadOnlyError
 
@@ -418,16 +417,3 @@ class Writer:
             "this process was forked from the writer: only the parent writes; "
             "open the dataset anew to write here"
         )
-
-
-def writer_of(holder: Any, state: State) -> Writer:
-    """The writer that `holder._writer` is, or becomes by this call.
-
-    Raises:
-        LockedError: another writer has the dataset.
-    """
-    # Of two threads that make a dataset's first change, one takes the file's lock.
-    with first_change():
-        if holder._writer is None:
-            holder._writer = Writer(state)
-        return holder._writer  # type: ignore[no-any-return]
