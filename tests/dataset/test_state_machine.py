@@ -27,7 +27,7 @@ from hypothesis.stateful import (
 import dsrecords
 from dsrecords import IndexedRecordDataset, StaleViewError
 from dsrecords._format.entries import Entries
-from dsrecords._format.frame import RECORD
+from dsrecords._format.layout import RECORD
 from dsrecords._storage import files
 from dsrecords._write import writer as _writer
 

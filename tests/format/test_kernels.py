@@ -8,8 +8,8 @@ import pytest
 
 from dsrecords._format import kernels
 from dsrecords._format.checksums import crc32
-from dsrecords._format.frame import COMMIT, PENDING, RECORD, Frames
-from dsrecords._format.layout import NONE, HeadLayout, offset_mix
+from dsrecords._format.frame import Frames
+from dsrecords._format.layout import COMMIT, NONE, PENDING, RECORD, HeadLayout, offset_mix
 
 ID = bytes(range(16))
 COUNTS = (0, 1, 2, 31, 32, 33, 999, 1000, 1001, 1024, 1500)  # around where other ways pay

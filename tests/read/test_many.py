@@ -166,7 +166,7 @@ def test_what_a_writer_replaces_is_verified_anew(numbers):
 
 def test_neighbours_at_the_end_of_the_list(numbers, monkeypatch):
     monkeypatch.setattr(verification, "BLOCK", 7)
-    monkeypatch.setattr(verification, "_MANY_SINGLES", 2)
+    monkeypatch.setattr(verification, "MANY_SINGLES", 2)
     ds = dsrecords.open(numbers)[-20:]
     assert [ds[i]["z"] for i in range(20)] == list(range(COUNT - 20, COUNT))
 

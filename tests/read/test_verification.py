@@ -6,7 +6,7 @@ from conftest import flip
 
 import dsrecords
 from dsrecords import CorruptError, IndexedRecordDataset, make_dataset
-from dsrecords._read import snapshot as _snapshot
+from dsrecords._format import kernels
 from dsrecords._read.batch import columns
 from dsrecords._read.snapshot import Snapshot
 from dsrecords._read.verification import (
@@ -39,13 +39,13 @@ def path(tmp_path):
 def together(monkeypatch):
     """The positions of heads that were verified together, one list for each call."""
     calls = []
-    verify_heads = _snapshot.verify_heads
+    verify_heads = kernels.verify_heads
 
-    def noted(data, frames, first_offset, positions, *others):
+    def noted(data, layout, seed, tables, first_offset, positions, *others):
         calls.append(positions.tolist())
-        return verify_heads(data, frames, first_offset, positions, *others)
+        return verify_heads(data, layout, seed, tables, first_offset, positions, *others)
 
-    monkeypatch.setattr(_snapshot, "verify_heads", noted)
+    monkeypatch.setattr(kernels, "verify_heads", noted)
     return calls
 
 

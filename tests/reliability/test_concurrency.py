@@ -10,7 +10,7 @@ from conftest import row, rows
 from power_loss import LostError
 
 import dsrecords
-from dsrecords._format.frame import RECORD
+from dsrecords._format.layout import RECORD
 from dsrecords._storage import files
 from dsrecords._write import writer as _writer
 

@@ -179,7 +179,7 @@ def test_a_log_that_is_not_walked_to_what_the_index_vouches_for_is_caught(small,
 
 def test_records_of_a_batch_that_was_cut_are_caught(monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(_writer, "PENDING", _frame.RECORD)
+        patch.setattr(_writer, "PENDING", layout.RECORD)
         files, states = made()
     files.pop(INDEX)  # which says that all of it is there
     cut = Damaged.__new__(Damaged)  # as it is not even to be read whole

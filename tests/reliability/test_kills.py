@@ -8,7 +8,7 @@ from conftest import rows
 from power_loss import LostError
 
 import dsrecords
-from dsrecords._format.frame import RECORD
+from dsrecords._format.layout import RECORD
 from dsrecords._storage import files
 from dsrecords._write import writer as _writer
 from dsrecords._write.writer import Writer

@@ -11,7 +11,7 @@ from workloads import all_short
 
 from dsrecords._format import index as _index
 from dsrecords._format import log as _log
-from dsrecords._format.frame import RECORD
+from dsrecords._format.layout import RECORD
 from dsrecords._storage import files
 from dsrecords._write import recovery as _recovery
 from dsrecords._write import writer as _writer

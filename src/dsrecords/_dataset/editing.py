@@ -12,7 +12,8 @@ import numpy as np
 
 from dsrecords._dataset.options import Options
 from dsrecords._dataset.reading import Reading
-from dsrecords._format.frame import DELETE, RECORD, TAKE_LAST
+from dsrecords._format.frame import DELETE, TAKE_LAST
+from dsrecords._format.layout import RECORD
 from dsrecords._read.open import State, default_index
 from dsrecords._read.selection import several
 from dsrecords._read.snapshot import Snapshot

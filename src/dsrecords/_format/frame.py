@@ -14,12 +14,16 @@ import numpy as np
 
 from dsrecords._format import kernels
 from dsrecords._format.checksums import crc32
-from dsrecords._format.layout import NONE, HeadLayout, offset_mix, padded_size, padding
-
-# Kinds of frames.
-RECORD = 1
-PENDING = 2
-COMMIT = 3
+from dsrecords._format.layout import (
+    COMMIT,
+    NONE,
+    PENDING,
+    RECORD,
+    HeadLayout,
+    offset_mix,
+    padded_size,
+    padding,
+)
 
 # What a commit does besides appending its records.
 TAKE_LAST = 1

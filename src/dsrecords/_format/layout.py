@@ -19,6 +19,11 @@ PAGE = 4096
 
 LOW_32_BITS = 2**32 - 1
 
+# Kinds of frames.
+RECORD = 1
+PENDING = 2
+COMMIT = 3
+
 _POSITION_FACTOR = 0x9E3779B1  # spreads neighbouring positions over 32 bits (Fibonacci hashing)
 _PADDINGS = tuple(bytes(-size % 8) for size in range(8))
 _SEVEN = np.uint64(7)

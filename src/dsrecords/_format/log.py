@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dsrecords._format.checksums import crc32
-from dsrecords._format.frame import COMMIT, COMMIT_HEAD, DELETE, FRAME, PENDING, RECORD, Frames
-from dsrecords._format.layout import NONE, offset_mix, padded_size
+from dsrecords._format.frame import COMMIT_HEAD, DELETE, FRAME, Frames
+from dsrecords._format.layout import COMMIT, NONE, PENDING, RECORD, offset_mix, padded_size
 from dsrecords._storage import files
 from dsrecords.errors import CorruptError, UnsupportedVersionError
 

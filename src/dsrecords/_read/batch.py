@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from dsrecords._format import kernels
 from dsrecords._format.checksums import crc32
 from dsrecords._format.layout import NONE
-from dsrecords._format.read_kernels import copy_payloads, gather_heads
 from dsrecords._read.plan import Item, Plan
 from dsrecords._read.prefetch import prefetch
 from dsrecords._read.snapshot import WRONG_CHECKSUM, Snapshot
@@ -95,7 +95,7 @@ def _read_heads(
 def _gather(snapshot: Snapshot, entries: np.ndarray) -> np.ndarray:
     data = snapshot.mapped()
     layout = snapshot.header.schema.layout
-    return gather_heads(data, layout.dtype, entries[:, 0])
+    return kernels.gather_heads(data, layout.dtype, entries[:, 0])
 
 
 class _Batch:
@@ -251,7 +251,7 @@ class _Batch:
             flat = target.reshape(-1)
             buffer = memoryview(flat.view(np.uint8))
         starts = self._starts_of(field)
-        wrong = copy_payloads(
+        wrong = kernels.copy_payloads(
             self.snapshot.mapped(),
             starts,
             size,

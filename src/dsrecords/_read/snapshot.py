@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from dsrecords._format import kernels
 from dsrecords._format.checksums import crc32
 from dsrecords._format.entries import Entries
-from dsrecords._format.frame import DELETE, FRAME, PENDING, RECORD
-from dsrecords._format.layout import LOW_32_BITS, NONE, offset_mix, position_mix
+from dsrecords._format.frame import DELETE, FRAME
+from dsrecords._format.layout import LOW_32_BITS, NONE, PENDING, RECORD, offset_mix, position_mix
 from dsrecords._format.log import FrameRef
-from dsrecords._format.read_kernels import verify_heads
 from dsrecords._read.plan import Item, Plan
 from dsrecords._read.verification import HEAD, Verified, block_around
 from dsrecords._schema.header import Header
@@ -502,10 +502,13 @@ class Snapshot:
         positions: np.ndarray,
         entries: np.ndarray,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The heads of many records, and which are right; see `read_kernels.verify_heads`."""
-        return verify_heads(
+        """The heads of many records, and which are right; see `kernels.verify_heads`."""
+        frames = self.header.frames
+        return kernels.verify_heads(
             self.mapped(),
-            self.header.frames,
+            frames.layout,
+            frames.seed,
+            frames.tables,
             self.header.size,
             positions,
             entries,

@@ -13,8 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dsrecords._format import index as _index
-from dsrecords._format.frame import COMMIT, PENDING, RECORD
-from dsrecords._format.layout import PAGE
+from dsrecords._format.layout import COMMIT, PAGE, PENDING, RECORD
 from dsrecords._format.log import FrameRef, ScannedFrame
 from dsrecords._read.open import State
 from dsrecords._read.snapshot import Snapshot

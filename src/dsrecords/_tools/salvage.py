@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from dsrecords._format import index as _index
 from dsrecords._format.entries import Entries
-from dsrecords._format.frame import COMMIT, COMMIT_HEAD, FRAME, PENDING, RECORD
-from dsrecords._format.layout import NONE, PAGE, padded_size
+from dsrecords._format.frame import COMMIT_HEAD, FRAME
+from dsrecords._format.layout import COMMIT, NONE, PAGE, PENDING, RECORD, padded_size
 from dsrecords._format.log import FrameRef, ScannedFrame
 from dsrecords._schema.encoded import Encoded
 from dsrecords._schema.header import Header, read_header

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dsrecords._format.frame import COMMIT, PENDING, RECORD
-from dsrecords._format.layout import NONE, padded_size
+from dsrecords._format.layout import COMMIT, NONE, PENDING, RECORD, padded_size
 from dsrecords._format.log import FrameRef, LogScanner, ScannedFrame, find_frame
 from dsrecords._schema.header import Header
 from dsrecords._schema.schema import Schema

@@ -11,8 +11,8 @@ from __future__ import annotations
 import numpy as np
 
 from dsrecords._format.foreign import describe_foreign_file
-from dsrecords._format.frame import COMMIT, FRAME, PENDING, RECORD
-from dsrecords._format.layout import PAGE
+from dsrecords._format.frame import FRAME
+from dsrecords._format.layout import COMMIT, PAGE, PENDING, RECORD
 from dsrecords._storage import files
 from dsrecords.errors import CorruptError
 

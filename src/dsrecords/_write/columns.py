@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dsrecords._format.checksums import crc32
-from dsrecords._format.frame import PENDING, Frames
-from dsrecords._format.layout import NONE, padded_sizes, padding
+from dsrecords._format.frame import Frames
+from dsrecords._format.layout import NONE, PENDING, padding
 from dsrecords._schema.schema import Field, Key, Schema
 from dsrecords._types.base import describe
 from dsrecords._types.scalars import Scalar
@@ -126,7 +126,7 @@ class Columns:
             chunk = slice(first, stop)
             payloads = [column[chunk] for column in self._payloads]
             heads = self._heads(chunk, payloads)
-            locations = pack_frames(heads, end, frames)
+            locations = frames.pack(heads, end)
             buffers = _buffers(heads, payloads)
             yield Packed(buffers, locations)
             offset, size, _ = locations[-1].tolist()
@@ -136,41 +136,12 @@ class Columns:
         """The heads of a chunk of records, but for what they say of their frames."""
         count = chunk.stop - chunk.start
         heads = np.zeros(count, self._layout.dtype)
+        heads["kind"] = PENDING
         for name, numbers in self._numbers.items():
             heads[name] = numbers[chunk]
         for number, column in enumerate(payloads):
             _describe_payloads(heads, number, column)
         return heads
-
-
-def pack_frames(heads: np.ndarray, end: int, frames: Frames) -> np.ndarray:
-    """Complete the heads of pending frames that follow one another in the log.
-
-    Args:
-        heads: structured, (n,), contiguous: with numbers, and sizes and checksums of payloads. The
-            kind, size and check of each are filled in.
-        end: offset of the first frame.
-        frames: of the dataset.
-
-    Returns:
-        Offset, size and check of each frame: uint64, (n, 3).
-    """
-    sizes = np.full(len(heads), heads.itemsize, np.uint64)
-    payload_sizes = heads["sizes"]
-    if payload_sizes.size:
-        padded = padded_sizes(payload_sizes)
-        sizes += padded.sum(axis=1, dtype=np.uint64)
-    ends = end + sizes.cumsum()
-    offsets = ends - sizes
-    heads["kind"] = PENDING
-    heads["size"] = sizes
-    checks = frames.checks_of(heads, offsets)
-    heads["check"] = checks
-    locations = np.empty((len(heads), 3), np.uint64)
-    locations[:, 0] = offsets
-    locations[:, 1] = sizes
-    locations[:, 2] = checks
-    return locations
 
 
 def _describe_payloads(heads: np.ndarray, number: int, payloads: Payloads) -> None:

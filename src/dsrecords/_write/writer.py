@@ -14,8 +14,9 @@ import numpy as np
 
 from dsrecords._format import index as _index
 from dsrecords._format.entries import Entries
-from dsrecords._format.frame import COMMIT_HEAD, PENDING, RECORD, Frames
+from dsrecords._format.frame import COMMIT_HEAD, Frames
 from dsrecords._format.index import Slot
+from dsrecords._format.layout import PENDING, RECORD
 from dsrecords._format.log import LARGEST_COMMIT
 from dsrecords._read.open import State
 from dsrecords._schema.encoded import Encoded
