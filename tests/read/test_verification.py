@@ -262,6 +262,32 @@ def test_a_view_and_the_dataset_that_is_edited_beside_it_know_what_was_verified_
         assert [view[2], ds[12]] == [sample(12), sample(-12)]
 
 
+def without_size(path, i):
+    """Let an entry of the index not say how large its frame is, as that of a huge one does not."""
+    with open(f"{path[:-4]}.idx", "r+b") as file:
+        file.seek(12288 + 16 * i + 8)
+        file.write(b"\xff" * 4)
+
+
+@pytest.mark.parametrize("strings", [False, True])
+def test_an_entry_that_does_not_say_how_large_its_frame_is_is_right(strings, tmp_path, together):
+    path = str(tmp_path / "data.rec")
+    samples = [{"n": n, "s": "x" * (n % 5)} if strings else {"n": n} for n in range(200)]
+    make_dataset(samples, path, {"n": "int32", "s": "str"} if strings else {"n": "int32"})
+    for i in (3, 7, 199):
+        without_size(path, i)
+    assert [dsrecords.open(path)[i] for i in (3, 7, 8)] == [samples[i] for i in (3, 7, 8)]
+    assert dsrecords.open(path).batch([7, 3, 199])["n"].tolist() == [7, 3, 199]
+    ds = dsrecords.open(path)
+    assert [ds[i] for i in range(20)] == samples[:20]
+    assert all(known(ds, i) & HEAD for i in range(200))
+    with dsrecords.open(path) as ds:
+        ds.quick_remove_at(0)  # which moves one of them
+        del ds[1]
+        assert [ds[i] for i in (0, 2, 6, 1)] == [samples[i] for i in (199, 3, 7, 2)]
+        assert [ds._reading.snapshot().entries.get(i)[1] for i in (0, 2, 6)] == [0, 0, 0]
+
+
 # Edits while others read
 
 
