@@ -221,6 +221,32 @@ def test_a_compaction_verifies_each_record_itself(path, together, alone, tmp_pat
     assert alone == list(range(COUNT))
 
 
+def without_size(path, i):
+    """Let an entry of the index not say how large its frame is, as that of a huge one does not."""
+    with open(f"{path[:-4]}.idx", "r+b") as file:
+        file.seek(12288 + 16 * i + 8)
+        file.write(b"\xff" * 4)
+
+
+@pytest.mark.parametrize("strings", [False, True])
+def test_an_entry_that_does_not_say_how_large_its_frame_is_is_right(strings, tmp_path, together):
+    path = str(tmp_path / "data.rec")
+    samples = [{"n": n, "s": "x" * (n % 5)} if strings else {"n": n} for n in range(200)]
+    make_dataset(samples, path, {"n": "int32", "s": "str"} if strings else {"n": "int32"})
+    for i in (3, 7, 199):
+        without_size(path, i)
+    assert [dsrecords.open(path)[i] for i in (3, 7, 8)] == [samples[i] for i in (3, 7, 8)]
+    assert dsrecords.open(path).batch([7, 3, 199])["n"].tolist() == [7, 3, 199]
+    ds = dsrecords.open(path)
+    assert [ds[i] for i in range(20)] == samples[:20]
+    assert all(known(ds, i) & HEAD for i in range(200))
+    with dsrecords.open(path) as ds:
+        ds.quick_remove_at(0)  # which moves one of them
+        del ds[1]
+        assert [ds[i] for i in (0, 2, 6, 1)] == [samples[i] for i in (199, 3, 7, 2)]
+        assert [ds._state.snapshot.entries.get(i)[1] for i in (0, 2, 6)] == [0, 0, 0]
+
+
 def test_deleting_forgets_what_moved_and_nothing_before(path):
     with writer(path) as ds:
         ds.column("n")
@@ -435,5 +461,6 @@ def test_a_plan_of_another_schema_is_stale_also_for_records_that_are_verified(pa
         other.rename_fields({"x": "y"})
         snapshot = other._state.snapshot
         snapshot.verified.remember_many(np.arange(COUNT), HEAD)
+        assert len(snapshot.mapped()) == snapshot.end
         with pytest.raises(dsrecords.StaleViewError, match="read again"):
             plan.read(snapshot, 3)

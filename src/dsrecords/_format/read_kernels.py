@@ -120,7 +120,17 @@ def _verify_heads_inside(
     compare_checks: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The same for heads whose offsets are aligned and lie within `data`."""
+    end = len(data)
     heads = gather_heads(data, frames.layout.dtype, entries[:, 0])
+    if len(heads) <= _CHUNK:
+        return heads, _are_right(
+            heads,
+            frames,
+            positions,
+            entries,
+            end,
+            compare_checks,
+        )
     right = np.empty(len(heads), bool)
     for first in range(0, len(heads), _CHUNK):
         some = slice(first, first + _CHUNK)
@@ -129,7 +139,7 @@ def _verify_heads_inside(
             frames,
             positions[some],
             entries[some],
-            len(data),
+            end,
             compare_checks,
         )
     return heads, right
@@ -149,15 +159,16 @@ def _are_right(
     words = entries[:, 1]
     stored_checks = heads["check"]
     extents = np.uint64(layout.size)
+    eighths = extents >> _EIGHTH
     if layout.payload_count:
         sizes = padded_sizes(heads["sizes"])
         extents = extents + sizes.sum(axis=1, dtype=np.uint64)
+        eighths = np.minimum(extents >> _EIGHTH, _LOW)
     mixed_checks = stored_checks ^ position_mixes(positions)
-    expected = mixed_checks << _HALF | extents >> _EIGHTH
-    right: np.ndarray = words == expected
-    if not right.all():  # some may be damaged, others so large that an entry does not say how large
+    right: np.ndarray = words == (mixed_checks << _HALF | eighths)
+    if not right.all():  # some are damaged, or an entry does not say how large its frame is
         has_no_size = words & _LOW == _LOW
-        has_check = words >> _HALF == expected >> _HALF
+        has_check = words >> _HALF == mixed_checks
         right |= has_no_size & has_check
     right &= heads["kind"] - _RECORD <= _OTHER_RECORD_KINDS  # 0 - 1 wraps around
     right &= heads["size"] == extents

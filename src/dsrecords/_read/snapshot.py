@@ -264,6 +264,7 @@ class Snapshot:
         offset: int,
         starts: Sequence[int],
     ) -> None:
+        """Do what `raise_if_damaged` does, for the record whose frame is at `offset`."""
         field = item.field
         start = offset + field.at
         if field.slot < 0:
