@@ -6,6 +6,8 @@ import architecture
 import density
 import pytest
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def counts():

@@ -20,6 +20,8 @@ from PIL import Image
 import dsrecords
 from dsrecords import io
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 PAGES = [
     page for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))] if page.is_file()

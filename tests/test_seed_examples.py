@@ -7,6 +7,8 @@ import sys
 import pytest
 from conftest import SOURCE, python
 
+pytestmark = pytest.mark.slow
+
 IMPORT = "from dsrecords import io, make_dataset, IndexedRecordDataset\n"
 VALUES = "xs, ys, zs = [0.5, 1.5, 2.5], [-1.0, 0.0, 1.0], [1, 2, 3]\n"
 

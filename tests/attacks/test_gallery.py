@@ -19,6 +19,8 @@ from gallery import ATTACKS
 from dsrecords._format import frame as _frame
 from dsrecords._types import arrays as _arrays
 
+pytestmark = pytest.mark.slow
+
 SECONDS = 2
 MEMORY = 2**30  # bytes on top of what the process has
 

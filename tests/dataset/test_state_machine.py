@@ -31,6 +31,8 @@ from dsrecords._format.layout import RECORD
 from dsrecords._storage import files
 from dsrecords._write import writer as _writer
 
+pytestmark = pytest.mark.slow
+
 SCHEMA = {"n": "int64", "x": "float32?", "text": "str", "raw": "bytes?", "tags": "list[str]"}
 SAMPLES = st.fixed_dictionaries(
     {

@@ -481,5 +481,6 @@ def test_a_plan_of_another_schema_is_stale_also_for_records_that_are_verified(pa
         other.rename_fields({"x": "y"})
         snapshot = other._reading.snapshot()
         snapshot.verified.remember_many(np.arange(COUNT), HEAD)
+        assert len(snapshot.mapped()) == snapshot.end
         with pytest.raises(dsrecords.StaleViewError, match="read again"):
             plan.read(snapshot, 3)

@@ -14,6 +14,8 @@ from dsrecords._format.layout import RECORD
 from dsrecords._storage import files
 from dsrecords._write import writer as _writer
 
+pytestmark = pytest.mark.slow
+
 
 def test_readers_in_threads_forks_and_spawned_processes_see_whole_changes():
     tally = concurrency.trial(2, seed=1)

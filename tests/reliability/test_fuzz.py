@@ -10,6 +10,8 @@ from dsrecords._format.frame import TAKE_LAST
 from dsrecords._read.open import State
 from dsrecords._types.base import Type
 
+pytestmark = pytest.mark.slow
+
 FOUND = sorted(fuzz.FINDINGS.glob("*-*"))
 
 

@@ -13,6 +13,8 @@ from dsrecords._storage import files
 from dsrecords._write import writer as _writer
 from dsrecords._write.writer import Writer
 
+pytestmark = pytest.mark.slow
+
 
 def test_writers_are_killed_while_readers_look():
     tally = kills.rounds(25, seed=5, readers=2, looks=20)

@@ -12,6 +12,8 @@ from dsrecords._tools import scan as _scan
 from dsrecords._tools.repair import _mend
 from dsrecords._write.writer import Writer
 
+pytestmark = pytest.mark.slow
+
 SEED = 20_261_122
 
 

@@ -24,6 +24,8 @@ from dsrecords import (
 )
 from dsrecords._storage import files
 
+pytestmark = pytest.mark.slow
+
 TYPES = {
     "flag": "bool", "small": "int8?", "half": "float16", "wide": "float64?", "long": "uint64",
     "text": "str", "raw": "bytes?", "tree": "json", "fixed": "int16[2,2]", "free": "float32[*,2]",

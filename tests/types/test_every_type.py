@@ -25,6 +25,8 @@ from dsrecords import CorruptError, make_dataset
 from dsrecords._types import base as _values
 from dsrecords._types import parse as _types
 
+pytestmark = pytest.mark.slow
+
 PAGE = (Path(__file__).parents[2] / "docs" / "formats.md").read_text(encoding="utf-8")
 MESSAGE = "protobuf[google.protobuf.Timestamp]"
 

@@ -21,6 +21,8 @@ from sameness import same
 import dsrecords
 from dsrecords import SchemaError, make_dataset
 
+pytestmark = pytest.mark.slow
+
 INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 FLOATS = ("float16", "float32", "float64")
 

@@ -21,6 +21,8 @@ from conftest import SCHEMA, SOURCE, row, rows
 import dsrecords
 from dsrecords import IndexedRecordDataset, LockedError, ReadOnlyError, make_dataset
 
+pytestmark = pytest.mark.slow
+
 TESTS = Path(__file__).parents[1]
 START = f"""import sys
 sys.path[:0] = {[str(SOURCE), str(TESTS)]!r}

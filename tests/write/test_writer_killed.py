@@ -5,11 +5,14 @@ import random
 import signal
 import time
 
+import pytest
 from conftest import SCHEMA, row
 
 import dsrecords
 from dsrecords import make_dataset
 from dsrecords._storage import files
+
+pytestmark = pytest.mark.slow
 
 KILLS = 100
 MOST = 150  # samples; above that the list is cut down

@@ -266,6 +266,7 @@ class Snapshot:
         offset: int,
         starts: Sequence[int],
     ) -> None:
+        """Do what `raise_if_damaged` does, for the record whose frame is at `offset`."""
         field = item.field
         start = offset + field.number_offset
         if field.number_slot < 0:
