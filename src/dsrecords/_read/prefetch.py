@@ -32,9 +32,11 @@ def prefetch(
         return
     snapshot.mapped()  # `ensure` looks at windows that are there
     starts = rows[:, 0]
-    sizes = np.uint64(snapshot.header.schema.layout.size)
-    if not heads_only:
+    # An entry that is damaged, so that a sum may wrap around, is found out later.
+    if heads_only:
+        stops = starts + snapshot.header.schema.layout.size
+    else:
         eighths = rows[:, 1] & _LOW
         sizes = np.minimum(eighths << _EIGHTH, _LARGEST)
-    # An entry that is damaged, so that its sum may wrap around, is found out later.
-    storage.ensure(starts, starts + sizes)
+        stops = starts + sizes
+    storage.ensure(starts, stops)

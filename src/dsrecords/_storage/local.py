@@ -101,18 +101,16 @@ class LocalStorage:
         count = len(starts)
         if count < 2:
             return
-        one = int(starts[count // 3])
-        another = int(starts[count - 1])
-        if self._in_memory(one) and self._in_memory(another):
+        number = self.descriptor.number
+        one = starts.item(count // 3)
+        another = starts.item(count - 1)
+        if files.in_memory(number, one) and files.in_memory(number, another):
             return
         window = self._window
         run_starts, run_stops = _page_runs(starts, stops, len(window))
         run_sizes = run_stops - run_starts
         for start, size in zip(run_starts.tolist(), run_sizes.tolist()):
             files.will_need(window, start, size)
-
-    def _in_memory(self, offset: int) -> bool:
-        return files.in_memory(self.descriptor.number, offset)
 
 
 def _page_runs(
