@@ -18,6 +18,7 @@ from dsrecords._read import verification
 from dsrecords._schema.header import read_header
 from dsrecords._schema.resolve import make_schema
 from dsrecords._storage import files
+from dsrecords._storage.local import LocalStorage
 
 COUNT = 10_000
 NUMBERS_BODY = struct.pack("<q", 7)  # the numbers of a record of `NUMBER`
@@ -402,21 +403,18 @@ def logs():
 
 def walked(path, patience, monkeypatch):
     monkeypatch.setattr(_log, "_PATIENCE", patience)
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        header = read_header(fd, str(path))
-        walk = _log.LogScanner(fd, header.frames, header.size, os.fstat(fd).st_size)
-        if patience > 100:
-            monkeypatch.setattr(walk, "_run", lambda at: None)
-        found = []
-        for places, op, positions in walk:
-            for offset, size, check in np.array(places, np.uint64).reshape(-1, 3).tolist():
-                found.append((offset, size, check))
-            if op or not len(places):
-                found.append((op, list(positions)))
-        return found, walk.end, walk.last, walk.check, walk.fault, walk.misplaced
-    finally:
-        os.close(fd)
+    storage = LocalStorage(str(path))
+    header = read_header(storage)
+    walk = _log.LogScanner(storage, header.frames, header.size, storage.size())
+    if patience > 100:
+        monkeypatch.setattr(walk, "_run", lambda at: None)
+    found = []
+    for places, op, positions in walk:
+        for offset, size, check in np.array(places, np.uint64).reshape(-1, 3).tolist():
+            found.append((offset, size, check))
+        if op or not len(places):
+            found.append((op, list(positions)))
+    return found, walk.end, walk.last, walk.check, walk.fault, walk.misplaced
 
 
 def test_a_walk_in_runs_finds_what_a_walk_frame_by_frame_finds(tmp_path, monkeypatch):

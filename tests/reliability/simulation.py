@@ -255,14 +255,15 @@ def _close(descriptor, close=files.Descriptor.close):
         machine.close(number)
 
 
-def _remembered_header(fd, path, read_header=_state.read_header):
+def _remembered_header(storage, read_header=_state.read_header):
     """`read_header`, once for the same bytes: a third of the time of opening a dataset goes into its schema."""
+    fd = storage.descriptor.number
     machine = _machines[fd]
     data = machine.fds[fd].data
     raw = bytes(data[: min(max(int.from_bytes(data[16:20], "little"), 4096), 2**16)])
     if raw not in _headers or len(raw) == 2**16:
         calls, fault, machine.fault = len(machine.calls), machine.fault, None
-        _headers[raw] = read_header(fd, path)
+        _headers[raw] = read_header(storage)
         del machine.calls[
             calls:
         ]  # whether it is the first time does not change which call is the n-th

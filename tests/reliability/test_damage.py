@@ -119,11 +119,11 @@ class Equal:
         return False
 
 
-def any_slot(fd):
+def any_slot(storage):
     slots = [
-        _index.Slot(*_index._SLOT.unpack(_index.files.pread(fd, 92, at)[12:80]))
+        _index.Slot(*_index._SLOT.unpack(storage.read(at, 92)[12:80]))
         for at in (0, 4096)
-        if _index.files.pread(fd, 8, at) == _index.MAGIC
+        if storage.read(at, 8) == _index.MAGIC
     ]
     return sorted(slots, key=lambda slot: -slot.seq)
 
@@ -172,7 +172,7 @@ def test_entries_that_are_not_mixed_with_their_positions_are_caught(monkeypatch)
 
 
 def test_a_log_that_is_not_walked_to_what_the_index_vouches_for_is_caught(small, monkeypatch):
-    monkeypatch.setattr(_index, "read_slots", lambda fd: [])  # so nothing is vouched for
+    monkeypatch.setattr(_index, "read_slots", lambda storage: [])  # so nothing is vouched for
     with pytest.raises((LostError, AssertionError)):
         test_a_data_file_that_is_cut_anywhere(small)
 

@@ -56,11 +56,11 @@ def index_first(writer, publish=_writer.Writer._publish):
     files.sync(writer._file.number)
 
 
-def any_slot(fd):
+def any_slot(storage):
     slots = [
-        _index.Slot(*_index._SLOT.unpack(files.pread(fd, _index._SLOT_SIZE, at)[12:]))
+        _index.Slot(*_index._SLOT.unpack(storage.read(at, _index._SLOT_SIZE)[12:]))
         for at in (0, 4096)
-        if files.pread(fd, 8, at) == _index.MAGIC
+        if storage.read(at, 8) == _index.MAGIC
     ]
     return sorted(slots, key=lambda slot: -slot.seq)
 

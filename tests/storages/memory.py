@@ -1,5 +1,6 @@
 """A storage in memory, for tests: files that are copied part by part, as from a server."""
 
+import errno
 import itertools
 import mmap
 
@@ -20,9 +21,11 @@ class MemoryFile:
 class MemoryStorage:
     """A file out of a dict of files. Its windows hold only what `ensure` was called for."""
 
+    needs_ensuring = True
+
     def __init__(self, files, path):
         if path not in files:
-            raise FileNotFoundError(path)
+            raise FileNotFoundError(errno.ENOENT, "there is no such file", path)
         self.path = path
         self._file = files[path]
         self._memory = mmap.mmap(-1, _ROOM)
@@ -42,6 +45,11 @@ class MemoryStorage:
         if length > self.size():
             raise CorruptError("the file was cut short", file=self.path, offset=self.size())
         return memoryview(self._memory)[:length].toreadonly()
+
+    def writable_window(self, length):
+        if length > self.size():
+            raise CorruptError("the file was cut short", file=self.path, offset=self.size())
+        return memoryview(bytearray(self._file.data[:length]))
 
     def ensure(self, starts, stops):
         for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):

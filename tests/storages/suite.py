@@ -64,9 +64,16 @@ class StorageSuite:
         assert isinstance(storage.path, str)
         assert storage.path
 
+    def test_it_says_whether_windows_need_ensuring(self, storage):
+        assert isinstance(storage.needs_ensuring, bool)
+        if not storage.needs_ensuring:
+            assert storage.window(len(DATA)) == DATA
+
     def test_a_file_that_is_not_there(self):
-        with pytest.raises(FileNotFoundError):
+        with pytest.raises(FileNotFoundError) as caught:
             self.open()
+        self.put(DATA)
+        assert caught.value.filename == self.open().path
 
     # Reading
 
@@ -165,6 +172,45 @@ class StorageSuite:
         storage.ensure(*everything(100))
         del storage
         assert window[:100] == DATA[:100]
+
+    # Windows to write to
+
+    @pytest.mark.parametrize("length", [1, 4095, 4096, 4097, len(DATA)])
+    def test_a_writable_window_is_the_beginning_of_the_file(self, storage, length):
+        window = storage.writable_window(length)
+        assert len(window) >= length
+        assert window[:length] == DATA[:length]
+
+    def test_a_writable_window_is_made_of_bytes(self, storage):
+        window = storage.writable_window(10)
+        assert isinstance(window, memoryview)
+        assert not window.readonly
+        assert (window.format, window.ndim, window.itemsize) == ("B", 1, 1)
+
+    def test_what_is_written_to_a_window_shows_nowhere_else(self, storage):
+        window = storage.window(5000)
+        storage.ensure(*everything(5000))
+        writable = storage.writable_window(5000)
+        another = storage.writable_window(5000)
+        writable[100:105] = b"mine!"
+        another[4500:4506] = b"others"
+        assert writable[:4990] == DATA[:100] + b"mine!" + DATA[105:4990]
+        assert another[:4400] == DATA[:4400]
+        assert window[:5000] == storage.window(5000)[:5000] == DATA[:5000]
+        assert storage.read(0, 5000) == self.open().read(0, 5000) == DATA[:5000]
+
+    @pytest.mark.parametrize("length", [len(DATA) + 1, len(DATA) + 4096, 2**40])
+    def test_a_file_that_is_shorter_than_a_writable_window_is_an_error(self, storage, length):
+        with pytest.raises(CorruptError, match="cut short") as caught:
+            storage.writable_window(length)
+        assert caught.value.file == storage.path
+        assert caught.value.offset == len(DATA)
+
+    def test_a_writable_window_outlives_its_storage(self, storage):
+        window = storage.writable_window(100)
+        del storage
+        window[0] = 7
+        assert window[:100] == b"\x07" + DATA[1:100]
 
     # Preparing
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-
 from dsrecords._dataset.options import Options
 from dsrecords._read.open import State, default_index
 from dsrecords._read.source import Source
 from dsrecords._storage import files
+from dsrecords._storage.registry import absolute
 from dsrecords._tools.check import check
 from dsrecords._v04.detect import is_v04_file
 from dsrecords._v04.reader import V04State
@@ -76,8 +75,8 @@ def open_files(
         CorruptError: the files are damaged, or no dataset.
         SchemaError: files of 0.4 cannot be read without being given more, or less.
     """
-    data = os.path.abspath(path)
-    index = os.path.abspath(index_of(path, index_path))
+    data = absolute(path)
+    index = absolute(index_of(path, index_path))
     index_must_exist = index_path is not None
     try:
         if is_v04_file(data):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 from dsrecords._format.signatures import kind_of
-from dsrecords._storage import files
+from dsrecords._storage.base import Storage
 
 _START_SIZE = 512  # bytes that are looked at
 _PICKLE_PROTOCOLS = (b"\x80\2", b"\x80\3", b"\x80\4", b"\x80\5")
@@ -14,9 +14,9 @@ _LONGEST_CHARACTER = 4  # bytes of UTF-8
 _CRC32C = 0x82F63B78  # the polynomial of CRC-32C, its bits reversed
 
 
-def describe_foreign_file(fd: int) -> str:
+def describe_foreign_file(storage: Storage) -> str:
     """In a few words, what a file seems to be whose first bytes are not our magic."""
-    start = files.pread(fd, _START_SIZE, 0)
+    start = storage.read(0, _START_SIZE)
     if not start:
         return "it is empty"
     kind = kind_of(start)
@@ -24,7 +24,7 @@ def describe_foreign_file(fd: int) -> str:
         return f"it seems to be {kind}"
     if _is_tfrecord(start):
         return "it seems to be a TFRecord file"
-    if _is_safetensors(start, files.size(fd)):
+    if _is_safetensors(start, storage.size()):
         return "it seems to be a safetensors file"
     if start.startswith(_PICKLE_PROTOCOLS):
         return "it seems to be a pickle, which is never loaded"

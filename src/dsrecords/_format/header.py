@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from dsrecords._format.checksums import crc32
 from dsrecords._format.foreign import describe_foreign_file
 from dsrecords._format.layout import PAGE, round_up
-from dsrecords._storage import files
+from dsrecords._storage.base import Storage
 from dsrecords.errors import CorruptError, SchemaError, UnsupportedVersionError
 
 MAGIC = b"\x89DSR\r\n\x1a\n"
@@ -83,18 +83,19 @@ def make_raw_header(content: dict[str, Any], id: bytes) -> RawHeader:
     return RawHeader(data, id, parsed)
 
 
-def read_raw_header(fd: int, path: str, offset: int = 0) -> RawHeader:
+def read_raw_header(storage: Storage, offset: int = 0) -> RawHeader:
     """Read a header, or the copy of it at another offset.
 
     Raises:
         CorruptError: it is not a header, cut short, or damaged.
         UnsupportedVersionError: it is of a later version.
     """
-    start = files.pread(fd, _START.size, offset)
+    path = storage.path
+    start = storage.read(offset, _START.size)
     if not start:
         raise CorruptError("empty", file=path)
     if start[:8] != MAGIC:
-        raise CorruptError(f"not a DSRecords file: {describe_foreign_file(fd)}", file=path)
+        raise CorruptError(f"not a DSRecords file: {describe_foreign_file(storage)}", file=path)
     if len(start) < _START.size:
         raise CorruptError(
             "the header is cut short",
@@ -114,7 +115,7 @@ def read_raw_header(fd: int, path: str, offset: int = 0) -> RawHeader:
             file=path,
             offset=16,
         )
-    data = files.pread(fd, size, offset)
+    data = storage.read(offset, size)
     if len(data) < size:
         raise CorruptError(
             f"the header is cut short: {size} bytes claimed",

@@ -16,6 +16,8 @@ from dsrecords._format.header import MAGIC as LOG_MAGIC
 from dsrecords._format.header import VERSION, RawHeader
 from dsrecords._format.layout import PAGE
 from dsrecords._storage import files
+from dsrecords._storage.base import Storage
+from dsrecords._storage.registry import open_storage
 
 MAGIC = b"\x89DSX\r\n\x1a\n"
 
@@ -84,11 +86,11 @@ def make_slot(
     )
 
 
-def read_slots(fd: int) -> list[Slot]:
+def read_slots(storage: Storage) -> list[Slot]:
     """Read the slots whose checksum is right, the newest first."""
     slots = []
     for offset in _SLOT_OFFSETS:
-        data = files.pread(fd, _SLOT_SIZE, offset)
+        data = storage.read(offset, _SLOT_SIZE)
         if len(data) < _SLOT_SIZE or not data.startswith(MAGIC):
             continue
         checksum = int.from_bytes(data[len(MAGIC) : _SLOT_START], "little")
@@ -108,10 +110,10 @@ def kind_of(path: str) -> str:
         a view file, damaged or not; "other" for any other file.
     """
     try:
-        file = files.Descriptor(files.open_read(path))
+        storage = open_storage(path)
     except FileNotFoundError:
         return ""
-    start = files.pread(file.number, _HEADER_OFFSET + len(LOG_MAGIC), 0)
+    start = storage.read(0, _HEADER_OFFSET + len(LOG_MAGIC))
     first = start[:PAGE]
     second = start[PAGE:_HEADER_OFFSET]
     if _is_view(first) or _is_view(second):
@@ -140,19 +142,24 @@ def may_be_replaced(path: str) -> bool:
     return kind_of(path) in ("", "index")
 
 
-def map_entries(fd: int, slot: Slot | None) -> Entries:
-    """Map the entries of an index.
+def no_entries() -> Entries:
+    """The entries of an empty list."""
+    no_words = memoryview(b"").cast("Q")
+    return Entries(no_words, 0)
+
+
+def map_entries(storage: Storage, slot: Slot) -> Entries:
+    """The entries of an index, in memory of this process.
 
     Args:
-        fd: of the index; -1 if `slot` is None.
-        slot: which says how many entries there are; None for no entries.
+        storage: of the index.
+        slot: which says how many entries there are.
     """
-    if slot is None or not slot.count:
-        no_words = memoryview(b"").cast("Q")
-        return Entries(no_words, 0)
+    if not slot.count:
+        return no_entries()
     end = slot.base + _ENTRY_SIZE * slot.count
-    mapping = memoryview(files.map_private(fd, end))
-    words = mapping[slot.base :].cast("Q")
+    window = storage.writable_window(end)
+    words = window[slot.base : end].cast("Q")
     return Entries(words, slot.count)
 
 

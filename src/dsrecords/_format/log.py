@@ -11,7 +11,7 @@ import numpy as np
 from dsrecords._format.checksums import crc32
 from dsrecords._format.frame import COMMIT_HEAD, DELETE, FRAME, Frames
 from dsrecords._format.layout import COMMIT, NONE, PENDING, RECORD, offset_mix, padded_size
-from dsrecords._storage import files
+from dsrecords._storage.base import Storage
 from dsrecords.errors import CorruptError, UnsupportedVersionError
 
 LARGEST_COMMIT = 256 * 2**20
@@ -62,7 +62,7 @@ class LogScanner:
     Iterating yields what each batch does to the list. The attributes say how far the scan came.
 
     Args:
-        fd: of the `.rec`.
+        storage: of the `.rec`.
         frames: how its frames are verified.
         start: offset of the first frame.
         stop: where to stop; the end of the file, or before it.
@@ -77,12 +77,12 @@ class LogScanner:
 
     def __init__(
         self,
-        fd: int,
+        storage: Storage,
         frames: Frames,
         start: int,
         stop: int,
     ) -> None:
-        self._fd = fd
+        self._storage = storage
         self._frames = frames
         self._stop = stop
         self.end = start
@@ -265,7 +265,7 @@ class LogScanner:
         stop = start + count
         if start < 0 or stop > len(self._buffer):
             size = min(max(count, _CHUNK), self._stop - offset)
-            data = files.pread(self._fd, size, offset)
+            data = self._storage.read(offset, size)
             self._buffer = memoryview(data)
             self._buffer_offset = offset
             start = 0
@@ -421,7 +421,7 @@ class _Pending:
 
 
 def find_frame(
-    fd: int,
+    storage: Storage,
     frames: Frames,
     start: int,
     stop: int,
@@ -432,7 +432,7 @@ def find_frame(
     Payloads cannot be mistaken for a frame, since its check depends on its offset.
 
     Args:
-        fd: of the `.rec`.
+        storage: of the `.rec`.
         frames: how its frames are verified.
         start: the first offset to look at, a multiple of 8.
         stop: the end of the part.
@@ -446,12 +446,12 @@ def find_frame(
         CorruptError: so many offsets look like frames and do not verify that the file must have
             been made to be slow to read.
     """
-    walk = LogScanner(fd, frames, start, stop)
+    walk = LogScanner(storage, frames, start, stop)
     budget = _LOOKS * (stop - start) + 64 * _CHUNK  # bytes that may still be verified
     while start < stop - FRAME.size:
         # Shorter than asked for if a writer is just cutting off a torn tail.
         count = min(_CHUNK, stop - start)
-        data = files.pread(fd, count, start)
+        data = storage.read(start, count)
         words = np.frombuffer(data, "<u8", len(data) // 8)
         if len(words) < 2:
             return None

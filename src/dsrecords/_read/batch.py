@@ -128,6 +128,17 @@ class _Batch:
         if plan.payloads:
             sizes = self.heads["sizes"][:, : plan.payloads]
             self.starts = layout.payload_offset_table(sizes, self.offsets)
+            if snapshot.storage.needs_ensuring:
+                self._ensure_payloads()
+
+    def _ensure_payloads(self) -> None:
+        """Prepare the payloads that the plan needs: entries need not say how large a record is."""
+        sizes = self.heads["sizes"]
+        for number, _ in self.plan.wanted:
+            starts = self.starts[:, number]
+            stops = starts + sizes[:, number]
+            exists = sizes[:, number] != NONE
+            self.snapshot.storage.ensure(starts[exists], stops[exists])
 
     def remember(self) -> None:
         """Remember that all that the plan needs has been verified."""

@@ -10,7 +10,7 @@ import copy
 import os
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 from dsrecords._format import index as _index
@@ -23,7 +23,9 @@ from dsrecords._format.log import FrameRef, LogScanner, ScannedFrame, find_frame
 from dsrecords._read import views as _views
 from dsrecords._read.snapshot import Snapshot
 from dsrecords._schema.header import Header, read_header
-from dsrecords._storage import files
+from dsrecords._storage.base import Storage
+from dsrecords._storage.local import LocalStorage
+from dsrecords._storage.registry import open_storage, version_at
 from dsrecords.errors import CorruptError, UnsupportedVersionError
 
 # A reader that opens while a writer recovers may see what looks like damage: it looks again.
@@ -52,13 +54,13 @@ class State:
     """A dataset's files, read as far as their last whole batch.
 
     Attributes:
-        file, fd: descriptor of the `.rec`, for reading; closed with the last snapshot of it.
+        storage: of the `.rec`; closed with the last snapshot of it.
         header: of the `.rec`.
         snapshot: the list.
         edits: how many edits the log has.
         last: offset of the last frame, and `check`, its check; 0 and 0 if there is none.
         slot: of the index file, the slot that was used; None where the list was made again.
-        slot_file: which file that was (device and inode).
+        slot_file: the version of the file that it was in.
         view: of a view file (see `views`) what tells it from others, else 0.
         fault: what is wrong where the log stops being whole before the end of the file; None if it
             does not.
@@ -76,7 +78,7 @@ class State:
 
     header: Header
     slot: Slot | None
-    slot_file: tuple[int, int] | None
+    slot_file: Hashable
     fault: ScannedFrame | None
     beyond: int | None
 
@@ -123,10 +125,10 @@ class State:
             time.sleep(_PAUSE * 2**attempt)
 
     def _open_log(self) -> None:
-        fd = files.open_read(self.path)
-        self.file = files.Descriptor(fd)
-        self.fd = fd
-        header = read_header(fd, self.path)
+        self.storage = open_storage(self.path)
+        if not isinstance(self.storage, LocalStorage):
+            self.refuses = "only files of this machine are written to"
+        header = read_header(self.storage)
         known = getattr(self, "header", header)
         # An equal header stays the object that it was: plans are compared with it by identity.
         if known.raw.data == header.raw.data:
@@ -146,15 +148,15 @@ class State:
         self.view = 0
         index = self._open_index()
         if index is None:
-            self._begin(_index.map_entries(-1, None))
+            self._begin(_index.no_entries())
             self.follow()
             return True
         if index.is_of_another_dataset and not is_last_try:
             return False
-        self.slot_file = files.identity(index.fd)
+        self.slot_file = index.storage.version()
         self.half_slot = torn and index.has_half_slot()
         self._choose_slot(index)
-        self._begin(_index.map_entries(index.fd, self.slot))
+        self._begin(self._entries_of(index))
         if self.view:
             return True
         self.follow(torn and self.slot is not None)
@@ -172,12 +174,12 @@ class State:
 
     def _open_index(self) -> _IndexFile | None:
         try:
-            fd = files.open_read(self.index_path)
+            storage = open_storage(self.index_path)
         except FileNotFoundError:
             if self._index_must_exist:
                 raise
             return None
-        return _IndexFile(fd, self.header.id)
+        return _IndexFile(storage, self.header.id)
 
     def _choose_slot(self, index: _IndexFile) -> None:
         """Set `slot` to the newest that can be used, and `view`.
@@ -186,13 +188,13 @@ class State:
         """
         view = index.view
         if view is not None:
-            is_usable = self._usable(view, index.fd)
-            _views.validate(view, is_usable, self.header, self.fd, self.path, self.index_path)
+            is_usable = self._usable(view, index.storage)
+            _views.validate(view, is_usable, self.header, self.storage, self.index_path)
             self.slot = view
             self.view = view.seq + 1
             return
         for slot in index.own:
-            if self._usable(slot, index.fd):
+            if self._usable(slot, index.storage):
                 self.slot = slot
                 return
         if not self._may_be_remade:
@@ -205,7 +207,13 @@ class State:
                 file=self.index_path,
             )
 
-    def _usable(self, slot: Slot, index: int) -> bool:
+    def _entries_of(self, index: _IndexFile) -> Entries:
+        """The entries that the chosen slot says, or none."""
+        if self.slot is None:
+            return _index.no_entries()
+        return _index.map_entries(index.storage, self.slot)
+
+    def _usable(self, slot: Slot, index: Storage) -> bool:
         """Whether a slot fits the index file that it is in, and the log."""
         if slot.version != VERSION or slot.flags & ~_index.VIEW:
             raise UnsupportedVersionError(
@@ -215,7 +223,7 @@ class State:
             )
         if slot.base != 2 * PAGE + self.header.size:
             return False
-        if files.size(index) < slot.base + ENTRY.size * slot.count:
+        if index.size() < slot.base + ENTRY.size * slot.count:
             return False
         if max(slot.seq, slot.edits) >= _MOST_SEQ:
             return False
@@ -225,9 +233,9 @@ class State:
 
     def _is_last_frame(self, slot: Slot) -> bool:
         """Whether the log has the last frame that a slot speaks of, where it says."""
-        size = files.size(self.fd)
+        size = self.storage.size()
         offset = min(slot.last, slot.covered, size)
-        beginning = files.pread(self.fd, FRAME.size, offset)
+        beginning = self.storage.read(offset, FRAME.size)
         if len(beginning) < FRAME.size:
             return False
         check, _, frame_size = FRAME.unpack(beginning)
@@ -248,8 +256,7 @@ class State:
             self.last = self.slot.last
             self.check = self.slot.check
         self.snapshot = Snapshot(
-            self.path,
-            self.file,
+            self.storage,
             self.header,
             entries,
             end,
@@ -277,11 +284,11 @@ class State:
             CorruptError: the log is damaged.
         """
         start = self.snapshot.end
-        stop = files.size(self.fd)
+        stop = self.storage.size()
         if stop < start:
             text = f"the file was cut short: it had {start} bytes"
             raise CorruptError(text, file=self.path, offset=stop)
-        walk = LogScanner(self.fd, self.header.frames, start, stop)
+        walk = LogScanner(self.storage, self.header.frames, start, stop)
         self._apply_all(walk)
         self.snapshot.end = max(self.snapshot.end, walk.end)
         fault = walk.fault
@@ -320,7 +327,7 @@ class State:
         if not walk.misplaced:
             start += 8
         try:
-            return find_frame(self.fd, self.header.frames, start, stop)
+            return find_frame(self.storage, self.header.frames, start, stop)
         except CorruptError as error:
             error.file = self.path
             raise
@@ -386,7 +393,7 @@ class State:
 
     def refresh(self) -> None:
         """See what others have written, or the file that a compaction has put in its place."""
-        if files.identity(self.path) != files.identity(self.fd):
+        if version_at(self.path) != self.storage.version():
             self.reopen()
             return
         try:
@@ -408,10 +415,11 @@ class _IndexFile:
     """An index file, and what its slots say. It is closed with the last reference to it.
 
     Args:
-        fd: for reading.
+        storage: of the index.
         id: of the dataset.
 
     Attributes:
+        storage: of the index.
         slots: those that are valid, the newest first.
         own: of these, those of the dataset, other than views.
         view: of these, the newest that is a view, of this dataset or another; None if there is
@@ -420,10 +428,9 @@ class _IndexFile:
         is_of_another_dataset: whether there are slots, and none of them is of the dataset.
     """
 
-    def __init__(self, fd: int, id: bytes) -> None:
-        self._file = files.Descriptor(fd)
-        self.fd = fd
-        self.slots = _index.read_slots(fd)
+    def __init__(self, storage: Storage, id: bytes) -> None:
+        self.storage = storage
+        self.slots = _index.read_slots(storage)
         self.own: list[Slot] = []
         self.view: Slot | None = None
         self.covered = 0
@@ -449,5 +456,5 @@ class _IndexFile:
             return False
         (slot,) = self.slots
         other_offset = PAGE * (1 - slot.seq % 2)
-        other = files.pread(self.fd, PAGE, other_offset)
+        other = self.storage.read(other_offset, PAGE)
         return any(other)

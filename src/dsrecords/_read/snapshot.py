@@ -20,10 +20,13 @@ from dsrecords._read.plan import Item, Plan
 from dsrecords._read.verification import HEAD, Verified, block_around
 from dsrecords._schema.header import Header
 from dsrecords._schema.schema import Field
-from dsrecords._storage import files
+from dsrecords._storage.base import Storage
 from dsrecords.errors import CorruptError, SchemaError, StaleViewError
 
 WRONG_CHECKSUM = "the checksum is wrong"
+
+LARGEST_AHEAD = 64 * 2**20
+"""Bytes of one record that are prepared before its head is verified: damage may state any size."""
 
 _SPREAD = 4  # heads lie near each other within so many times their own bytes
 _MOST = 0.75  # of the heads of a block must lie near each other
@@ -37,31 +40,20 @@ class Log:
     """The `.rec` that snapshots of one dataset share.
 
     Args:
-        path: for messages.
-        descriptor: for reading.
+        storage: of the `.rec`.
         end: up to where it is known to be whole, which grows. What an edit puts into entries that
             are in use lies before it.
     """
 
-    def __init__(
-        self,
-        path: str,
-        descriptor: files.Descriptor,
-        end: int,
-    ) -> None:
-        self.path = path
-        self.descriptor = descriptor
+    def __init__(self, storage: Storage, end: int) -> None:
+        self.storage = storage
         self.end = end
 
     def map(self) -> memoryview:
-        """Map the log up to its end. A file that was cut short is a CorruptError, not a SIGBUS."""
+        """The log up to its end. A file that was cut short is a CorruptError, not a SIGBUS."""
         end = self.end
-        size = files.size(self.descriptor.number)
-        if size < end:
-            text = f"the file was cut short: it had {end} bytes"
-            raise CorruptError(text, file=self.path, offset=size)
-        mapping = files.map_read(self.descriptor.number, end)
-        return memoryview(mapping)
+        window = self.storage.window(end)
+        return window[:end]
 
 
 class Snapshot:
@@ -72,9 +64,11 @@ class Snapshot:
     or the new one (see `Entries`), and neither is believed because the other was verified (see
     `Verified`).
 
+    What is verified of a record is also there to be read: where a storage needs `ensure` to be
+    called, that comes before verifying, and only there. So reading what is verified costs no call.
+
     Args:
-        file: path of the `.rec`, for messages.
-        descriptor: of the `.rec`.
+        storage: of the `.rec`.
         header: its header.
         entries: where each record is.
         end: up to where the log is known to be whole.
@@ -83,6 +77,7 @@ class Snapshot:
         verified: what has been verified of the records; nothing by default.
 
     Attributes:
+        file: path of the `.rec`, for messages.
         log: the `.rec`.
         data: the log, mapped as far as it was needed; see `mapped`.
         shared: whether somebody else looks at these entries, so that edits must copy them first.
@@ -95,20 +90,19 @@ class Snapshot:
 
     def __init__(
         self,
-        file: str,
-        descriptor: files.Descriptor,
+        storage: Storage,
         header: Header,
         entries: Entries,
         end: int,
         verify: bool | str,
         verified: Verified | None = None,
     ) -> None:
-        self.file = file
-        self.descriptor = descriptor
+        self.storage = storage
+        self.file = storage.path
         self.header = header
         self.entries = entries
         self.verify = verify
-        self.log = Log(file, descriptor, end)
+        self.log = Log(storage, end)
         if verified is None:
             payload_count = len(header.schema.payloads)
             verified = Verified(len(entries), payload_count)
@@ -204,8 +198,7 @@ class Snapshot:
 
     def _with(self, entries: Entries, verified: Verified | None) -> Snapshot:
         other = Snapshot(
-            self.file,
-            self.descriptor,
+            self.storage,
             self.header,
             entries,
             self.log.end,
@@ -351,6 +344,38 @@ class Snapshot:
             payloads.append(bytes(payload))
         return numbers, payloads
 
+    # Preparing
+
+    def _ensure_head(self, offset: int, word: int, plan: Plan) -> None:
+        """Prepare a head; with it, if the plan has payloads, what the entry says is the record."""
+        size = self.header.schema.layout.size
+        if plan.payloads:
+            stated = 8 * (word & LOW_32_BITS)
+            size = max(size, min(stated, LARGEST_AHEAD))
+        self._ensure([offset], [offset + size])
+
+    def _ensure_payloads(
+        self,
+        offset: int,
+        plan: Plan,
+        sizes: Sequence[int],
+    ) -> None:
+        """Prepare the payloads that a plan needs of a record whose head is verified."""
+        layout = self.header.schema.layout
+        all_starts = layout.payload_offsets(sizes[: plan.payloads - 1], offset)
+        starts = []
+        stops = []
+        for number, _ in plan.wanted:
+            size = sizes[number]
+            if size != NONE:
+                start = all_starts[number]
+                starts.append(start)
+                stops.append(start + size)
+        self._ensure(starts, stops)
+
+    def _ensure(self, starts: Sequence[int], stops: Sequence[int]) -> None:
+        self.storage.ensure(np.array(starts, np.uint64), np.array(stops, np.uint64))
+
     # Verification
 
     def check_plan(self, plan: Plan) -> None:
@@ -415,6 +440,9 @@ class Snapshot:
         if offset & 7 or offset < header.size or end > len(data):
             text = f"the index's entry points outside of the log; {_MADE_AGAIN}"
             raise self.damaged(text, i, offset)
+        needs_ensuring = self.storage.needs_ensuring
+        if needs_ensuring:
+            self._ensure_head(offset, entry[1], plan)
         unpacked = layout.unpack(data, offset)
         sizes = unpacked[: layout.payload_count]
         if not known & HEAD and not self._is_right_head(i, entry, data, sizes, verify):
@@ -422,6 +450,8 @@ class Snapshot:
             if now != entry:  # another thread has just put another record here
                 return self._verify(i, now, _NOTHING_VERIFIED, plan, verify)
             raise self._wrong_head(i, entry, data, verify)
+        if needs_ensuring and plan.payloads:
+            self._ensure_payloads(offset, plan, sizes)
         if verify and plan.payloads:
             self._verify_payloads(i, offset, known, plan, data, sizes)
         if self.verify != "always":
@@ -539,6 +569,10 @@ class Snapshot:
                 return
             positions = positions[near]  # the others were replaced
             entries = entries[near]
+        if self.storage.needs_ensuring:
+            starts = entries[:, 0]
+            size = np.uint64(self.header.schema.layout.size)
+            self.storage.ensure(starts, starts + size)
         _, right = self.verify_heads(positions, entries)
         if not right.all():
             positions = positions[right]

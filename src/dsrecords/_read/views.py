@@ -24,6 +24,9 @@ from dsrecords._format.log import LogScanner
 from dsrecords._read.snapshot import Snapshot
 from dsrecords._schema.header import Header
 from dsrecords._storage import files
+from dsrecords._storage.base import Storage
+from dsrecords._storage.local import LocalStorage
+from dsrecords._storage.registry import open_storage, version_at
 from dsrecords.errors import CorruptError, StaleViewError, UnsupportedVersionError
 
 _CHUNK = 2**16  # entries that are made together: so many stay in the processor's cache
@@ -52,7 +55,8 @@ def save(
         StaleViewError: the data file was replaced since these records were found in it.
     """
     _check_target(path, own, overwrite)
-    if files.identity(snapshot.file) != files.identity(snapshot.descriptor.number):
+    storage = snapshot.storage
+    if version_at(storage.path) != storage.version():
         raise StaleViewError(
             "the dataset was compacted or replaced since: make the view of what it is now",
             file=snapshot.file,
@@ -66,7 +70,8 @@ def save(
         parts.append(part)
     slot = _make_slot(snapshot, count, seq=_checksum(parts))
     # An index never vouches for bytes that are not on the disk.
-    files.sync(snapshot.descriptor.number)
+    if isinstance(storage, LocalStorage):
+        files.sync(storage.descriptor.number)
     temporary = _index.write_whole(path, snapshot.header.raw, slot, parts)
     try:
         if overwrite:
@@ -152,8 +157,7 @@ def validate(
     slot: Slot,
     is_usable: bool,
     header: Header,
-    fd: int,
-    path: str,
+    log: Storage,
     index_path: str,
 ) -> None:
     """Check that a view can be shown; warn if the list that it was made from was edited since.
@@ -162,14 +166,14 @@ def validate(
         slot: of the view.
         is_usable: whether the slot fits the file that it is in, and the log.
         header: of the `.rec`.
-        fd: of the `.rec`, for reading.
-        path: of the `.rec`.
+        log: the `.rec`.
         index_path: of the view.
 
     Raises:
         StaleViewError: it is of another dataset, or of this one before it was compacted.
         CorruptError: it is damaged.
     """
+    path = log.path
     if slot.id != header.id:
         raise StaleViewError(
             f"a view of another dataset, or of {path} before it was compacted or replaced: "
@@ -179,7 +183,7 @@ def validate(
     if not is_usable:
         text = f"the view is damaged, or {path} is not the log that it was saved from"
         raise CorruptError(text, file=index_path)
-    edits = _edits_now(slot, header, fd, path, index_path) - slot.edits
+    edits = _edits_now(slot, header, log, index_path) - slot.edits
     if edits <= 0:
         return
     times = "once"
@@ -195,21 +199,20 @@ def validate(
 def _edits_now(
     slot: Slot,
     header: Header,
-    fd: int,
-    path: str,
+    log: Storage,
     index_path: str,
 ) -> int:
     """How many edits the log has: what the dataset's own index says, and what came after that."""
     start = slot.covered
     edits = slot.edits
-    own = os.path.splitext(path)[0] + ".idx"
+    own = os.path.splitext(log.path)[0] + ".idx"
     if own != index_path and _index.kind_of(own) == "index":
         newest = _newest_slot(own)
         if newest is not None and _is_later(newest, slot, header):
             start = newest.covered
             edits = newest.edits
     try:
-        for _, op, _ in LogScanner(fd, header.frames, start, files.size(fd)):
+        for _, op, _ in LogScanner(log, header.frames, start, log.size()):
             edits += op != 0
     except UnsupportedVersionError:  # an edit of a kind that only a later version knows
         edits += 1
@@ -217,8 +220,8 @@ def _edits_now(
 
 
 def _newest_slot(path: str) -> Slot | None:
-    file = files.Descriptor(files.open_read(path))
-    slots = _index.read_slots(file.number)
+    storage = open_storage(path)
+    slots = _index.read_slots(storage)
     if not slots:
         return None
     return slots[0]

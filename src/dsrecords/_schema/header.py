@@ -7,6 +7,7 @@ from typing import Any
 from dsrecords._format.frame import Frames
 from dsrecords._format.header import RawHeader, header_json_error, make_raw_header, read_raw_header
 from dsrecords._schema.schema import Schema
+from dsrecords._storage.base import Storage
 from dsrecords._types.base import describe
 from dsrecords.errors import SchemaError
 
@@ -55,23 +56,19 @@ def make_header(
     return Header(raw, schema, metadata)
 
 
-def read_header(
-    fd: int,
-    path: str,
-    offset: int = 0,
-) -> Header:
+def read_header(storage: Storage, offset: int = 0) -> Header:
     """Read a header (or the copy of it at another offset) and check everything in it.
 
     Raises:
         CorruptError: it is not a header, or damaged.
         UnsupportedVersionError: it is of a later version.
     """
-    raw = read_raw_header(fd, path, offset)
+    raw = read_raw_header(storage, offset)
     try:
         schema = Schema.from_json(raw.json)
         metadata = raw.json.get("metadata", {})
         if not isinstance(metadata, dict):
             raise ValueError("metadata is not an object")
     except (ValueError, RecursionError) as error:
-        raise header_json_error(error, path) from None
+        raise header_json_error(error, storage.path) from None
     return Header(raw, schema, metadata)

@@ -21,14 +21,18 @@ class Storage(Protocol):
     another version. While it is open the file may grow, and bytes of it may be overwritten in
     place; that is still the same version.
 
-    Opening one raises FileNotFoundError if there is no such file, and another OSError if it cannot
-    be read. So may each of the methods.
+    Opening one raises FileNotFoundError, with the path as its `filename`, if there is no such file,
+    and another OSError if it cannot be read. So may each of the methods.
 
     Attributes:
         path: of the file, as messages name it.
+        needs_ensuring: whether a part of a window is the file only once `ensure` was called for it.
+            False where windows are mappings: then a reader need not find out, record by record,
+            what it is about to read.
     """
 
     path: str
+    needs_ensuring: bool
 
     def version(self) -> Hashable:
         """What tells the opened file from others that were at this path, or will be.
@@ -69,6 +73,23 @@ class Storage(Protocol):
 
         Raises:
             CorruptError: the file is shorter. Its `offset` is the size of the file.
+        """
+
+    def writable_window(self, length: int) -> memoryview:
+        """The beginning of the file, in memory that only the caller knows of and may write to.
+
+        It is for the entries of an index: an edit that is read in the log changes some of them, in
+        this process alone. A mapping copies the pages that are changed, and no others.
+
+        Args:
+            length: in bytes, more than 0.
+
+        Returns:
+            A memoryview of bytes, `length` of them or more, which are those of the file: `ensure`
+            is not needed. What is written to it shows nowhere else.
+
+        Raises:
+            CorruptError: as of `window`.
         """
 
     def ensure(self, starts: np.ndarray, stops: np.ndarray) -> None:

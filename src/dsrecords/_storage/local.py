@@ -9,6 +9,9 @@ import numpy as np
 from dsrecords._storage import files
 from dsrecords.errors import CorruptError
 
+_LARGE = 2**20  # bytes
+_FAR = 2**62  # an offset that no file reaches
+
 
 class LocalStorage:
     """A regular file, as `Storage` describes it. Its windows are mappings of the file.
@@ -24,6 +27,8 @@ class LocalStorage:
         path: of the file.
         descriptor: of the file, closed with the last reference to this object.
     """
+
+    needs_ensuring = False
 
     def __init__(self, path: str) -> None:
         fd = files.open_read(path)
@@ -47,10 +52,13 @@ class LocalStorage:
         """Read bytes, as they are in the file now: see `Storage.read`."""
         if offset < 0 or length < 0:
             raise ValueError(f"there are no {length} bytes at {offset}")
-        rest = self.size() - offset
-        if rest <= 0:  # so that the system is not asked for an offset that it cannot express
-            return b""
-        length = min(length, rest)  # so that no memory is taken for what is not there
+        if length > _LARGE or offset > _FAR:
+            # So that no memory is taken for what is not there, and the system is not asked for an
+            # offset that it cannot express. What is small costs one call.
+            rest = self.size() - offset
+            if rest <= 0:
+                return b""
+            length = min(length, rest)
         return files.pread(self.descriptor.number, length, offset)
 
     def window(self, length: int) -> memoryview:
@@ -60,17 +68,28 @@ class LocalStorage:
             return window
         size = self.size()
         if size < length:
-            raise CorruptError(
-                f"the file was cut short: it had {length} bytes",
-                file=self.path,
-                offset=size,
-            )
+            raise self._cut_short(length, size)
         # No further than asked for: behind that, a writer may cut off what another left.
         mapping = files.map_read(self.descriptor.number, length)
         window = memoryview(mapping)
         if length > len(self._window):  # unless another thread has mapped more meanwhile
             self._window = window
         return window
+
+    def writable_window(self, length: int) -> memoryview:
+        """The beginning of the file, mapped privately: see `Storage.writable_window`."""
+        try:
+            mapping = files.map_private(self.descriptor.number, length)
+        except ValueError:  # it is shorter
+            raise self._cut_short(length, self.size()) from None
+        return memoryview(mapping)
+
+    def _cut_short(self, length: int, size: int) -> CorruptError:
+        return CorruptError(
+            f"the file was cut short: it had {length} bytes",
+            file=self.path,
+            offset=size,
+        )
 
     def ensure(self, starts: np.ndarray, stops: np.ndarray) -> None:
         """Let the system read parts of the file that are not in memory: see `Storage.ensure`.
@@ -82,18 +101,16 @@ class LocalStorage:
         count = len(starts)
         if count < 2:
             return
-        one = int(starts[count // 3])
-        another = int(starts[count - 1])
-        if self._in_memory(one) and self._in_memory(another):
+        number = self.descriptor.number
+        one = starts.item(count // 3)
+        another = starts.item(count - 1)
+        if files.in_memory(number, one) and files.in_memory(number, another):
             return
         window = self._window
         run_starts, run_stops = _page_runs(starts, stops, len(window))
         run_sizes = run_stops - run_starts
         for start, size in zip(run_starts.tolist(), run_sizes.tolist()):
             files.will_need(window, start, size)
-
-    def _in_memory(self, offset: int) -> bool:
-        return files.in_memory(self.descriptor.number, offset)
 
 
 def _page_runs(

@@ -17,7 +17,7 @@ from dsrecords._format.layout import COMMIT, PAGE, PENDING, RECORD
 from dsrecords._format.log import FrameRef, ScannedFrame
 from dsrecords._read.open import State
 from dsrecords._read.snapshot import Snapshot
-from dsrecords._storage import files
+from dsrecords._storage.registry import open_storage
 from dsrecords._tools.scan import LogScan, dirty_padding
 from dsrecords.errors import CorruptError
 
@@ -62,9 +62,9 @@ class _LogCheck:
     def __init__(self, state: State, snapshot: Snapshot) -> None:
         header = state.header
         self.findings: dict[int, _Finding] = {}
-        self.entries = _index.map_entries(-1, None)
+        self.entries = _index.no_entries()
         self.scan = LogScan(
-            state.fd,
+            state.storage,
             header,
             header.size,
             snapshot.end,
@@ -192,15 +192,17 @@ def _error(state: State, finding: _Finding, record: int | None = None) -> Corrup
 def _index_problems(state: State) -> list[CorruptError]:
     """Check what the index has besides its entries: two slots, and a copy of the header."""
     path = state.index_path
-    if state.slot is None or files.identity(path) is None:
+    if state.slot is None:
+        return []
+    try:
+        index = open_storage(path)
+    except FileNotFoundError:
         return []
     problems = []
-    index = files.Descriptor(files.open_read(path))
-    fd = index.number
-    valid = {slot.seq % 2 for slot in _index.read_slots(fd)}
+    valid = {slot.seq % 2 for slot in _index.read_slots(index)}
     for number in (0, 1):
         offset = PAGE * number
-        page = files.pread(fd, PAGE, offset)
+        page = index.read(offset, PAGE)
         was_written = any(page)
         if was_written and number not in valid:
             problem = CorruptError(
@@ -211,7 +213,7 @@ def _index_problems(state: State) -> list[CorruptError]:
             problems.append(problem)
     header = state.header
     copy_offset = 2 * PAGE
-    copy = files.pread(fd, header.size, copy_offset)
+    copy = index.read(copy_offset, header.size)
     if copy != header.raw.data:
         problem = CorruptError(
             "the copy of the header differs",

@@ -12,6 +12,7 @@ from dsrecords._format import index as _index
 from dsrecords._format.entries import Entries
 from dsrecords._format.log import LogScanner
 from dsrecords._read.open import State, default_index
+from dsrecords._storage.registry import absolute
 from dsrecords._tools.check import check
 from dsrecords._tools.salvage import Salvage
 from dsrecords._tools.scan import dirty_padding
@@ -68,11 +69,11 @@ def repair(
         LockedError: with `in_place`, another writer has the dataset.
         FileExistsError: `output` exists.
     """
-    data_path = os.path.abspath(os.fspath(path))
+    data_path = absolute(os.fspath(path))
     if index_path is None:
         absolute_index_path = default_index(data_path)
     else:
-        absolute_index_path = os.path.abspath(os.fspath(index_path))
+        absolute_index_path = absolute(os.fspath(index_path))
     salvage = Salvage(data_path, absolute_index_path)
     report = Repair(_problems(data_path, absolute_index_path))
     readable = _verify(salvage, report)
@@ -157,9 +158,9 @@ def _verify_log(state: State) -> tuple[Entries, list[tuple[int, int]]]:
     """
     header = state.header
     schema = header.schema
-    entries = _index.map_entries(-1, None)
+    entries = _index.no_entries()
     dirty: list[tuple[int, int]] = []
-    walk = LogScanner(state.fd, header.frames, header.size, state.snapshot.end)
+    walk = LogScanner(state.storage, header.frames, header.size, state.snapshot.end)
     for refs, op, positions in walk:
         entries = entries.apply(refs, op, positions)
         if not schema.payloads:

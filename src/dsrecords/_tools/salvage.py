@@ -1,6 +1,6 @@
 """The records of a damaged dataset, as far as they can be known. Each is verified; writes nothing.
 
-Reads with `pread`: a file that is cut short meanwhile is an error, not a SIGBUS.
+Reads without a mapping: a file that is cut short meanwhile is an error, not a SIGBUS.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from dsrecords._format.log import FrameRef, ScannedFrame
 from dsrecords._schema.encoded import Encoded
 from dsrecords._schema.header import Header, read_header
 from dsrecords._schema.schema import Schema
-from dsrecords._storage import files
+from dsrecords._storage.base import Storage
+from dsrecords._storage.registry import open_storage
 from dsrecords._tools.scan import LogScan
 from dsrecords.errors import CorruptError, DSRecordsError, UnsupportedVersionError
 
@@ -44,34 +45,31 @@ class Salvage:
 
     def __init__(self, path: str, index_path: str) -> None:
         self._path = path
-        self._file = files.Descriptor(files.open_read(path))
-        self._fd = self._file.number
-        self._size = files.size(self._fd)
-        index = None
-        if files.exists(index_path):
-            index = files.Descriptor(files.open_read(index_path))
-        self.header = _find_header(self._fd, path, index, index_path)
+        self._storage = open_storage(path)
+        self._size = self._storage.size()
+        index = _open_if_it_exists(index_path)
+        self.header = _find_header(self._storage, index)
         self._scan = self._scan_from(self.header.size)
         self.entries = self._find_entries(index)
 
     def _scan_from(self, offset: int) -> LogScan:
         return LogScan(
-            self._fd,
+            self._storage,
             self.header,
             offset,
             self._size,
         )
 
-    def _find_entries(self, index: files.Descriptor | None) -> Entries:
-        nothing = _index.map_entries(-1, None)
+    def _find_entries(self, index: Storage | None) -> Entries:
+        nothing = _index.no_entries()
         replay = _Replay(nothing, self._scan)
         replay.run()
         if not replay.damaged or index is None:
             return replay.entries
-        slot = _usable_slot(index.number, self.header)
+        slot = _usable_slot(index, self.header)
         if slot is None:
             return replay.entries
-        indexed = _index.map_entries(index.number, slot)
+        indexed = _index.map_entries(index, slot)
         rest = self._scan_from(slot.covered)
         replay = _Replay(indexed, rest)
         replay.run()
@@ -91,7 +89,7 @@ class Salvage:
         wrong = found.problem
         frame = b""
         if not wrong:
-            frame = files.pread(self._fd, found.size, found.offset)
+            frame = self._storage.read(found.offset, found.size)
             if len(frame) < found.size:
                 wrong = "the file was cut short"
         schema = self.header.schema
@@ -178,34 +176,36 @@ class _Replay:
         return True
 
 
-def _find_header(
-    fd: int,
-    path: str,
-    index: files.Descriptor | None,
-    index_path: str,
-) -> Header:
+def _open_if_it_exists(path: str) -> Storage | None:
+    try:
+        return open_storage(path)
+    except FileNotFoundError:
+        return None
+
+
+def _find_header(log: Storage, index: Storage | None) -> Header:
     """Read the header; if it is damaged, the copy in the index, which is there for this."""
     try:
-        return read_header(fd, path)
+        return read_header(log)
     except (CorruptError, UnsupportedVersionError) as error:  # damage may look like a later version
         if index is None:
             raise
         try:
-            return read_header(index.number, index_path, 2 * PAGE)
+            return read_header(index, 2 * PAGE)
         except (CorruptError, UnsupportedVersionError):
             raise error from None
 
 
-def _usable_slot(fd: int, header: Header) -> _index.Slot | None:
+def _usable_slot(index: Storage, header: Header) -> _index.Slot | None:
     """Return the newest slot of an index that is of this dataset, and fits the file that it is in.
 
     Args:
-        fd: of the index.
+        index: its file.
         header: of the dataset.
     """
     base = 2 * PAGE + header.size
-    size = files.size(fd)
-    for slot in _index.read_slots(fd):
+    size = index.size()
+    for slot in _index.read_slots(index):
         of_dataset = slot.id == header.id and slot.base == base
         is_view = slot.flags != 0
         end = base + 16 * slot.count

@@ -1,7 +1,7 @@
 """The frames of a log, damaged or not: what `check`, `repair` and salvage have in common.
 
-Reads with `pread`: a file that is cut short meanwhile is an error, not a SIGBUS. Knows nothing of
-the index, except what an entry states of a frame.
+Reads without a mapping: a file that is cut short meanwhile is an error, not a SIGBUS. Knows nothing
+of the index, except what an entry states of a frame.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dsrecords._format.layout import COMMIT, NONE, PENDING, RECORD, padded_size
 from dsrecords._format.log import FrameRef, LogScanner, ScannedFrame, find_frame
 from dsrecords._schema.header import Header
 from dsrecords._schema.schema import Schema
+from dsrecords._storage.base import Storage
 
 _OUTSIDE = "the index's entry points outside of the log"
 _OTHER_RECORD = "the index's entry is of another record"
@@ -25,7 +26,7 @@ class LogScan:
     verifies.
 
     Args:
-        fd: of the `.rec`.
+        storage: of the `.rec`.
         header: of the `.rec`.
         start: offset of the first frame.
         stop: offset where the log ends.
@@ -34,9 +35,9 @@ class LogScan:
         walk: reads and verifies the frames.
     """
 
-    def __init__(self, fd: int, header: Header, start: int, stop: int) -> None:
-        self.walk = LogScanner(fd, header.frames, start, stop)
-        self._fd = fd
+    def __init__(self, storage: Storage, header: Header, start: int, stop: int) -> None:
+        self.walk = LogScanner(storage, header.frames, start, stop)
+        self._storage = storage
         self._header = header
         self._start = start
         self._stop = stop
@@ -56,7 +57,7 @@ class LogScan:
     def _next_frame(self, start: int) -> int:
         """Return the offset of the first frame that verifies; the end of the log if none does."""
         offset = find_frame(
-            self._fd,
+            self._storage,
             self._header.frames,
             start,
             self._stop,

@@ -13,7 +13,7 @@ import numpy as np
 from dsrecords._format.foreign import describe_foreign_file
 from dsrecords._format.frame import FRAME
 from dsrecords._format.layout import COMMIT, PAGE, PENDING, RECORD
-from dsrecords._storage import files
+from dsrecords._storage.registry import open_storage
 from dsrecords.errors import CorruptError
 
 _RESERVED = 1024  # zeros before the first record
@@ -25,8 +25,8 @@ _NOT_OURS = "not a DSRecords file: it begins with zeros, as one of dsrecords 0.4
 
 def is_v04_file(path: str) -> bool:
     """Whether a `.rec` begins with zeros, as those of 0.4 do, and as no other that can be read."""
-    file = files.Descriptor(files.open_read(path))
-    start = files.pread(file.number, _RESERVED, 0)
+    storage = open_storage(path)
+    start = storage.read(0, _RESERVED)
     return start == bytes(_RESERVED)
 
 
@@ -46,22 +46,21 @@ def read_index(path: str, index_path: str, must_exist: bool) -> np.ndarray:
         FileNotFoundError: there is none, with `must_exist`.
     """
     try:
-        index = files.Descriptor(files.open_read(index_path))
+        index = open_storage(index_path)
     except FileNotFoundError:
         if must_exist:
             raise
         text = f"{_NOT_OURS}, which cannot be read without its index: there is no {index_path}"
         raise CorruptError(text, file=path) from None
-    fd = index.number
-    size = files.size(fd)
-    first = files.pread(fd, 8, 0)
+    size = index.size()
+    first = index.read(0, 8)
     count = int.from_bytes(first, "little")
     holds_u64 = size >= 8 and size % 8 == 0
     if not holds_u64 or count > size // 8 - 1:
-        what = describe_foreign_file(fd)
+        what = describe_foreign_file(index)
         text = f"{_NOT_OURS}, but {index_path} is no index of that: {what}"
         raise CorruptError(text, file=path)
-    data = files.pread(fd, size, 0)
+    data = index.read(0, size)
     return np.frombuffer(data, "<u8")
 
 

@@ -19,7 +19,8 @@ from dsrecords._read.plan import Plan
 from dsrecords._read.snapshot import Snapshot
 from dsrecords._schema.header import Header
 from dsrecords._schema.schema import Field, Schema
-from dsrecords._storage import files
+from dsrecords._storage.base import Storage
+from dsrecords._storage.registry import open_storage
 from dsrecords._types.binary import Bytes
 from dsrecords._v04.detect import header_was_zeroed, misfit, possible_field_counts, read_index
 from dsrecords._v04.functions import reader_of_function
@@ -76,9 +77,13 @@ class V04State:
 
     def refresh(self) -> None:
         """Read the index anew, and verify that each record fits."""
-        file = files.Descriptor(files.open_read(self.path))
-        size = files.size(file.number)
-        data = memoryview(files.map_read(file.number, size))
+        storage = open_storage(self.path)
+        size = storage.size()
+        data = storage.window(size)[:size]
+        if storage.needs_ensuring:
+            start = np.array([0], np.uint64)
+            stop = np.array([size], np.uint64)
+            storage.ensure(start, stop)
         index = read_index(self.path, self.index_path, self._index_must_exist)
         if header_was_zeroed(data):
             text = "a DSRecords file whose header was zeroed: none of dsrecords 0.4"
@@ -101,8 +106,7 @@ class V04State:
         raw = RawHeader(b"", id, {})
         self.header = Header(raw, schema, {})
         self.snapshot = V04Snapshot(
-            self.path,
-            file,
+            storage,
             self.header,
             offsets[:count],
             data,
@@ -157,8 +161,7 @@ class V04Snapshot(Snapshot):
     """The records of a file of 0.4, as they are at one moment.
 
     Args:
-        file: path of the `.rec`, for messages.
-        descriptor: of the `.rec`.
+        storage: of the `.rec`.
         header: see `V04State`.
         offsets: of the records, uint64 (n,).
         data: the whole `.rec`.
@@ -167,15 +170,14 @@ class V04Snapshot(Snapshot):
 
     def __init__(
         self,
-        file: str,
-        descriptor: files.Descriptor,
+        storage: Storage,
         header: Header,
         offsets: np.ndarray,
         data: memoryview,
         verify: bool | str,
     ) -> None:
         entries: Any = _V04Entries(offsets)
-        super().__init__(file, descriptor, header, entries, len(data), verify)
+        super().__init__(storage, header, entries, len(data), verify)
         self.data = data
         self.columns = self._columns
         self._offsets = offsets

@@ -14,6 +14,7 @@ from dsrecords._read.prefetch import prefetch
 from dsrecords._schema.binding import bind
 from dsrecords._schema.resolve import make_schema
 from dsrecords._schema.schema import Field, Schema
+from dsrecords._storage.registry import absolute
 from dsrecords._types.binary import Bytes, Custom
 from dsrecords._v04.detect import is_v04_file
 from dsrecords._v04.functions import Function, reader_of_type
@@ -70,7 +71,7 @@ def upgrade(
     old_path = os.fsdecode(old)
     named_index = old_index_path is not None
     old_index = default_index(old_path) if old_index_path is None else os.fsdecode(old_index_path)
-    paths = (os.path.abspath(old_path), os.path.abspath(old_index))
+    paths = (absolute(old_path), absolute(old_index))
     if not is_v04_file(old_path):
         State(*paths, True, index_must_exist=named_index)  # raises if it is no dataset either
         raise ValueError(f"{old_path} is a dataset of version 1 already: it needs no upgrade")

@@ -14,6 +14,7 @@ from dsrecords._read.open import State
 from dsrecords._schema.header import Header, make_header
 from dsrecords._schema.schema import Schema
 from dsrecords._storage import files
+from dsrecords._storage.local import LocalStorage
 from dsrecords._write.lock import lock, release_after_fork
 from dsrecords._write.writer import Writer
 from dsrecords.errors import LockedError
@@ -193,5 +194,5 @@ class Builder:
 
 
 def _is_log(path: str) -> bool:
-    file = files.Descriptor(files.open_read(path))
-    return files.pread(file.number, len(MAGIC), 0) == MAGIC
+    storage = LocalStorage(path)
+    return storage.read(0, len(MAGIC)) == MAGIC

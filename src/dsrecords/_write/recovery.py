@@ -70,7 +70,7 @@ def _save_tail(state: State, end: int, size: int) -> None:
     path = _unused_path(f"{state.path}.tail-{end}")
     tail = files.Descriptor(files.create(path))
     for offset in range(end, size, _COPY_CHUNK):
-        data = files.pread(state.fd, min(_COPY_CHUNK, size - offset), offset)
+        data = state.storage.read(offset, min(_COPY_CHUNK, size - offset))
         files.pwrite(tail.number, data, offset - end)
     files.sync(tail.number, metadata=True)
     files.sync_directory(path)

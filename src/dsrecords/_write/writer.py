@@ -21,6 +21,7 @@ from dsrecords._format.log import LARGEST_COMMIT
 from dsrecords._read.open import State
 from dsrecords._schema.encoded import Encoded
 from dsrecords._storage import files
+from dsrecords._storage.local import LocalStorage
 from dsrecords._write.columns import Packed
 from dsrecords._write.lock import lock, release_after_fork
 from dsrecords._write.recovery import recover
@@ -355,11 +356,11 @@ class Writer:
                     file=state.index_path,
                 )
             _index.publish_whole(state.index_path, state.header.raw, slot, entries)
-        index = files.Descriptor(files.open_read(state.index_path))
-        mapped = _index.map_entries(index.number, slot)
+        index = LocalStorage(state.index_path)
+        mapped = _index.map_entries(index, slot)
         state.snapshot = state.snapshot.with_same_records(mapped)
         state.slot = slot
-        state.slot_file = files.identity(index.number)
+        state.slot_file = index.version()
         self._must_rewrite_index = False
 
     def republish(self, entries: Entries) -> None:

@@ -1,0 +1,67 @@
+"""Which storage reads a path: by the scheme of the path. Knows nothing of the format."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Hashable
+
+from dsrecords._storage import files
+from dsrecords._storage.base import Storage
+from dsrecords._storage.local import LocalStorage
+
+Opener = Callable[[str], Storage]
+
+_openers: dict[str, Opener] = {}  # by scheme
+
+
+def register(scheme: str, opener: Opener) -> None:
+    """Let an opener open the paths of a scheme.
+
+    Args:
+        scheme: what stands before "://", such as "memory".
+        opener: makes a storage of a whole path. Raises as `Storage` says.
+    """
+    _openers[scheme] = opener
+
+
+def open_storage(path: str) -> Storage:
+    """Open a file for reading.
+
+    Raises:
+        FileNotFoundError: there is none.
+        OSError: it cannot be read, or is not a regular file.
+    """
+    opener = _opener(path)
+    if opener is None:
+        return LocalStorage(path)
+    return opener(path)
+
+
+def version_at(path: str) -> Hashable:
+    """The version of the file that has a path now; None if there is none."""
+    opener = _opener(path)
+    if opener is None:
+        return files.identity(path)
+    try:
+        storage = opener(path)
+    except FileNotFoundError:
+        return None
+    return storage.version()
+
+
+def absolute(path: str) -> str:
+    """The absolute path of a local file. A name that another storage reads stays as it is."""
+    if _opener(path) is None:
+        return os.path.abspath(path)
+    return path
+
+
+def _opener(path: str) -> Opener | None:
+    """What opens a path; None if it is one of this machine.
+
+    A scheme that nobody has registered is none: a path may have any name.
+    """
+    scheme, separator, _ = path.partition("://")
+    if not separator:
+        return None
+    return _openers.get(scheme)
