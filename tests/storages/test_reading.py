@@ -92,6 +92,22 @@ def made(path):
     return path
 
 
+class Counting(Memory):
+    """The same, which counts how often storages are asked to ensure something."""
+
+    def __init__(self):
+        super().__init__()
+        self.opened = []
+
+    def open(self, name):
+        storage = super().open(name)
+        self.opened.append(storage)
+        return storage
+
+    def calls(self):
+        return sum(storage.calls for storage in self.opened)
+
+
 def index_of(path):
     return path.removesuffix(".rec") + ".idx"
 
@@ -242,6 +258,36 @@ def test_copies_open_the_same_files(place, made):
     for twin in (pickle.loads(pickle.dumps(ds)), copy.copy(ds), copy.deepcopy(ds[[3, 4]])):
         assert same(twin[-1], wide_row(4 if len(twin) == 2 else 39))
         assert twin.path == name
+
+
+@pytest.mark.parametrize("verify", VERIFY)
+def test_many_records_are_asked_for_together(path, monkeypatch, verify):
+    memory = Counting()
+    monkeypatch.setattr(registry, "_openers", {"memory": memory.open})
+    make_dataset(map(wide_row, range(1000)), path, EVERYTHING)
+    name = publish(memory, path)
+
+    def calls_of(read):
+        ds = dsrecords.open(name, verify=verify)
+        before = memory.calls()
+        read(ds)
+        return memory.calls() - before
+
+    payloads = 4
+    assert calls_of(lambda ds: ds.batch(range(1000))) == 1 + payloads
+    assert calls_of(lambda ds: ds.batch([5])) == 1 + payloads
+    assert calls_of(lambda ds: ds.column("label")) == 1
+    assert calls_of(lambda ds: ds[5, "label"]) == 1
+
+
+def test_heads_that_are_verified_together_are_asked_for_together(path, monkeypatch):
+    memory = Counting()
+    monkeypatch.setattr(registry, "_openers", {"memory": memory.open})
+    make_dataset(map(numbers_row, range(3000)), path, NUMBERS)
+    ds = dsrecords.open(publish(memory, path))
+    for i in np.random.default_rng(3).permutation(3000).tolist():
+        assert ds[i] == numbers_row(i)
+    assert memory.calls() < 20
 
 
 # Files as writers leave them
