@@ -343,6 +343,14 @@ def test_a_dataset_that_is_not_there(place, made):
         dsrecords.open(place.name(made))
 
 
+def test_a_dataset_that_is_there_is_not_created(place, made):
+    name = publish(place, made)
+    ds = IndexedRecordDataset(name, schema=EVERYTHING)
+    assert same(list(ds), list(map(wide_row, range(40))))
+    with pytest.raises(dsrecords.SchemaError):
+        IndexedRecordDataset(name, schema=SCHEMA)
+
+
 def test_a_file_that_is_no_dataset(place, path):
     with open(path, "wb") as file:
         file.write(b"\x89PNG\r\n\x1a\n" + bytes(range(200)))
@@ -575,6 +583,8 @@ def test_names_of_a_scheme_stay_as_they_are(monkeypatch):
     monkeypatch.setattr(registry, "_openers", {"memory": memory.open})
     assert registry.absolute("memory://a/../data.rec") == "memory://a/../data.rec"
     assert registry.version_at("memory://data.rec") is None
+    assert not registry.exists("memory://data.rec")
     memory.files["memory://data.rec"] = MemoryFile(b"")
     assert registry.version_at("memory://data.rec") is not None
+    assert registry.exists("memory://data.rec")
     assert isinstance(registry.open_storage("memory://data.rec"), MemoryStorage)

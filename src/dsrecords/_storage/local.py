@@ -29,12 +29,12 @@ class LocalStorage:
     """
 
     needs_ensuring = False
+    _window = memoryview(b"")  # the largest so far
 
     def __init__(self, path: str) -> None:
         fd = files.open_read(path)
         self.path = path
         self.descriptor = files.Descriptor(fd)
-        self._window = memoryview(b"")
 
     def close(self) -> None:
         """Close the file. Windows stay valid."""
