@@ -257,6 +257,17 @@ class StorageSuite:
         storage.ensure(table[:, 1], table[:, 2])
         assert window[20_000:20_010] == DATA[20_000:20_010]
 
+    @pytest.mark.parametrize("parts", [[], [(0, 10)], [(0, 5), (100, 200), (9000, 9100)]])
+    def test_what_seems_ready_is_ready(self, storage, parts):
+        window = storage.window(len(DATA))
+        starts, stops = ranges(*parts)
+        for _ in range(2):
+            is_ready = storage.seems_ready(starts)
+            assert isinstance(is_ready, bool)
+            if is_ready:
+                assert all(window[start:stop] == DATA[start:stop] for start, stop in parts)
+            storage.ensure(starts, stops)
+
     # Files that change
 
     def test_a_file_that_grows_is_the_same_file(self, storage):

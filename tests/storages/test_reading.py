@@ -92,6 +92,22 @@ def made(path):
     return path
 
 
+class Counting(Memory):
+    """The same, which counts how often storages are asked to ensure something."""
+
+    def __init__(self):
+        super().__init__()
+        self.opened = []
+
+    def open(self, name):
+        storage = super().open(name)
+        self.opened.append(storage)
+        return storage
+
+    def calls(self):
+        return sum(storage.calls for storage in self.opened)
+
+
 def index_of(path):
     return path.removesuffix(".rec") + ".idx"
 
@@ -244,6 +260,36 @@ def test_copies_open_the_same_files(place, made):
         assert twin.path == name
 
 
+@pytest.mark.parametrize("verify", VERIFY)
+def test_many_records_are_asked_for_together(path, monkeypatch, verify):
+    memory = Counting()
+    monkeypatch.setattr(registry, "_openers", {"memory": memory.open})
+    make_dataset(map(wide_row, range(1000)), path, EVERYTHING)
+    name = publish(memory, path)
+
+    def calls_of(read):
+        ds = dsrecords.open(name, verify=verify)
+        before = memory.calls()
+        read(ds)
+        return memory.calls() - before
+
+    payloads = 4
+    assert calls_of(lambda ds: ds.batch(range(1000))) == 1 + payloads
+    assert calls_of(lambda ds: ds.batch([5])) == 1 + payloads
+    assert calls_of(lambda ds: ds.column("label")) == 1
+    assert calls_of(lambda ds: ds[5, "label"]) == 1
+
+
+def test_heads_that_are_verified_together_are_asked_for_together(path, monkeypatch):
+    memory = Counting()
+    monkeypatch.setattr(registry, "_openers", {"memory": memory.open})
+    make_dataset(map(numbers_row, range(3000)), path, NUMBERS)
+    ds = dsrecords.open(publish(memory, path))
+    for i in np.random.default_rng(3).permutation(3000).tolist():
+        assert ds[i] == numbers_row(i)
+    assert memory.calls() < 20
+
+
 # Files as writers leave them
 
 
@@ -295,6 +341,14 @@ def test_an_empty_dataset(place, path):
 def test_a_dataset_that_is_not_there(place, made):
     with pytest.raises(FileNotFoundError, match="does not exist"):
         dsrecords.open(place.name(made))
+
+
+def test_a_dataset_that_is_there_is_not_created(place, made):
+    name = publish(place, made)
+    ds = IndexedRecordDataset(name, schema=EVERYTHING)
+    assert same(list(ds), list(map(wide_row, range(40))))
+    with pytest.raises(dsrecords.SchemaError):
+        IndexedRecordDataset(name, schema=SCHEMA)
 
 
 def test_a_file_that_is_no_dataset(place, path):
@@ -529,6 +583,8 @@ def test_names_of_a_scheme_stay_as_they_are(monkeypatch):
     monkeypatch.setattr(registry, "_openers", {"memory": memory.open})
     assert registry.absolute("memory://a/../data.rec") == "memory://a/../data.rec"
     assert registry.version_at("memory://data.rec") is None
+    assert not registry.exists("memory://data.rec")
     memory.files["memory://data.rec"] = MemoryFile(b"")
     assert registry.version_at("memory://data.rec") is not None
+    assert registry.exists("memory://data.rec")
     assert isinstance(registry.open_storage("memory://data.rec"), MemoryStorage)

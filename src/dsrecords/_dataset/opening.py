@@ -6,7 +6,7 @@ from dsrecords._dataset.options import Options
 from dsrecords._read.open import State, default_index
 from dsrecords._read.source import Source
 from dsrecords._storage import files
-from dsrecords._storage.registry import absolute
+from dsrecords._storage.registry import absolute, exists
 from dsrecords._tools.check import check
 from dsrecords._v04.detect import is_v04_file
 from dsrecords._v04.reader import V04State
@@ -34,7 +34,7 @@ def open_or_create(
         FileNotFoundError, CorruptError: as of `open_files`.
     """
     may_be_created = create is None and options.schema is not None
-    if create or (may_be_created and not files.exists(path)):
+    if create or (may_be_created and not exists(path)):
         index = index_of(path, index_path)
         _create(path, index, options, must=bool(create))
     advice = "to create it, give serializers=[...] or schema={...}"

@@ -28,10 +28,10 @@ def prefetch(
         heads_only: whether only the heads will be read.
     """
     storage = snapshot.storage
-    if len(rows) < 2 and not storage.needs_ensuring:
+    starts = rows[:, 0]
+    if storage.seems_ready(starts):
         return
     snapshot.mapped()  # `ensure` looks at windows that are there
-    starts = rows[:, 0]
     # An entry that is damaged, so that a sum may wrap around, is found out later.
     if heads_only:
         stops = starts + snapshot.header.schema.layout.size

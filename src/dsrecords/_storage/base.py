@@ -92,6 +92,16 @@ class Storage(Protocol):
             CorruptError: as of `window`.
         """
 
+    def seems_ready(self, starts: np.ndarray) -> bool:
+        """Whether `ensure` need not be called for parts of the file, as far as can be told at once.
+
+        It is asked before the parts are worked out, which takes longer than to look at two of them.
+        Where `needs_ensuring`, it is True only if the parts are in the windows for certain.
+
+        Args:
+            starts: uint64, (n,): offsets at which the parts begin.
+        """
+
     def ensure(self, starts: np.ndarray, stops: np.ndarray) -> None:
         """Prepare parts of the file that are about to be read in a window.
 

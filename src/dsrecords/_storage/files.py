@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import stat
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -84,8 +85,6 @@ def create(path: str) -> int:
 
 
 def _require_regular(fd: int, path: str) -> int:
-    import stat
-
     mode = os.fstat(fd).st_mode
     if not stat.S_ISREG(mode):
         os.close(fd)

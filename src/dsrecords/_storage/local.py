@@ -29,12 +29,12 @@ class LocalStorage:
     """
 
     needs_ensuring = False
+    _window = memoryview(b"")  # the largest so far
 
     def __init__(self, path: str) -> None:
         fd = files.open_read(path)
         self.path = path
         self.descriptor = files.Descriptor(fd)
-        self._window = memoryview(b"")
 
     def close(self) -> None:
         """Close the file. Windows stay valid."""
@@ -91,20 +91,27 @@ class LocalStorage:
             offset=size,
         )
 
+    def seems_ready(self, starts: np.ndarray) -> bool:
+        """Whether parts of the file seem to be in memory: see `Storage.seems_ready`.
+
+        Two are looked at, and if both are in memory, all are taken to be: that costs two system
+        calls. A single one is not worth any.
+        """
+        count = len(starts)
+        if count < 2:
+            return True
+        number = self.descriptor.number
+        one = starts.item(count // 3)
+        another = starts.item(count - 1)
+        return files.in_memory(number, one) and files.in_memory(number, another)
+
     def ensure(self, starts: np.ndarray, stops: np.ndarray) -> None:
         """Let the system read parts of the file that are not in memory: see `Storage.ensure`.
 
         A batch of random records is then read from a cold disk at once, at the disk's full depth,
-        instead of one page fault after another. Two parts are looked at, and if both are in memory,
-        all are taken to be: then it costs two system calls.
+        instead of one page fault after another.
         """
-        count = len(starts)
-        if count < 2:
-            return
-        number = self.descriptor.number
-        one = starts.item(count // 3)
-        another = starts.item(count - 1)
-        if files.in_memory(number, one) and files.in_memory(number, another):
+        if self.seems_ready(starts):
             return
         window = self._window
         run_starts, run_stops = _page_runs(starts, stops, len(window))

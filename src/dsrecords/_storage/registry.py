@@ -49,6 +49,13 @@ def version_at(path: str) -> Hashable:
     return storage.version()
 
 
+def exists(path: str) -> bool:
+    """Whether there is a file; of this machine anything at the path, as `files.exists` says."""
+    if _opener(path) is None:
+        return files.exists(path)
+    return version_at(path) is not None
+
+
 def absolute(path: str) -> str:
     """The absolute path of a local file. A name that another storage reads stays as it is."""
     if _opener(path) is None:
@@ -61,7 +68,7 @@ def _opener(path: str) -> Opener | None:
 
     A scheme that nobody has registered is none: a path may have any name.
     """
-    scheme, separator, _ = path.partition("://")
-    if not separator:
+    if "://" not in path:
         return None
+    scheme, _, _ = path.partition("://")
     return _openers.get(scheme)
