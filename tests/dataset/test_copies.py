@@ -22,6 +22,8 @@ from dsrecords import (
     make_dataset,
 )
 
+pytestmark = pytest.mark.slow
+
 METHODS = multiprocessing.get_all_start_methods()
 PICTURES = Path(__file__).parents[1] / "golden" / "pictures"
 INITIALIZED = []  # a path for each call of `Words.__init__` in this process

@@ -20,6 +20,8 @@ from sameness import same
 import dsrecords
 from dsrecords import IndexedRecordDataset, io
 
+pytestmark = pytest.mark.slow
+
 READER = Path(__file__).parents[2] / "examples" / "read_dsrecords.py"
 GOLDEN = sorted(make_golden.GOLDEN.glob("*.rec"))
 NAMES = [path.stem for path in GOLDEN]

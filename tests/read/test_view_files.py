@@ -22,6 +22,8 @@ from dsrecords import (
     make_dataset,
 )  # fmt: skip
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def view(tmp_path):

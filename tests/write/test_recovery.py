@@ -16,6 +16,8 @@ import dsrecords
 from dsrecords import CorruptError, IndexedRecordDataset, ReadOnlyError, make_dataset
 from dsrecords._storage import files
 
+pytestmark = pytest.mark.slow
+
 INDEX_WARNING = r"data\.idx"
 
 
