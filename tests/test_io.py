@@ -13,6 +13,8 @@ from sameness import same
 import dsrecords
 from dsrecords import CorruptError, IndexedRecordDataset, SchemaError, io, make_dataset
 
+pytestmark = pytest.mark.slow
+
 RED = Image.new("RGB", (3, 2), (200, 10, 20))
 BGR = np.full((2, 3, 3), (20, 10, 200), np.uint8)
 

@@ -23,6 +23,8 @@ from dsrecords import (
     make_dataset,
 )
 
+pytestmark = pytest.mark.slow
+
 PICTURES = Path(__file__).parents[1] / "golden" / "pictures"
 
 

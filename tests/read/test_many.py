@@ -20,6 +20,8 @@ from dsrecords._schema.resolve import make_schema
 from dsrecords._storage import files
 from dsrecords._storage.local import LocalStorage
 
+pytestmark = pytest.mark.slow
+
 COUNT = 10_000
 NUMBERS_BODY = struct.pack("<q", 7)  # the numbers of a record of `NUMBER`
 HEAD = 32  # of these records: 16, three numbers of 4 bytes, padded to 8

@@ -19,6 +19,8 @@ from dsrecords._read.verification import (
 )
 from dsrecords._storage import files
 
+pytestmark = pytest.mark.slow
+
 COUNT = 5 * BLOCK + 100
 SCHEMA = {"x": "float64", "n": "int32"}
 LARGE = {"image": "uint8[28,28]", "label": "int64"}  # records of 21 times their head

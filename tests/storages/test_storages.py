@@ -14,6 +14,8 @@ from dsrecords._storage.local import LocalStorage
 pytest.register_assert_rewrite("suite")
 from suite import DATA, StorageSuite, everything, ranges  # noqa: E402 - it is rewritten first
 
+pytestmark = pytest.mark.slow
+
 PAGE = files.PAGE_SIZE
 
 

@@ -21,6 +21,8 @@ import dsrecords
 from dsrecords import CorruptError, IndexedRecordDataset, SchemaError, io, make_dataset
 from dsrecords._types import compressed, zstd_backends
 
+pytestmark = pytest.mark.slow
+
 
 def texts(count):
     words = random.Random(0)
