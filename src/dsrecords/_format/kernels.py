@@ -10,13 +10,15 @@ is known to be whole; offsets and sizes are bytes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from dsrecords._format.checksums import crc32
 from dsrecords._format.layout import (
     LOW_32_BITS,
+    NONE,
     PENDING,
     RECORD,
     HeadLayout,
@@ -24,6 +26,16 @@ from dsrecords._format.layout import (
     padded_sizes,
     position_mixes,
 )
+
+# How to get the value of a field from what the struct of a head unpacks:
+# - whether it is a number, else it is a payload;
+# - the index of the number, or of the payload's size;
+# - the index of the byte that is 0 if the value is None, or -1;
+# - what makes the value: of a payload and whether to copy it, or of a number. None where the number
+#   is the value;
+# - what raises the error of a payload that is None; None where it may be.
+# A plain tuple, since Python takes those apart twice as fast as named ones.
+Step = tuple[bool, int, int, Callable[..., Any] | None, Callable[[], None] | None]
 
 _CHECK_SIZE = 4  # bytes of a head that its check does not cover: the check itself
 _WIDEST_TABLE = 1024  # bytes of head up to which tables pay; each byte takes 1 KiB of table
@@ -338,6 +350,70 @@ def _agree_with_entries(
             right &= sizes.max(axis=1) <= end  # the sum of larger sizes may have wrapped around
         right &= offsets + extents <= end
     return right
+
+
+def verify_payloads(
+    data: memoryview,
+    numbers: Sequence[int],
+    starts: Sequence[int],
+    sizes: Sequence[int],
+    checksums: Sequence[int],
+) -> int:
+    """Compare the checksums of some payloads of one record.
+
+    Args:
+        data: the log, which contains all of them.
+        numbers: of the payloads to look at.
+        starts, sizes, checksums: of each of the record's payloads, by its number; a size of `NONE`
+            is that of a payload that is None.
+
+    Returns:
+        The number of the first payload whose checksum is wrong; -1 if there is none.
+    """
+    for number in numbers:
+        size = sizes[number]
+        if size == NONE:
+            continue
+        start = starts[number]
+        if crc32(data[start : start + size]) != checksums[number]:
+            return number
+    return -1
+
+
+def read_sample(
+    data: memoryview,
+    unpacked: Sequence[Any],
+    starts: Sequence[int],
+    steps: Sequence[Step],
+    copied: bool,
+    values: list[Any],
+) -> None:
+    """Make the values of one record, all of which is verified.
+
+    Args:
+        data: the log, which contains the record.
+        unpacked: what the struct of its head unpacks: sizes of payloads, numbers, presence bytes.
+        starts: offsets of its payloads, as far as they are to be read.
+        steps: how to make each value.
+        copied: whether values of payloads are to be owned, and not views of `data`.
+        values: to which the values are appended, one for each step. What a function raises is not
+            caught here: there are then as many values as steps that were done.
+    """
+    for is_number, index, presence_index, make, refuse_none in steps:
+        value = unpacked[index]
+        if is_number:
+            if presence_index >= 0 and not unpacked[presence_index]:
+                value = None
+            elif make is not None:
+                value = make(value)
+        elif value != NONE:
+            start = starts[index]
+            value = make(data[start : start + value], copied)  # type: ignore[misc]
+        else:
+            value = None
+            if refuse_none is not None:
+                refuse_none()
+        values.append(value)
 
 
 def copy_payloads(

@@ -5,11 +5,13 @@ Knows a record's layout. What it reads from is known here by its protocol alone.
 
 from __future__ import annotations
 
+import functools
 import operator
 import struct
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from dsrecords._format import kernels
 from dsrecords._format.entries import Entries
 from dsrecords._read.selection import position
 from dsrecords._read.verification import HEAD, Verified, payload_part
@@ -17,6 +19,7 @@ from dsrecords._schema.header import Header
 from dsrecords._schema.schema import Field
 from dsrecords._types.base import Load
 from dsrecords._types.scalars import Scalar
+from dsrecords.errors import CorruptError
 
 Make = Callable[..., Any]
 Assemble = Callable[[Sequence[Any]], Any]
@@ -53,15 +56,6 @@ class Item(NamedTuple):
     field: Field
     make: Make | None
     is_builtin: bool
-
-
-# How to get the value of a field from what the struct of a head unpacks:
-# - whether it is a number, else it is a payload;
-# - the index of the number, or of the payload's size;
-# - the index of the byte that is 0 if the value is None, or -1;
-# - what makes the value, as in `Item`.
-# A plain tuple, since Python takes those apart twice as fast as named ones.
-Step = tuple[bool, int, int, Make | None]
 
 
 class Plan:
@@ -115,7 +109,7 @@ class Plan:
         self.plain: list[int] | None = None
         self.read: Callable[[Any, int], Any] = self._read
         if items and all(_is_plain(item) for item in self.items):
-            self.plain = [index for _, index, _, _ in self.steps]
+            self.plain = [index for _, index, *_ in self.steps]
             self.read = _number_reader(self, self.plain)
 
     def _want_payloads(self) -> None:
@@ -170,16 +164,23 @@ def _maker_of_number(
     return make
 
 
-def _step(item: Item, payload_count: int) -> Step:
+def _step(item: Item, payload_count: int) -> kernels.Step:
     """The struct of a head unpacks the sizes of all payloads, the numbers, the presence bytes."""
     field = item.field
     if field.number_slot < 0:
-        return False, field.payload, -1, item.make
+        refuse_none = None
+        if not field.type.nullable:
+            refuse_none = functools.partial(_refuse_none, field.type.name)
+        return False, field.payload, -1, item.make, refuse_none
     index = payload_count + field.number_slot
     presence_index = -1
     if field.presence_slot >= 0:
         presence_index = payload_count + field.presence_slot
-    return True, index, presence_index, item.make
+    return True, index, presence_index, item.make, None
+
+
+def _refuse_none(type_name: str) -> None:
+    raise CorruptError(f"None, but the type is {type_name}")
 
 
 def _is_plain(item: Item) -> bool:

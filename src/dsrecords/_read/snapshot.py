@@ -229,23 +229,9 @@ class Snapshot:
         starts: Sequence[int] = (offset + plan.head_size,)
         if plan.payloads > 1:
             starts = plan.payload_offsets(unpacked[: plan.payloads - 1], offset)
-        copied = plan.copy
         values: list[Any] = []
         try:
-            for is_number, index, presence_index, make in plan.steps:
-                value = unpacked[index]
-                if is_number:
-                    if presence_index >= 0 and not unpacked[presence_index]:
-                        value = None
-                    elif make is not None:
-                        value = make(value)
-                elif value != NONE:
-                    start = starts[index]
-                    value = make(data[start : start + value], copied)  # type: ignore[misc]
-                else:
-                    value = None
-                    self.check_nullable(i, plan.fields[len(values)], starts[index])
-                values.append(value)
+            kernels.read_sample(data, unpacked, starts, plan.steps, plan.copy, values)
         except Exception as error:
             self._explain(error, i, plan.items[len(values)], offset, starts)
             raise
@@ -471,15 +457,11 @@ class Snapshot:
         schema = self.header.schema
         starts = schema.layout.payload_offsets(sizes[: plan.payloads - 1], offset)
         checksums = schema.layout.unpack_checksums(data, offset)
-        for number, part in plan.wanted:
-            size = sizes[number]
-            if known & part or size == NONE:
-                continue
-            start = starts[number]
-            payload = data[start : start + size]
-            if crc32(payload) != checksums[number]:
-                field = schema.payloads[number]
-                raise self.damaged(WRONG_CHECKSUM, i, start, field)
+        unknown = [number for number, part in plan.wanted if not known & part]
+        wrong = kernels.verify_payloads(data, unknown, starts, sizes, checksums)
+        if wrong >= 0:
+            field = schema.payloads[wrong]
+            raise self.damaged(WRONG_CHECKSUM, i, starts[wrong], field)
 
     def _is_right_head(
         self,

@@ -18,8 +18,9 @@ _TRACKED_PAYLOADS = 62
 BLOCK = 4096
 """Positions whose heads may be verified together when one of them is read."""
 
-MANY_SINGLES = 16  # heads of a block that are verified one by one before the others are, together
-_TRIED = 255  # in the place of their count: the heads of the block have been verified together
+MANY_SINGLES = 16
+"""Heads of a block that are verified one by one, before the others are, together."""
+
 _ATOMIC = 500  # items up to which NumPy changes an array without releasing the interpreter's lock
 
 
@@ -71,7 +72,7 @@ class Verified:
 
     def _use(self, array: np.ndarray, singles: bytearray) -> None:
         bits = memoryview(array)
-        self._singles = singles  # of each block: how many heads were verified one by one, or _TRIED
+        self._singles = singles  # of each block: heads verified one by one, MANY_SINGLES at most
         self._array = array
         self.bits = bits
 
@@ -122,14 +123,11 @@ class Verified:
         """
         block = position // BLOCK
         count = self._singles[block]
-        if count == _TRIED:
+        if count == MANY_SINGLES:
             return False
         count += 1
-        if count < MANY_SINGLES:
-            self._singles[block] = count
-            return False
-        self._singles[block] = _TRIED
-        return True
+        self._singles[block] = count
+        return count == MANY_SINGLES
 
     # Edits of the list
 
@@ -168,7 +166,7 @@ class Verified:
             buffer=bytes(8),
             strides=(0,),
         )
-        all_tried = bytes([_TRIED]) * _block_count(room)
+        all_tried = bytes([MANY_SINGLES]) * _block_count(room)
         self._use(nothing, bytearray(all_tried))
 
     def forget(self, positions: Iterable[int]) -> None:
