@@ -8,7 +8,11 @@ import pytest
 from dsrecords._format.entries import Entries
 from dsrecords._format.frame import TAKE_LAST
 from dsrecords._read.open import State
+from dsrecords._storage import files
+from dsrecords._storage.local import LocalStorage
 from dsrecords._types.base import Type
+
+pytestmark = pytest.mark.slow
 
 FOUND = sorted(fuzz.FINDINGS.glob("*-*"))
 
@@ -57,21 +61,27 @@ def believed(entries, places, op, positions, apply=Entries.apply):
     return entries
 
 
+def mapped_unseen(storage, length):
+    return memoryview(files.map_private(storage.descriptor.number, length))
+
+
 DEFECTS = {
-    "what a decoder says is let through": ("payload", Type, "unreadable", ()),
-    "positions of an edit are not compared with the list": ("log", Entries, "apply", believed),
+    "what a decoder says is let through": ("payload", [(Type, "unreadable", ())]),
+    "positions of an edit are not compared with the list": ("log", [(Entries, "apply", believed)]),
     "a slot is not compared with the file that it is in": (
         "index",
-        State,
-        "_usable",
-        lambda state, slot, index: True,
+        [
+            (State, "_usable", lambda state, slot, index: True),
+            (LocalStorage, "writable_window", mapped_unseen),  # which would notice it as well
+        ],
     ),
 }
 
 
 @pytest.mark.parametrize("defect", DEFECTS)
 def test_a_planted_defect_is_caught(defect, monkeypatch):
-    name, *patch = DEFECTS[defect]
-    monkeypatch.setattr(*patch)
+    name, patches = DEFECTS[defect]
+    for patch in patches:
+        monkeypatch.setattr(*patch)
     with pytest.raises(AssertionError):
         small_changes(name, 3000)
