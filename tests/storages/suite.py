@@ -199,7 +199,7 @@ class StorageSuite:
         assert window[:5000] == storage.window(5000)[:5000] == DATA[:5000]
         assert storage.read(0, 5000) == self.open().read(0, 5000) == DATA[:5000]
 
-    @pytest.mark.parametrize("length", [len(DATA) + 1, len(DATA) + 4096, 2**40])
+    @pytest.mark.parametrize("length", [len(DATA) + 1, len(DATA) + 4096, 2**40, 2**62, 2**66])
     def test_a_file_that_is_shorter_than_a_writable_window_is_an_error(self, storage, length):
         with pytest.raises(CorruptError, match="cut short") as caught:
             storage.writable_window(length)

@@ -80,7 +80,7 @@ class LocalStorage:
         """The beginning of the file, mapped privately: see `Storage.writable_window`."""
         try:
             mapping = files.map_private(self.descriptor.number, length)
-        except ValueError:  # it is shorter
+        except (OverflowError, ValueError):  # it is shorter
             raise self._cut_short(length, self.size()) from None
         return memoryview(mapping)
 
