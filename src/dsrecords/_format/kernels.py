@@ -364,8 +364,9 @@ def verify_payloads(
     Args:
         data: the log, which contains all of them.
         numbers: of the payloads to look at.
-        starts, sizes, checksums: of each of the record's payloads, by its number; a size of `NONE`
-            is that of a payload that is None.
+        starts: of each of the record's payloads, by its number.
+        sizes: of the same; `NONE` of a payload that is None.
+        checksums: of the same.
 
     Returns:
         The number of the first payload whose checksum is wrong; -1 if there is none.
