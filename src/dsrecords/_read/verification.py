@@ -15,10 +15,10 @@ HEAD = 1
 _UNTRACKED = 1 << 63  # a part that is never remembered, so it is verified at each reading
 _TRACKED_PAYLOADS = 62
 
-BLOCK = 4096
+BLOCK = 2048
 """Positions whose heads may be verified together when one of them is read."""
 
-MANY_SINGLES = 16
+MANY_SINGLES = 8
 """Heads of a block that are verified one by one, before the others are, together."""
 
 _ATOMIC = 500  # items up to which NumPy changes an array without releasing the interpreter's lock
