@@ -23,6 +23,7 @@ END = "<!-- end of modules -->\n"
 FLOORS = (
     "errors",
     "_optional",
+    "_warning",
     "_storage",
     "_format",
     "_types",

@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import os
 import time
-import warnings
 from collections.abc import Hashable, Sequence
 from typing import Any
 
@@ -26,6 +25,7 @@ from dsrecords._schema.header import Header, read_header
 from dsrecords._storage.base import Storage
 from dsrecords._storage.local import LocalStorage
 from dsrecords._storage.registry import open_storage, version_at
+from dsrecords._warning import warn_user
 from dsrecords.errors import CorruptError, UnsupportedVersionError
 
 # A reader that opens while a writer recovers may see what looks like damage: it looks again.
@@ -34,7 +34,6 @@ _PATIENCE = 7  # tries, while the files are being replaced and the pair does not
 _PAUSE = 0.005  # seconds before the second try, doubled for each further one
 _MOST_SEQ = 2**63  # no writer counts that far: the next number must fit, too
 _DAMAGED = "damaged, or no index of ours"
-_CALLER = 7  # stack levels from the warning to the caller of `dsrecords.open`
 
 
 def default_index(path: str) -> str:
@@ -166,10 +165,7 @@ class State:
             what = _DAMAGED
             if index.is_of_another_dataset:
                 what = "of another dataset"
-            warnings.warn(
-                f"{self.index_path} is {what}: the list is made again from {self.path}",
-                stacklevel=_CALLER,
-            )
+            warn_user(f"{self.index_path} is {what}: the list is made again from {self.path}")
         return True
 
     def _open_index(self) -> _IndexFile | None:

@@ -8,7 +8,6 @@ an index of all records.
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -27,10 +26,10 @@ from dsrecords._storage import files
 from dsrecords._storage.base import Storage
 from dsrecords._storage.local import LocalStorage
 from dsrecords._storage.registry import open_storage, version_at
+from dsrecords._warning import warn_user
 from dsrecords.errors import CorruptError, StaleViewError, UnsupportedVersionError
 
 _CHUNK = 2**16  # entries that are made together: so many stay in the processor's cache
-_CALLER = 8  # stack levels from the warning to the caller of `dsrecords.open`
 
 
 def save(
@@ -189,10 +188,9 @@ def validate(
     times = "once"
     if edits > 1:
         times = f"{edits} times"
-    warnings.warn(
+    warn_user(
         f"{index_path}: {path} was edited {times} since this view was made of it: "
-        "the view shows the records of then",
-        stacklevel=_CALLER,
+        "the view shows the records of then"
     )
 
 

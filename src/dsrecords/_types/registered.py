@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 from dsrecords._types.base import Type, wrong
 from dsrecords._types.binary import Bytes
+from dsrecords._warning import warn_user
 from dsrecords.errors import SchemaError
 
 Dump = Callable[[Any], Any]  # from a value to bytes
@@ -52,7 +52,7 @@ class Registered(Type):
         if not self._has_warned:
             self._has_warned = True
             message = self._not_registered() + "; until then its values are bytes"
-            warnings.warn(message, stacklevel=6)
+            warn_user(message)
         if copy:
             return bytes(data)
         return data

@@ -6,15 +6,12 @@ frames could come back behind new ones.
 
 from __future__ import annotations
 
-import sys
-import warnings
-
 from dsrecords._format import index as _index
 from dsrecords._read.open import State
 from dsrecords._storage import files
+from dsrecords._warning import warn_user
 from dsrecords.errors import ReadOnlyError
 
-_PACKAGE = __name__.partition(".")[0]
 _COPY_CHUNK = 4 * 2**20  # bytes of a tail that are copied at once
 
 
@@ -74,9 +71,8 @@ def _save_tail(state: State, end: int, size: int) -> None:
         files.pwrite(tail.number, data, offset - end)
     files.sync(tail.number, metadata=True)
     files.sync_directory(path)
-    warnings.warn(
-        f"{state.path}: the log is damaged from byte {end} on; what follows was moved to {path}",
-        stacklevel=_users_stack_level(),
+    warn_user(
+        f"{state.path}: the log is damaged from byte {end} on; what follows was moved to {path}"
     )
 
 
@@ -87,17 +83,3 @@ def _unused_path(wanted: str) -> str:
         number += 1
         path = f"{wanted}-{number}"
     return path
-
-
-def _users_stack_level() -> int:
-    """The `stacklevel` with which a warning of the calling function names a line of the user's."""
-    frame = sys._getframe(1)
-    level = 1
-    while frame.f_back is not None and _is_ours(frame.f_globals["__name__"]):
-        frame = frame.f_back
-        level += 1
-    return level
-
-
-def _is_ours(module: str) -> bool:
-    return module.partition(".")[0] == _PACKAGE
