@@ -2,7 +2,7 @@
 
 Usage: commits.py      exit with 1 where a subject has more than 72 characters
 
-Looks at the commits since this file was added, when the rule was made.
+Looks at the commits since this file was last changed, and so never at those before the rule.
 """
 
 import subprocess
@@ -26,12 +26,12 @@ def too_long(subjects: list[str]) -> list[str]:
 
 
 def main() -> None:
-    """Check the subjects of all commits since the rule was made."""
-    added = git("log", "--diff-filter=A", "--format=%H", "--", "tools/commits.py")
-    if not added:
+    """Check the subjects of all commits since the rule was last changed."""
+    changes = git("log", "--format=%H", "--", "tools/commits.py")
+    if not changes:
         print("commits: not a git checkout, or not committed yet: nothing to check")
         return
-    long = too_long(git("log", "--format=%s", f"{added[-1]}..HEAD"))
+    long = too_long(git("log", "--format=%s", f"{changes[0]}..HEAD"))
     if long:
         sys.exit(f"subjects of more than {MAX_CHARACTERS} characters:\n" + "\n".join(long))
 
