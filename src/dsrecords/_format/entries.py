@@ -28,7 +28,7 @@ _HALF = np.uint64(32)  # bits of a word
 class Entries:
     """Where each record of the list is: the file's entries (mapped, privately), then newer ones.
 
-    What an edit changes in ref, it changes in one call: another thread that reads meanwhile finds
+    What an edit changes in place, it changes in one call: another thread that reads meanwhile finds
     the old entry or the new one, never half of each.
 
     Attributes:

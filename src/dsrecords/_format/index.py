@@ -164,7 +164,7 @@ def map_entries(storage: Storage, slot: Slot) -> Entries:
 
 
 def publish_appended(path: str, old: Slot, slot: Slot, entries: Entries) -> None:
-    """Publish in ref, if records were only appended since the last time.
+    """Publish in place, if records were only appended since the last time.
 
     The new entries are on the disk before the slot that counts them is written. The other slot
     stays valid until then.

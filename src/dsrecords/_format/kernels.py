@@ -162,7 +162,7 @@ def pack_frames(
 
     Args:
         heads: structured, (n,), C-contiguous, with kinds, sizes and checksums of the payloads, and
-            numbers set. Modified in ref: the sizes and checks of the frames are set.
+            numbers set. Modified in place: the sizes and checks of the frames are set.
         offset: of the first frame, in the log.
         seed: CRC-32 of the dataset's id.
         tables: of `crc_tables`.

@@ -43,7 +43,7 @@ class Verified:
 
     Threads may read, verify and remember while another one edits the list. What keeps them apart:
 
-    - Before an edit changes entries in ref, `hand_over` makes a successor for the edited list.
+    - Before an edit changes entries in place, `hand_over` makes a successor for the edited list.
       The one that hands over then knows nothing and learns nothing. So a thread that verified a
       record which was replaced meanwhile cannot say so of the new one.
     - Whoever reads an entry reads it before it asks what has been verified. If an edit began in

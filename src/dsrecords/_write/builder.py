@@ -117,7 +117,7 @@ class Builder:
             raise FileNotFoundError(error.errno, "there is no such folder", missing) from None
 
     def finish(self, replace: bool) -> files.Descriptor:
-        """Put both files in ref, durably.
+        """Put both files in place, durably.
 
         A crash between the two renames can leave either log with the index of the other, which is
         then made again from the log: so what is replaced must be whole on the disk as well.
