@@ -19,10 +19,63 @@ ENTRY = struct.Struct("<QQ")
 """An entry in the file: the offset; and a word of size / 8 and, above it, 32 bits of check."""
 
 _SIZE_UNKNOWN = LOW_32_BITS  # the stored size of a frame that is too large to store its size
-_SMALLEST_TAIL = 16  # entries
+_SMALLEST_ROOM = 16  # entries
 _FEW = 16  # records up to which they are appended one by one
 _EIGHTH = np.uint64(3)  # bits to shift to divide by eight
 _HALF = np.uint64(32)  # bits of a word
+
+
+class EntryRows:
+    """Entries side by side in memory, as they are in the file: the one owner of that memory.
+
+    Lists of one history look at the same rows, each at as many as it has (see `Entries`). What is
+    replaced is replaced for all of them; who must not see that copies the rows first.
+
+    Attributes:
+        words: memoryview of u64, two for each entry: its offset, and its word, in which the check
+            is mixed with the position. There may be room for more entries than any list has.
+    """
+
+    def __init__(self, words: memoryview) -> None:
+        self.words = words
+
+    def read(self, row: int) -> tuple[int, int]:
+        """The offset and the word of an entry."""
+        entry: tuple[int, int] = ENTRY.unpack_from(self.words, ENTRY.size * row)
+        return entry
+
+    def replace(self, row: int, offset: int, word: int) -> None:
+        """Put an entry in the place of another.
+
+        In one call, while this thread holds the interpreter's lock: nobody sees half an entry.
+        """
+        ENTRY.pack_into(self.words, ENTRY.size * row, offset, word)
+
+    def array(self) -> np.ndarray:
+        """All rows, not copied: uint64, (n, 2)."""
+        words = np.frombuffer(self.words, np.uint64)
+        return words.reshape(-1, 2)
+
+    def make_room(self, count: int) -> None:
+        """Make room for `count` entries, in new memory: who reads the old one may go on."""
+        old = self.words
+        old_count = len(old) // 2
+        if count <= old_count:
+            return
+        room = max(
+            _SMALLEST_ROOM,
+            count,
+            2 * old_count,
+        )
+        words = np.empty(2 * room, np.uint64)
+        words[: len(old)] = old
+        self.words = memoryview(words)
+
+    def copy(self, count: int) -> EntryRows:
+        """Copy the first rows."""
+        in_use = self.words[: 2 * count]
+        words = np.array(in_use)
+        return EntryRows(memoryview(words))
 
 
 class Entries:
@@ -32,18 +85,29 @@ class Entries:
     the old entry or the new one, never half of each.
 
     Attributes:
-        base: the file's entries, a memoryview of u64, two for each entry: its offset, and its word,
-            in which the check is mixed with the position.
-        kept: how many entries of `base`, counted from the first, are in use.
-        tail: the entries behind those, in the same form, with room for more.
-        used: how many entries of `tail` are in use.
+        mapped: the file's entries.
+        mapped_words: their words, in reach of each read: they are never others, as only `appended`
+            grows.
+        kept: how many of them, counted from the first, are in use.
+        appended: the entries behind those.
+        used: how many of these are in use.
     """
 
-    def __init__(self, base: memoryview, kept: int) -> None:
-        self.base = base
+    def __init__(
+        self,
+        mapped: EntryRows,
+        kept: int,
+        appended: EntryRows | None = None,
+        used: int = 0,
+    ) -> None:
+        self.mapped = mapped
+        self.mapped_words = mapped.words
         self.kept = kept
-        self.tail = memoryview(np.empty(0, np.uint64))
-        self.used = 0
+        if appended is None:
+            no_words = np.empty(0, np.uint64)
+            appended = EntryRows(memoryview(no_words))
+        self.appended = appended
+        self.used = used
 
     def __len__(self) -> int:
         return self.kept + self.used
@@ -52,13 +116,9 @@ class Entries:
 
     def stored(self, i: int) -> tuple[int, int]:
         """The entry at position i as it is stored: the offset, and the word."""
-        part = self.base
-        row = i
-        if i >= self.kept:
-            part = self.tail
-            row = i - self.kept
-        entry: tuple[int, int] = ENTRY.unpack_from(part, ENTRY.size * row)
-        return entry
+        if i < self.kept:
+            return self.mapped.read(i)
+        return self.appended.read(i - self.kept)
 
     def get(self, i: int) -> FrameRef:
         """Offset, size and check of the record at position i; size 0 where only the frame knows."""
@@ -74,30 +134,30 @@ class Entries:
 
         They are a view of the entries in use, or a copy where they lie in both parts.
         """
-        base_stop = min(stop, self.kept)
-        base = _as_rows(self.base)[start:base_stop]
+        mapped_stop = min(stop, self.kept)
+        mapped = self.mapped.array()[start:mapped_stop]
         if stop <= self.kept:
-            return base
-        tail_start = max(start - self.kept, 0)
-        tail_stop = stop - self.kept
-        tail = _as_rows(self.tail)[tail_start:tail_stop]
-        if not len(base):
-            return tail
-        return np.concatenate([base, tail])
+            return mapped
+        first = max(start - self.kept, 0)
+        last = stop - self.kept
+        appended = self.appended.array()[first:last]
+        if not len(mapped):
+            return appended
+        return np.concatenate([mapped, appended])
 
     def gather(self, positions: np.ndarray) -> np.ndarray:
         """Copy the entries at these positions (int64, (n,)), as in the file: uint64, (n, 2)."""
-        base = _as_rows(self.base)
+        mapped = self.mapped.array()
         if not self.used:
-            return base.take(positions, axis=0)
-        tail = _as_rows(self.tail)
+            return mapped.take(positions, axis=0)
+        appended = self.appended.array()
         if not self.kept:
-            return tail.take(positions, axis=0)
-        in_tail = positions >= self.kept
-        base_positions = np.where(in_tail, 0, positions)
-        rows = base.take(base_positions, axis=0)
-        tail_positions = positions[in_tail] - self.kept
-        rows[in_tail] = tail[tail_positions]
+            return appended.take(positions, axis=0)
+        is_appended = positions >= self.kept
+        mapped_positions = np.where(is_appended, 0, positions)
+        rows = mapped.take(mapped_positions, axis=0)
+        appended_positions = positions[is_appended] - self.kept
+        rows[is_appended] = appended[appended_positions]
         return rows
 
     # Appending
@@ -111,9 +171,10 @@ class Entries:
         mixed = check ^ position_mix(position)
         word = eighths | mixed << 32
         start = ENTRY.size * used
-        if start == self.tail.nbytes:
-            self._grow(1)
-        ENTRY.pack_into(self.tail, start, offset, word)
+        appended = self.appended
+        if start == appended.words.nbytes:
+            appended.make_room(used + 1)
+        ENTRY.pack_into(appended.words, start, offset, word)
         self.used = used + 1  # last: only now can another thread see it
 
     def extend(
@@ -136,24 +197,11 @@ class Entries:
         count = len(offsets)
         start = self.used
         stop = start + count
-        if ENTRY.size * stop > self.tail.nbytes:
-            self._grow(count)
-        rows = _as_rows(self.tail)
+        self.appended.make_room(stop)
+        rows = self.appended.array()
         rows[start:stop, 0] = offsets
         rows[start:stop, 1] = words
         self.used = stop  # last, as in `append`
-
-    def _grow(self, count: int) -> None:
-        """Make room for `count` more entries, in new memory: who reads the old one may go on."""
-        room = max(
-            _SMALLEST_TAIL,
-            2 * self.used,
-            self.used + count,
-        )
-        tail = np.empty(2 * room, np.uint64)
-        in_use = 2 * self.used
-        tail[:in_use] = self.tail[:in_use]
-        self.tail = memoryview(tail)
 
     # Batches
 
@@ -181,7 +229,7 @@ class Entries:
         if not op:
             self._add(refs)
             return self
-        edited = self._twin()  # so that what is appended is not visible before the edit
+        edited = self._first(len(self))  # so that what is appended is not visible before the edit
         edited._add(refs)
         array = np.asarray(positions, np.uint64)
         if op == TAKE_LAST:
@@ -224,13 +272,10 @@ class Entries:
         offset, word = self.stored(source)
         mix = position_mix(source) ^ position_mix(target)
         word ^= mix << 32
-        part = self.base
-        row = target
-        if target >= self.kept:
-            part = self.tail
-            row = target - self.kept
-        # In one call, while this thread holds the interpreter's lock: nobody sees half an entry.
-        ENTRY.pack_into(part, ENTRY.size * row, offset, word)
+        if target < self.kept:
+            self.mapped.replace(target, offset, word)
+        else:
+            self.appended.replace(target - self.kept, offset, word)
 
     def _delete(self, positions: np.ndarray) -> Entries:
         """The list without these records: what is behind the first moves up, in new memory."""
@@ -250,7 +295,7 @@ class Entries:
         rows = rows[remains]
         words = moved_words(rows[:, 1], old, new)
         shorter = self._first(first)
-        shorter.tail = _copied(self.tail)
+        shorter.appended = self.appended.copy(self.used)
         shorter._extend_stored(rows[:, 0], words)
         return shorter
 
@@ -258,35 +303,15 @@ class Entries:
 
     def copy(self) -> Entries:
         """Copy the entries, so that edits of the copy do not change these."""
-        in_use = self.base[: 2 * self.kept]
-        twin = Entries(_copied(in_use), self.kept)
-        twin.tail = _copied(self.tail)
-        twin.used = self.used
-        return twin
-
-    def _twin(self) -> Entries:
-        """The same entries, in the same memory."""
-        twin = Entries(self.base, self.kept)
-        twin.tail = self.tail
-        twin.used = self.used
-        return twin
+        mapped = self.mapped.copy(self.kept)
+        appended = self.appended.copy(self.used)
+        return Entries(mapped, self.kept, appended, self.used)
 
     def _first(self, count: int) -> Entries:
-        """The entries of the first records, in the same memory."""
-        kept = self.kept
-        shorter = self._twin()
-        shorter.kept = min(kept, count)
-        shorter.used = max(count - kept, 0)
-        return shorter
-
-
-def _as_rows(part: memoryview) -> np.ndarray:
-    words = np.frombuffer(part, np.uint64)
-    return words.reshape(-1, 2)
-
-
-def _copied(part: memoryview) -> memoryview:
-    return memoryview(np.array(part))
+        """A list of the first records, which looks at the same rows."""
+        kept = min(self.kept, count)
+        used = max(count - self.kept, 0)
+        return Entries(self.mapped, kept, self.appended, used)
 
 
 def moved_words(

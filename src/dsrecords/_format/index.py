@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from dsrecords._format.checksums import crc32
-from dsrecords._format.entries import Entries
+from dsrecords._format.entries import Entries, EntryRows
 from dsrecords._format.header import MAGIC as LOG_MAGIC
 from dsrecords._format.header import VERSION, RawHeader
 from dsrecords._format.layout import PAGE
@@ -145,7 +145,7 @@ def may_be_replaced(path: str) -> bool:
 def no_entries() -> Entries:
     """The entries of an empty list."""
     no_words = memoryview(b"").cast("Q")
-    return Entries(no_words, 0)
+    return Entries(EntryRows(no_words), 0)
 
 
 def map_entries(storage: Storage, slot: Slot) -> Entries:
@@ -160,7 +160,7 @@ def map_entries(storage: Storage, slot: Slot) -> Entries:
     end = slot.base + _ENTRY_SIZE * slot.count
     window = storage.writable_window(end)
     words = window[slot.base : end].cast("Q")
-    return Entries(words, slot.count)
+    return Entries(EntryRows(words), slot.count)
 
 
 def publish_appended(path: str, old: Slot, slot: Slot, entries: Entries) -> None:

@@ -343,7 +343,7 @@ class State:
         offset, size, check = ref
         end = offset + size
         snapshot = self.snapshot
-        snapshot.end = end  # first: another thread may read the record as soon as it is in the list
+        snapshot.log.end = end  # first: another thread may read the record once it is in the list
         snapshot.append(ref)
         self.last = offset
         self.check = check

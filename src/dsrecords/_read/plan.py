@@ -245,7 +245,7 @@ def _tuple_reader(plan: Plan) -> Callable[[Readable, int], Any]:
     def read(source: Readable, index: int) -> tuple[Any, ...]:
         entries = source.entries
         if 0 <= index < entries.kept:
-            offset = entries.base[index + index]  # before `bits`: see `Verified`
+            offset = entries.mapped_words[index + index]  # before `bits`: see `Verified`
             if source.verified.bits[index] & HEAD and source.header is header:
                 try:
                     return unpack(source.data, offset)
@@ -267,7 +267,7 @@ def _assembling_reader(plan: Plan, assemble: Assemble) -> Callable[[Readable, in
     def read(source: Readable, index: int) -> Any:
         entries = source.entries
         if 0 <= index < entries.kept:
-            offset = entries.base[index + index]
+            offset = entries.mapped_words[index + index]
             if source.verified.bits[index] & HEAD and source.header is header:
                 try:
                     return assemble(unpack(source.data, offset))

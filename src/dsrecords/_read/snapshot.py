@@ -215,7 +215,10 @@ class Snapshot:
     def values(self, i: int, plan: Plan) -> Sequence[Any]:
         """The values of the fields of one record, in the plan's order. Raises CorruptError."""
         entries = self.entries
-        offset = entries.base[i + i] if i < entries.kept else entries.tail[2 * (i - entries.kept)]
+        if i < entries.kept:
+            offset = entries.mapped_words[i + i]
+        else:
+            offset = entries.appended.words[2 * (i - entries.kept)]
         known = self.verified.bits[i]  # after the entry: see `Verified`
         data = self.data
         if (

@@ -139,7 +139,7 @@ class Writer:
             if self._why_stopped or self._interrupted:
                 self.be_ready()
             state = self.state
-            end = state.snapshot.end
+            end = state.snapshot.log.end
             buffers, size, check = state.header.frames.record(RECORD, *encoded, end)
             self._write(buffers, end, size)
             state.append((end, size, check))
@@ -151,7 +151,7 @@ class Writer:
             if self._why_stopped or self._interrupted:
                 self.be_ready()
             state = self.state
-            end = state.snapshot.end
+            end = state.snapshot.log.end
             frame, check = state.header.frames.alone(head, end)
             size = len(frame)
             self._write((frame,), end, size)
