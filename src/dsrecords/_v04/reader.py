@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from dsrecords._format.checksums import crc32
+from dsrecords._format.entries import Entries, EntryRows
 from dsrecords._format.header import RawHeader
 from dsrecords._format.layout import LOW_32_BITS, PAGE
 from dsrecords._read.plan import Plan
@@ -176,7 +177,7 @@ class V04Snapshot(Snapshot):
         data: memoryview,
         verify: bool | str,
     ) -> None:
-        entries: Any = _V04Entries(offsets)
+        entries = _entries_of(offsets)
         super().__init__(storage, header, entries, len(data), verify)
         self.data = data
         self.columns = self._columns
@@ -215,24 +216,13 @@ class V04Snapshot(Snapshot):
         return columns
 
 
-class _V04Entries:
-    """Stands in for `Entries`."""
+def _entries_of(offsets: np.ndarray) -> Entries:
+    """Make entries of offsets: uint64, (n,).
 
-    used = 0
-
-    def __init__(self, offsets: np.ndarray) -> None:
-        self.offsets = offsets
-        self.kept = len(offsets)
-
-    def __len__(self) -> int:
-        return self.kept
-
-    def gather(self, positions: np.ndarray) -> np.ndarray:
-        """Return entries as an index has them: offsets, and sizes / 8.
-
-        The sizes are not known: the kernel is asked for the first page of each record.
-        """
-        offsets = self.offsets[positions]
-        sizes = np.full_like(offsets, PAGE // 8)
-        rows: np.ndarray = np.stack([offsets, sizes], axis=1)
-        return rows
+    The sizes are not known: the system is asked for the first page of each record.
+    """
+    rows = np.empty((len(offsets), 2), np.uint64)
+    rows[:, 0] = offsets
+    rows[:, 1] = PAGE // 8
+    words = rows.reshape(-1)
+    return Entries(EntryRows(memoryview(words)), len(offsets))
