@@ -297,24 +297,43 @@ def _verify_heads_inside(
     compare_checks: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The same for heads whose offsets are aligned and lie within `data`."""
+    end = len(data)
     heads = gather_heads(data, layout.dtype, entries[:, 0])
+    if len(heads) <= _CHUNK:
+        right = _are_right(heads, layout, seed, tables, positions, entries, end, compare_checks)
+        return heads, right
     right = np.empty(len(heads), bool)
     for first in range(0, len(heads), _CHUNK):
         some = slice(first, first + _CHUNK)
-        chunk = heads[some]
-        chunk_entries = entries[some]
-        is_right = _agree_with_entries(
-            chunk,
+        right[some] = _are_right(
+            heads[some],
             layout,
+            seed,
+            tables,
             positions[some],
-            chunk_entries,
-            len(data),
+            entries[some],
+            end,
+            compare_checks,
         )
-        if compare_checks:
-            checks = frame_checks(chunk, chunk_entries[:, 0], seed, tables)
-            is_right &= checks == chunk["check"]
-        right[some] = is_right
     return heads, right
+
+
+def _are_right(
+    heads: np.ndarray,
+    layout: HeadLayout,
+    seed: int,
+    tables: np.ndarray | None,
+    positions: np.ndarray,
+    entries: np.ndarray,
+    end: int,
+    compare_checks: bool,
+) -> np.ndarray:
+    """Which heads are right, whose entries point into `end` bytes of log: bool, (n,)."""
+    right = _agree_with_entries(heads, layout, positions, entries, end)
+    if compare_checks:
+        checks = frame_checks(heads, entries[:, 0], seed, tables)
+        right &= checks == heads["check"]
+    return right
 
 
 def _agree_with_entries(
