@@ -4,6 +4,7 @@ import copy
 import multiprocessing
 import os
 import pickle
+import queue
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -138,13 +139,23 @@ def test_a_copy_of_a_view_of_a_subclass_is_the_same_object(words, make):
 def as_told(ds, view, asked, answers):
     """In a worker: say what the two are; then, when told to, add to them."""
     answers.put((described(ds), described(view)))
-    asked.get(timeout=60)
+    asked.get()
     ds.append({"word": "from a worker", "picture": PICTURE, "n": 9})
     ds.close()
     try:
         view.append({"word": "not", "picture": PICTURE, "n": 9})
     except ReadOnlyError as error:
         answers.put(str(error))
+
+
+def answer_of(worker, answers):
+    """What a worker says, however slow the machine is; a failure if it ends without a word."""
+    while True:
+        is_alive = worker.is_alive()  # asked first: what it said before its end is still there
+        try:
+            return answers.get(timeout=1)
+        except queue.Empty:
+            assert is_alive, f"the worker ended with {worker.exitcode}"
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -156,11 +167,11 @@ def test_a_worker_has_the_same_objects_and_can_write(words, method, tmp_path):
     view = reader[[2, 1]]
     context = multiprocessing.get_context(method)
     asked, answers = context.Queue(), context.Queue()
-    worker = context.Process(target=as_told, args=(reader, view, asked, answers))
+    worker = context.Process(target=as_told, args=(reader, view, asked, answers), daemon=True)
     worker.start()
-    found = answers.get(timeout=60)
+    found = answer_of(worker, answers)
     asked.put("go on")
-    assert "view is read-only" in answers.get(timeout=60)
+    assert "view is read-only" in answer_of(worker, answers)
     worker.join()
     assert worker.exitcode == 0
     assert found == (described(reader), described(view))
