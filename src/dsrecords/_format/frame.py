@@ -183,10 +183,6 @@ class Frames:
                 size += padded_size(length)
         return size
 
-    def checks_of(self, heads: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-        """Compute what the checks of many frames must be: see `kernels.frame_checks`."""
-        return kernels.frame_checks(heads, offsets, self.seed, self.tables)
-
     def scan(self, heads: np.ndarray, offset: int) -> np.ndarray:
         """Verify frames that follow each other: see `kernels.scan_frames`."""
         return kernels.scan_frames(heads, offset, self.seed, self.tables)

@@ -145,11 +145,7 @@ def scan_frames(
         tables,
     )
     verified = _count_leading(checks == heads["check"])
-    frames = np.empty((verified, 3), np.uint64)
-    frames[:, 0] = offsets[:verified]
-    frames[:, 1] = size
-    frames[:, 2] = checks[:verified]
-    return frames
+    return _frame_refs(offsets[:verified], size, checks[:verified])
 
 
 def pack_frames(
@@ -184,11 +180,20 @@ def pack_frames(
         tables,
     )
     heads["check"] = checks
-    frames = np.empty((len(heads), 3), np.uint64)
-    frames[:, 0] = offsets
-    frames[:, 1] = sizes
-    frames[:, 2] = checks
-    return frames
+    return _frame_refs(offsets, sizes, checks)
+
+
+def _frame_refs(
+    offsets: np.ndarray,
+    sizes: np.ndarray | int,
+    checks: np.ndarray,
+) -> np.ndarray:
+    """Offset, size and check of each frame: uint64, (n, 3)."""
+    refs = np.empty((len(offsets), 3), np.uint64)
+    refs[:, 0] = offsets
+    refs[:, 1] = sizes
+    refs[:, 2] = checks
+    return refs
 
 
 def gather_heads(
