@@ -56,7 +56,7 @@ def rows(*numbers):
 
 
 class Frame(NamedTuple):
-    """A frame of a `.rec`: where it lies, its kind (1 record, 2 pending, 3 commit) and its size."""
+    """A frame of a `.rec`: where it lies, its kind (1 record, 2 pending, 3 commit, 4 revision, 5 metadata), its size."""
 
     offset: int
     kind: int
@@ -68,8 +68,9 @@ def frames(path):
     data = Path(path).read_bytes()
     at, found = struct.unpack_from("<I", data, 16)[0], []
     while at < len(data):
-        kind, size = struct.unpack_from("<IQ", data, at + 4)
-        found.append(Frame(at, kind, size))
+        (word,) = struct.unpack_from("<Q", data, at + 8)
+        size = word & 2**48 - 1
+        found.append(Frame(at, word >> 48 & 0xFF, size))
         at += size
     return found
 
@@ -83,10 +84,15 @@ def flip(path, offset, mask=0xFF):
         file.write(bytes([byte ^ mask]))
 
 
+MISSING_INDEX_IS_FINE = (
+    'import warnings; warnings.filterwarnings("ignore", ".* is missing: the list was made again")'
+)
+
+
 def python(code, *arguments, cwd=None, **options):
     """Run a script in a process of its own; what it prints."""
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", f"import sys; sys.path.insert(0, {str(SOURCE)!r})\n{code}", *arguments],
+        [sys.executable, "-W", "error", "-c", f"import sys; sys.path.insert(0, {str(SOURCE)!r})\n{MISSING_INDEX_IS_FINE}\n{code}", *arguments],
         cwd=cwd, capture_output=True, text=True, timeout=300, **options,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -1,19 +1,20 @@
 """Make the files of tests/golden/: python tests/make_golden.py. Their ids are fixed, so the same bytes come out each time.
 
-The pictures in golden/pictures/ were made once and are kept (--pictures makes them), as is compressed.rec (--compressed): what
-Pillow and zstd encode may change with their versions.
+The library makes those of the types and of the edits; golden_by_hand.py has the others, byte by byte. The manifest says what a
+reader finds in each (golden/README.md). The pictures in golden/pictures/ were made once and are kept (--pictures makes them), as
+is compressed.rec (--compressed): what Pillow and zstd encode may change with their versions.
 """
 
 import sys
-from pathlib import Path
 from unittest import mock
 
+import conformance
 import numpy as np
+from conformance import GOLDEN
 
 import dsrecords
 from dsrecords import io, make_dataset
 
-GOLDEN = Path(__file__).parent / "golden"
 PICTURES = GOLDEN / "pictures"
 ID = bytes.fromhex("00112233445566778899aabbccddeeff")
 NOTES = {"text": "str", "label": "int64"}
@@ -281,6 +282,24 @@ def quick_remove_at(ds):
     ds.quick_remove_at(2)
 
 
+def correct_label(ds):
+    """One field alone: the text is not written again."""
+    ds.append({"text": "hi", "label": 1})
+    ds[0, "label"] = -1
+
+
+def correct_text(ds):
+    ds.extend(notes(0, 1))
+    ds[0, "text"] = "another text"
+    ds[0, "label"] = 5
+
+
+def change_metadata(ds):
+    ds.append({"text": "note", "label": 0})
+    ds.set_metadata({"classes": ["a", "b"]})
+    ds.set_metadata({"classes": ["a", "b", "c"]})
+
+
 def compacted(ds):
     ds.extend(notes(0, 1, 2, 3))
     ds[3] = {"text": "new 3", "label": 30}
@@ -301,13 +320,47 @@ EDITS = (
     delete,
     delete_several,
     quick_remove_at,
+    correct_label,
+    correct_text,
+    change_metadata,
     compacted,
     empty,
 )
 
 
+ABOUT = {
+    "scalars": "Numbers of each type: zeros, the least, the largest, not a number, infinite.",
+    "texts": "Strings, bytes, JSON.",
+    "shaped_arrays": "Arrays of fixed and of free shapes, also empty ones.",
+    "any_arrays": "Arrays that state their own dtype and shape.",
+    "images": "Encoded images, as they were given.",
+    "lists": "Lists of numbers, of payloads, of lists; then empty ones.",
+    "optional": "Types with a ?: values, None, and both by turns.",
+    "unnamed": "Fields without names, two of them of types of one's own.",
+    "metadata": "Metadata in a header that is longer than one page.",
+    "numbers": "Categories, times, bfloat16.",
+    "structs": "Structs, lists of structs, structs in structs.",
+    "formats": "MessagePack, a protobuf message, audio, a type of one's own.",
+    "compressed": "Strings in zstd with a dictionary, JSON in zstd without one.",
+    "append": "Three records, each appended.",
+    "extend": "Three records in one batch.",
+    "extend_columns": "The same from columns.",
+    "replace": "A record is replaced as a whole.",
+    "update": "Two records are replaced in one batch, with an index.",
+    "delete": "One record is deleted.",
+    "delete_several": "Three records that are not neighbours are deleted.",
+    "quick_remove_at": "Two records are removed; the last one takes the place of each.",
+    "correct_label": "A number is corrected: a revision that keeps the text.",
+    "correct_text": "A text is corrected, then the number: a whole record, as no payload stays, and a revision.",
+    "change_metadata": "Metadata are changed twice.",
+    "compacted": "A dataset that was edited and then written anew.",
+    "empty": "No records.",
+    "view": "A view of update.rec.",
+}  # fmt: skip
+
+
 def make(folder):
-    """All files that can be made again, in a folder that exists. Returns the paths of the `.rec` files."""
+    """All files that can be made again, in a folder that exists."""
     paths = []
     dsrecords.register_type("golden.own", reverse, back)
     for name, samples in SAMPLES.items():
@@ -326,7 +379,22 @@ def make(folder):
             path.with_suffix(".idx").unlink()
     with dsrecords.open(folder / "update.rec") as ds:
         ds[[3, 0, 3]].save_view(folder / "view.idx")
-    return paths
+    make_by_hand(folder)
+
+
+def make_by_hand(folder):
+    """The files that are made by hand, and the manifest of all, in a folder that has those of the library."""
+    entries = []
+    for name in [*SAMPLES, *KEPT, *(edit.__name__ for edit in EDITS)]:
+        path = (GOLDEN if name in KEPT else folder) / f"{name}.rec"
+        samples = {**SAMPLES, **KEPT}.get(name)
+        rows = samples and samples()[1]
+        index = f"{name}.idx" if name in WITH_INDEX else None
+        entries.append(conformance.golden_entry(path, ABOUT[name], rows, index))
+    view = conformance.golden_entry(folder / "update.rec", ABOUT["view"], view="view.idx")
+    entries += [view, *conformance.write_by_hand(folder)]
+    text = conformance.manifest_text(entries)
+    (folder / conformance.MANIFEST).write_text(text, encoding="utf-8")
 
 
 def make_pictures():
@@ -348,7 +416,12 @@ if __name__ == "__main__":
         for name, samples in KEPT.items():
             schema, rows = samples()
             make_dataset(rows, GOLDEN / f"{name}.rec", schema, overwrite=True, id=ID)
-    for old in [*GOLDEN.glob("*.rec"), *GOLDEN.glob("*.idx")]:
-        if old.stem not in KEPT or old.suffix == ".idx":
-            old.unlink()
-    print(*make(GOLDEN), sep="\n")
+    old = [
+        *GOLDEN.glob("*.rec"),
+        *GOLDEN.glob("**/*.idx"),
+        *GOLDEN.glob(f"{conformance.BY_HAND}/*"),
+    ]
+    for path in old:
+        if path.stem not in KEPT or path.suffix == ".idx":
+            path.unlink(missing_ok=True)
+    make(GOLDEN)

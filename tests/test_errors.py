@@ -7,6 +7,7 @@ import struct
 import zlib
 from pathlib import Path
 
+import bytes_by_hand as hand
 import pytest
 from conftest import SCHEMA, flip, frames, row, rows
 
@@ -165,19 +166,42 @@ def rewritten(path, change):
     Path(path).write_bytes(raw)
 
 
-@pytest.mark.parametrize("field", ["version", "flags"])
-def test_a_later_version_is_named_and_neither_read_nor_written(made, field):
-    rewritten(made, lambda raw: struct.pack_into("<H", raw, 12 if field == "version" else 14, 2))
+@pytest.mark.parametrize(
+    ("at", "value", "says"),
+    [(12, 1, "format version 1:"), (12, 3, "format version 3:"), (14, 4, "read flags 0x04")],
+)
+def test_another_version_is_named_and_neither_read_nor_written(made, at, value, says):
+    rewritten(made, lambda raw: struct.pack_into("<B", raw, at, value))
     before = Path(made).read_bytes()
-    with pytest.raises(UnsupportedVersionError, match=rf"{field} 2"):
+    with pytest.raises(UnsupportedVersionError, match=says):
         dsrecords.open(made)
+    with pytest.raises(FileExistsError):
+        make_dataset(rows(1), made, SCHEMA)
     assert Path(made).read_bytes() == before
+
+
+def test_a_dataset_that_only_a_later_version_may_write_to_is_read(path):
+    log = hand.Log(hand.TEXT, write_flags=4)
+    log.text("one", 1)
+    log.text("two", 2)
+    Path(path).write_bytes(log.data)
+    ds = dsrecords.open(path)
+    assert ds.column("text") == ["one", "two"]
+    for change in (
+        lambda: ds.append(ds[0]), lambda: ds.__delitem__(0), lambda: ds.__setitem__((0, "n"), 1),
+        lambda: ds.set_metadata({}), lambda: ds.compact(), lambda: ds.add_field("new", "int8?"),
+    ):  # fmt: skip
+        with pytest.raises(dsrecords.ReadOnlyError, match="write flags 0x04"):
+            change()
+    ds.flush()
+    ds.close()
+    assert Path(path).read_bytes() == log.data
+    assert os.listdir(os.path.dirname(path)) == ["data.rec"]
 
 
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        (b'"int64"', b'"int99"'),
         (b'"int64"', b'"int32"'),
         (b'"head"', b'"hard"'),
         (b'"text"', b'"blob"'),
@@ -194,6 +218,16 @@ def test_a_header_whose_json_does_not_hold_together_is_corrupt(made, old, new):
 
     rewritten(made, change)
     with pytest.raises(CorruptError, match="header"):
+        dsrecords.open(made)
+
+
+def test_a_number_of_an_unknown_type_is_of_a_later_version(made):
+    def change(raw):
+        at = raw.index(b'"int64"')
+        raw[at : at + 7] = b'"int99"'
+
+    rewritten(made, change)
+    with pytest.raises(UnsupportedVersionError, match="int99"):
         dsrecords.open(made)
 
 
@@ -225,10 +259,34 @@ def test_a_damaged_payload_names_file_record_field_and_offset(made):
         assert str(error) == f"{made}, record 7, field 'text', byte {at}: the checksum is wrong"
 
 
-def test_a_damaged_head_names_file_record_and_offset(made):
-    frame = frames(made)[7]
-    flip(made, frame.offset + 20)
-    ds = dsrecords.open(made)
+NUMBERS = [{"label": i, "score": i / 2} for i in range(10)]
+
+
+def with_a_damaged_head(path, where):
+    """A dataset of `NUMBERS` whose record 7 has a damaged head; and the offset of its frame.
+
+    The head is in the log, or, where there are payloads, in the row of the index that is read.
+    """
+    schema = {"label": "int64", "score": "float64"}
+    samples = NUMBERS
+    if where == "row":
+        schema = {**schema, "text": "str"}
+        samples = [{**sample, "text": "some"} for sample in NUMBERS]
+    make_dataset(samples, path, schema)
+    offset = frames(path)[7].offset
+    if where == "log":
+        flip(path, offset + 20)
+    else:
+        index = Path(path).with_suffix(".idx")
+        size = (len(index.read_bytes()) - 3 * 4096) // 10
+        flip(index, 3 * 4096 + 7 * size + 28)
+    return samples, offset
+
+
+@pytest.mark.parametrize("where", ["log", "row"])
+def test_a_damaged_head_names_file_record_and_offset(path, where):
+    _, offset = with_a_damaged_head(path, where)
+    ds = dsrecords.open(path)
     for read in (
         lambda: ds[7],
         lambda: ds[7, "label"],
@@ -237,23 +295,20 @@ def test_a_damaged_head_names_file_record_and_offset(made):
     ):
         with pytest.raises(CorruptError) as caught:
             read()
-        assert (caught.value.file, caught.value.record, caught.value.offset) == (
-            made,
-            7,
-            frame.offset,
-        )
+        error = caught.value
+        assert (error.file, error.record, error.offset) == (path, 7, offset)
 
 
-def test_damage_is_an_error_each_time_and_other_records_are_read(made):
-    flip(made, frames(made)[7].offset + 20)
-    ds = dsrecords.open(made)
+@pytest.mark.parametrize("where", ["log", "row"])
+def test_damage_is_an_error_each_time_and_other_records_are_read(path, where):
+    samples, _ = with_a_damaged_head(path, where)
+    ds = dsrecords.open(path)
     for _ in range(3):
         with pytest.raises(CorruptError):
             ds[7]
-    assert [ds[i] for i in range(10) if i != 7] == [row(i) for i in range(10) if i != 7]
-    assert ds.batch([i for i in range(10) if i != 7])["label"].tolist() == [
-        i for i in range(10) if i != 7
-    ]
+    others = [i for i in range(10) if i != 7]
+    assert [ds[i] for i in others] == [samples[i] for i in others]
+    assert ds.batch(others)["label"].tolist() == others
 
 
 def test_without_names_the_field_is_its_position(path):

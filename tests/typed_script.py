@@ -6,7 +6,7 @@ from typing import Any, assert_type
 import numpy as np
 
 import dsrecords
-from dsrecords import CorruptError, IndexedRecordDataset, io, make_dataset
+from dsrecords import DSRecordsError, IndexedRecordDataset, io, make_dataset
 
 assert_type(
     make_dataset([(0.5, 1)], Path("a.rec"), [io.save_float, io.save_int(bits=64)], progress=True),
@@ -35,7 +35,7 @@ assert_type(data.schema, dict[str, str] | list[str])
 assert_type(data.fields, tuple[Any, ...])
 assert_type(data.metadata, dict[str, Any])
 assert_type(data.path, str)
-assert_type(data.check(), list[CorruptError])
+assert_type(data.check(), list[DSRecordsError])
 assert_type(data.compact(), tuple[str, str])
 with data as same:
     assert_type(same, IndexedRecordDataset)

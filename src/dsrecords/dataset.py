@@ -29,7 +29,7 @@ from dsrecords._dataset.reading import Reading
 from dsrecords._read.selection import several
 from dsrecords._schema.binding import Deserializer
 from dsrecords._schema.resolve import Serializer
-from dsrecords.errors import CorruptError
+from dsrecords.errors import CorruptError, DSRecordsError
 
 Path = str | os.PathLike[str]
 Selector = slice | range | list[int] | list[bool] | np.ndarray
@@ -162,8 +162,22 @@ class IndexedRecordDataset(Sequence[Any]):
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """What was given to `make_dataset`; a copy."""
-        return self._reading.fields.metadata(self.path)
+        """What was given to `make_dataset`, or last to `set_metadata`; a copy."""
+        return self._reading.metadata()
+
+    @property
+    def dead_bytes(self) -> int:
+        """By how many bytes `compact` would make the data file smaller.
+
+        They are of records that were replaced or deleted, of payloads that no record has any more,
+        and of the notes of those changes. Below 0 where compaction, which writes records in
+        batches, would add more than it drops. Nothing but the index is read, unless records have
+        heads of more than 256 bytes.
+
+        Raises:
+            CorruptError: a record is not what was written.
+        """
+        return self._reading.dead_bytes()
 
     @property
     def deserializers(self) -> list[Deserializer | None]:
@@ -322,12 +336,30 @@ class IndexedRecordDataset(Sequence[Any]):
         self._editing.extend_columns(columns)
 
     def __setitem__(self, index: Any, sample: Any) -> None:
-        """Replace one sample, whole. Raises SchemaError, IndexError."""
+        """Replace one sample, or fields of one.
+
+        `ds[7] = sample` replaces all of it; `ds[7, "label"] = 3` one field, and
+        `ds[7, ["label", "caption"]] = {...}` (or a list of values) several. What is not replaced is
+        not written again: a new label of an image takes some hundred bytes.
+
+        Raises:
+            SchemaError: a value does not fit, or there is no such field.
+            IndexError: out of range.
+        """
         self._editing.replace(index, sample)
 
-    def update(self, samples: Mapping[int, Any]) -> None:
-        """Replace samples, all at once or not at all. Raises SchemaError, IndexError."""
-        self._editing.update(samples)
+    def update(self, samples: Mapping[int, Any], *, partial: bool = False) -> None:
+        """Replace samples, all at once or not at all.
+
+        Args:
+            samples: positions to samples.
+            partial: whether they are dicts of some fields, of which the others stay as they are.
+
+        Raises:
+            SchemaError: a value does not fit, or there is no such field; nothing was replaced.
+            IndexError: out of range.
+        """
+        self._editing.update(samples, partial)
 
     def __delitem__(self, key: Any) -> None:
         """Delete one sample, or those of a slice, a list or a mask, at once.
@@ -420,6 +452,15 @@ class IndexedRecordDataset(Sequence[Any]):
 
     # Files
 
+    def set_metadata(self, metadata: dict[str, Any]) -> None:
+        """Put other metadata in the place of what there is; all of it.
+
+        Raises:
+            SchemaError: it is not a dict that JSON can hold, or takes more than 16 MiB with the
+                schema.
+        """
+        self._editing.set_metadata(metadata)
+
     def flush(self, sync: bool = False) -> None:
         """Make all changes durable against a loss of power, and publish the index.
 
@@ -477,7 +518,7 @@ class IndexedRecordDataset(Sequence[Any]):
         copies.save_view(self._reading, view_path, overwrite)
         return view_path
 
-    def check(self) -> list[CorruptError]:
+    def check(self) -> list[DSRecordsError]:
         """Look at every byte of the dataset.
 
         Returns:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import bytes_by_hand as hand
 import zstandard
-from bytes_by_hand import COMMIT, DELETE, NUMBER, PENDING, TAKE_LAST, TEXT, Log
+from bytes_by_hand import COMMIT, DELETE, NUMBER, PENDING, REVISION, TAKE_LAST, TEXT, Log, Old
 
 import dsrecords
 from dsrecords import CorruptError, DSRecordsError, StaleViewError, UnsupportedVersionError
@@ -57,9 +57,9 @@ def one_payload(kind, payload):
     return log
 
 
-def in_use(log, **wrong):
+def in_use(log, places=None, **wrong):
     """The files of a log whose index is believed: the frames before `covered` are not walked when it is opened."""
-    return log, hand.index(log, **wrong)
+    return log, hand.index(log, places, **wrong)
 
 
 # The header
@@ -191,17 +191,23 @@ def _types():
         "a shape of 64 dimensions": "uint8[" + ",".join(["1"] * 64) + "]",
         "lists 100 000 deep": "list[" * 100_000 + "int8" + "]" * 100_000,
         "code": "__import__('os').system('true')",
-        "no text": 7,
         "a list of scalars without an end": "list[int8",
         "question marks": "int8" + "?" * 900,
     }
     for name, kind in wrong.items():
 
         def make(path, kind=kind):
-            contents = {"fields": [{"type": kind, "payload": 0}], "head": 32}
-            return write(path, hand.header(contents))
+            log = hand.Log({"fields": [{"type": kind, "payload": 0}], "head": 32})
+            log.record(payloads=[bytes(8)])
+            return write(path, log.data)
 
-        ATTACKS[f"a type of {name}"] = make, CorruptError, "the header's JSON", None
+        ATTACKS[f"a type of {name}"] = make, UnsupportedVersionError, "is not known", None
+
+
+@attack(CorruptError, "the header's JSON")
+def a_type_of_no_text(path):
+    contents = {"fields": [{"type": 7, "payload": 0}], "head": 32}
+    return write(path, hand.header(contents))
 
 
 _types()
@@ -232,18 +238,18 @@ def a_dictionary_of_zstd_that_claims_what_it_has_not(path):
 
 
 @attack()
-def a_frame_of_2_to_the_64_bytes(path):
+def a_frame_of_2_to_the_48_bytes(path):
     """At the end of the file, where it can only be what a writer did not finish."""
     log = Log()
     log.number(1)
-    log.frame(1, struct.pack("<q", 2), size=2**64 - 8)
+    log.frame(1, struct.pack("<q", 2), size=2**48 - 8)
     write(path, log)
 
 
 @attack(CorruptError, "no frame has kind|cut short")
-def a_frame_of_2_to_the_64_bytes_before_others(path):
+def a_frame_of_2_to_the_48_bytes_before_others(path):
     log = Log()
-    log.frame(1, struct.pack("<q", 2), size=2**64 - 8)
+    log.frame(1, struct.pack("<q", 2), size=2**48 - 8)
     log.number(1)
     write(path, log)
 
@@ -292,7 +298,16 @@ def take_last_of_position_2_to_the_63(path):
 def delete_of_positions_2_to_the_64(path):
     log = Log()
     log.number(1)
-    log.commit(DELETE, [0, 2**64 - 1])
+    log.commit(DELETE, [(0, 2**64 - 1)])
+    write(path, log)
+
+
+@attack(CorruptError, "an edit deletes")
+def delete_of_a_million_ranges_that_overlap(path):
+    log = Log()
+    for n in range(100):
+        log.number(n)
+    log.commit(DELETE, [(0, 100)] * 1_000_000)
     write(path, log)
 
 
@@ -327,10 +342,121 @@ def a_tail_of_beginnings_of_commits(path):
     log.number(1)
     at = len(log.data)
     end = at + 40 * count
+    tag = COMMIT << 48 | hand.MARK << 56
     tail = b"".join(
-        struct.pack("<IIQQQII", 0, COMMIT, end - at - 40 * i, 4096, 1, 0, 0) for i in range(count)
+        struct.pack("<IIQQQII", 0, 0, tag | end - at - 40 * i, 4096, 1, 0, 0) for i in range(count)
     )
     write(path, log.data + bytes(8) + tail)
+
+
+# Revisions, metadata, kinds of later versions
+
+
+@attack(CorruptError, "table of a revision")
+def a_revision_whose_old_payload_is_in_the_header(path):
+    log = Log(TEXT)
+    log.text("one", 1)
+    log.text(Old(16, 8, 0), 2, kind=REVISION)
+    log.commit(TAKE_LAST, [0])
+    write(path, *in_use(log, log.frames[1:]))
+
+
+@attack(CorruptError, "table of a revision")
+def a_revision_whose_old_payload_ends_at_2_to_the_64(path):
+    log = Log(TEXT)
+    log.text("one", 1)
+    log.text(Old(4096, 2**64 - 4096, 0), 2, kind=REVISION)
+    log.commit(TAKE_LAST, [0])
+    write(path, *in_use(log, log.frames[1:]))
+
+
+@attack(CorruptError, "table of a revision")
+def a_revision_whose_payload_is_the_revision(path):
+    log = Log(TEXT)
+    log.text("one", 1)
+    log.text(Old(len(log.data), 48, 0), 2, kind=REVISION)
+    log.commit(TAKE_LAST, [0])
+    write(path, *in_use(log, log.frames[1:]))
+
+
+@attack(CorruptError, "table of a revision")
+def a_revision_whose_table_is_of_another(path):
+    log = Log(TEXT)
+    at = log.text("one", 1)
+    log.text(log.old(at), 2, kind=REVISION, table=0)
+    log.commit(TAKE_LAST, [0])
+    write(path, *in_use(log, log.frames[1:]))
+
+
+@attack(CorruptError, "again and again")
+def a_thousand_revisions_that_keep_a_payload_of_a_million_bytes(path):
+    """Each may be read, but copying all of them would make a thousand times as much of the file."""
+    log = Log(TEXT)
+    at = log.text("x" * 1_000_000, 0)
+    kept = log.old(at)
+    for n in range(1, 1001):
+        log.text(kept, n, kind=REVISION)
+    log.commit()
+    write(path, log)
+
+
+@attack(CorruptError, "metadata")
+def metadata_of_2_to_the_63_bytes_of_json(path):
+    log = Log()
+    log.metadata(b"{}", json_size=2**63)
+    write(path, log)
+
+
+@attack(CorruptError, "metadata")
+def metadata_behind_others_that_are_nested_100_000_deep(path):
+    log = Log()
+    log.metadata({"right": 1})
+    log.metadata(b'{"a": ' + b"[" * 100_000)
+    write(path, log)
+
+
+@attack(CorruptError, "metadata")
+def metadata_that_is_a_list(path):
+    log = Log()
+    log.metadata(b"[]")
+    write(path, *in_use(log))
+
+
+@attack(CorruptError, "metadata")
+def a_slot_whose_metadata_is_a_record(path):
+    log = Log()
+    at = log.number(1)
+    write(path, *in_use(log, metadata=at))
+
+
+@attack(CorruptError, "")
+def a_slot_whose_metadata_is_at_2_to_the_64(path):
+    log = Log()
+    log.number(1)
+    write(path, *in_use(log, metadata=2**64 - 8))
+
+
+@attack(UnsupportedVersionError, "a frame of the unknown kind 6")
+def a_frame_of_a_kind_that_must_not_be_passed_over(path):
+    log = Log()
+    log.number(1)
+    log.frame(6, bytes(24))
+    write(path, log)
+
+
+@attack()
+def twenty_thousand_frames_that_are_passed_over(path):
+    log, passed = Log(), []
+    log.number(1)
+    at, word = len(log.data), 32 | hand.SKIPPED << 48 | hand.MARK << 56
+    for _ in range(20_000):
+        covered = struct.pack("<IQ16x", log.prev, word)
+        log.prev = hand.frame_check(hand.ID, covered, at)
+        passed.append(struct.pack("<I", log.prev) + covered)
+        at += 32
+    log.data += b"".join(passed)
+    log.number(2)
+    write(path, log)
 
 
 # The index
@@ -338,12 +464,16 @@ def a_tail_of_beginnings_of_commits(path):
 
 def _slots():
     wrong = {
-        "2 to the 63 entries": {"count": 2**63},
-        "entries whose size overflows": {"count": 2**60},
-        "entries at the end of the numbers": {"base": 2**32 - 4096},
+        "2 to the 63 rows": {"count": 2**63},
+        "rows whose size overflows": {"count": 2**60},
+        "rows of no bytes": {"row": 0},
+        "rows of 2 to the 32 bytes": {"row": 2**32 - 8},
+        "rows at the end of the numbers": {"base": 2**32 - 4096},
         "a last frame at 2 to the 63": {"last": 2**63},
         "a last frame in the header": {"last": 16},
         "2 to the 64 covered": {"covered": 2**64 - 1},
+        "an end at 2 to the 64": {"end": 2**64 - 1},
+        "an end before what it covers": {"end": 16},
     }
     for name, values in wrong.items():
 
@@ -353,7 +483,8 @@ def _slots():
             log.number(2)
             write(path, log, hand.index(log, **values))
 
-        error = CorruptError if "covered" in values else None  # else the list is made again
+        is_too_far = 2**64 - 1 in (values.get("covered"), values.get("end"))
+        error = CorruptError if is_too_far else None  # else the list is made again
         ATTACKS[f"an index of {name}"] = make, error, "vouches for", None
 
 
@@ -374,7 +505,7 @@ def a_slot_after_as_many_edits_as_there_are_numbers(path):
     write(path, log, hand.index(log, edits=2**64 - 1))
 
 
-def _entries():
+def _rows_outside():
     for name, offset in {
         "into the header": 16,
         "to the frame that is its own header": 4096 - 24,
@@ -390,23 +521,23 @@ def _entries():
             log.number(2)
             write(path, log, hand.index(log, [log.frames[0], (offset, 24, 0)]))
 
-        ATTACKS[f"an entry that points {name}"] = make, CorruptError, "entry|check", None
+        ATTACKS[f"a row that points {name}"] = make, CorruptError, "row|check", None
 
 
-_entries()
+_rows_outside()
 
 
-@attack(CorruptError, "entry points outside")
-def entries_that_all_point_past_the_end(path):
+@attack(CorruptError, "row points outside")
+def rows_that_all_point_past_the_end(path):
     log = Log()
     log.number(1)
     log.number(2)
     write(path, log, hand.index(log, [(2**40, 24, 0), (2**41, 24, 0)]))
 
 
-@attack(CorruptError, "entry")
-def entries_that_overlap(path):
-    """Two entries of one frame, which attackers can make, and a third that lies half in it, which nobody can."""
+@attack(CorruptError, "check is wrong")
+def rows_that_overlap(path):
+    """Two rows of one frame, which attackers can make, and a third that lies half in it, which nobody can."""
     log = Log()
     at = log.number(1)
     write(path, log, hand.index(log, [log.frames[0], (at + 16, 24, 0)]))
@@ -428,7 +559,7 @@ def _of_another(path, flags):
     write(path, log, named=hand.index(other, flags=flags))
 
 
-@attack(CorruptError, "the index of another dataset")
+@attack(CorruptError, "of another dataset: as it may have been a view, nothing is shown")
 def the_index_of_another_dataset_where_a_view_may_be(path):
     _of_another(path, 0)
 
@@ -439,26 +570,57 @@ def the_view_of_another_dataset(path):
 
 
 @attack(CorruptError, "the view is damaged")
-def a_view_of_2_to_the_63_entries(path):
+def a_view_of_2_to_the_63_rows(path):
     log = Log()
     log.number(1)
     write(path, log, named=hand.index(log, count=2**63, flags=1))
 
 
-@attack(CorruptError, "entry|check")
-def a_view_of_entries_past_the_end(path):
+@attack(CorruptError, "row|check")
+def a_view_of_rows_past_the_end(path):
     log = Log()
     log.number(1)
     write(path, log, named=hand.index(log, [(2**40, 24, 0)] * 3, flags=1))
 
 
-@attack(CorruptError, "entry|kind")
-def an_entry_of_a_commit(path):
+@attack(CorruptError, "row|kind")
+def a_row_of_a_commit(path):
     log = Log()
     log.number(1, kind=PENDING)
     at = log.commit()
     place = at, len(log.data) - at, int.from_bytes(log.data[at : at + 4], "little")
     write(path, log, hand.index(log, [place]))
+
+
+def _rows():
+    """Rows with heads that say what no frame in the log says, with a check that is right."""
+
+    def head(kind, size, payload_size, offset):
+        word = size | kind << 48 | hand.MARK << 56
+        covered = struct.pack("<IQQI4xq", 0, word, payload_size, 0, 7)
+        return struct.pack("<I", hand.frame_check(hand.ID, covered, offset)) + covered
+
+    for name, made in {
+        "of a payload of 2 to the 63 bytes": lambda at: head(1, 40, 2**63, at),
+        "of a frame of 2 to the 48 bytes": lambda at: head(1, 2**48 - 8, 2**48 - 48, at),
+        "of a commit": lambda at: head(COMMIT, 40, 0, at),
+        "of a revision without a table": lambda at: head(REVISION, 40, NONE, at),
+    }.items():
+
+        def make(path, made=made):
+            log = Log(TEXT)
+            at = log.text("one", 1)
+            crafted = made(at)
+            check = int.from_bytes(crafted[:4], "little")
+            index = hand.index(log, [(at, 48, check)])
+            _, of_log = log.last
+            whole = index[: -hand.right_row_size(log)]
+            write(path, log, whole + hand.long_row(0, (at, 48, check), crafted, of_log))
+
+        ATTACKS[f"a row with the head {name}"] = make, CorruptError, "", None
+
+
+_rows()
 
 
 # Payloads

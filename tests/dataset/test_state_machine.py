@@ -28,12 +28,25 @@ import dsrecords
 from dsrecords import IndexedRecordDataset, StaleViewError
 from dsrecords._format.entries import Entries
 from dsrecords._format.layout import RECORD
+from dsrecords._read.snapshot import Snapshot
+from dsrecords._read.verification import REVISED, Verified
 from dsrecords._storage import files
 from dsrecords._write import writer as _writer
 
 pytestmark = pytest.mark.slow
 
 SCHEMA = {"n": "int64", "x": "float32?", "text": "str", "raw": "bytes?", "tags": "list[str]"}
+CHANGES = [
+    "append",
+    "extend",
+    "update",
+    "update_fields",
+    "set_metadata",
+    "delete",
+    "quick_remove_at",
+    "flush",
+    "compact",
+]
 SAMPLES = st.fixed_dictionaries(
     {
         "n": st.integers(-(2**63), 2**63 - 1),
@@ -44,6 +57,17 @@ SAMPLES = st.fixed_dictionaries(
     }
 )
 SOME = st.lists(SAMPLES, max_size=6)
+PARTS = st.fixed_dictionaries(
+    {},
+    optional={
+        "n": st.integers(-(2**63), 2**63 - 1),
+        "x": st.none() | st.floats(width=32, allow_nan=False),
+        "text": st.text(max_size=12),
+        "raw": st.none() | st.binary(max_size=20),
+        "tags": st.lists(st.text(max_size=3), max_size=3),
+    },
+)
+METADATA = st.dictionaries(st.text(max_size=3), st.integers(0, 9) | st.text(max_size=9), max_size=3)
 WHERE = st.integers(-40, 40)
 SLICES = st.slices(12) | st.builds(slice, WHERE, WHERE)
 
@@ -110,24 +134,35 @@ class List(RuleBasedStateMachine):
         self.path = os.path.join(self.folder, "data.rec")
         self.ds = self.reader = None
         self.model, self.read = [], []
+        self.metadata, self.read_metadata = {}, {}
+        self.small_index = mock.patch.object(_writer, "_SMALL_INDEX", _writer._SMALL_INDEX)
         self.saved = {}  # how often a view was saved at a path
         COUNTS["runs"] += 1
         self.version = 0  # of the list: pickles of before an edit are stale
 
-    @initialize(samples=SOME)
-    def make(self, samples):
+    @initialize(samples=SOME, few_rewritten=st.booleans())
+    def make(self, samples, few_rewritten):
+        """`few_rewritten`: after edits, checkpoints do what they do where the index is large."""
+        if few_rewritten:
+            self.small_index.new = 0
+        self.small_index.start()
         dsrecords.make_dataset(samples, self.path, SCHEMA)
         self.ds, self.reader = dsrecords.open(self.path), dsrecords.open(self.path)
         self.model, self.read = list(samples), list(samples)
 
     def teardown(self):
-        if self.ds is not None:
-            self.ds.flush()  # which writes anew a slot that a killed writer left half written
-            assert self.ds.check() == []
-            self.ds.close()
-            self.reader.close()
-            assert list(dsrecords.open(self.path)) == self.model
-        shutil.rmtree(self.folder)
+        try:
+            if self.ds is not None:
+                self.ds.flush()  # which writes anew a slot that a killed writer left half written
+                assert self.ds.check() == []
+                self.ds.close()
+                self.reader.close()
+                with dsrecords.open(self.path) as ds:
+                    assert list(ds) == self.model
+                    assert ds.metadata == self.metadata
+        finally:
+            self.small_index.stop()
+            shutil.rmtree(self.folder)
 
     def edited(self):
         self.version += 1
@@ -179,6 +214,33 @@ class List(RuleBasedStateMachine):
             self.model[i] = sample
         if samples:
             self.edited()
+
+    @rule(i=WHERE, part=PARTS, as_list=st.booleans())
+    def replace_fields(self, i, part, as_list):
+        names = list(part)
+        values = list(part.values()) if as_list else part
+        if -len(self.model) <= i < len(self.model):
+            self.ds[i, names] = values
+            self.model[i] = {**self.model[i], **part}
+            if part:
+                self.edited()
+        else:
+            with pytest.raises(IndexError):
+                self.ds[i, names] = values
+
+    @rule(parts=st.dictionaries(st.integers(0, 15), PARTS, max_size=4))
+    def update_fields(self, parts):
+        parts = {i: part for i, part in parts.items() if i < len(self.model)}
+        self.ds.update(parts, partial=True)
+        for i, part in parts.items():
+            self.model[i] = {**self.model[i], **part}
+        if any(parts.values()):
+            self.edited()
+
+    @rule(metadata=METADATA)
+    def set_metadata(self, metadata):
+        self.ds.set_metadata(metadata)
+        self.metadata = metadata
 
     @rule(i=WHERE)
     def delete(self, i):
@@ -242,7 +304,7 @@ class List(RuleBasedStateMachine):
     @rule()
     def refresh_the_reader(self):
         self.reader.refresh()
-        self.read = list(self.model)
+        self.read, self.read_metadata = list(self.model), self.metadata
 
     @rule(given_schema=st.booleans())
     def close_and_reopen(self, given_schema):
@@ -264,22 +326,21 @@ class List(RuleBasedStateMachine):
     @rule()
     def reopen_the_reader(self):
         self.reader = dsrecords.open(self.path, verify="always")
-        self.read = list(self.model)
+        self.read, self.read_metadata = list(self.model), self.metadata
 
     # Crashes
 
     @rule(
-        what=st.sampled_from(
-            ["append", "extend", "update", "delete", "quick_remove_at", "flush", "compact"]
-        ),
+        what=st.sampled_from(CHANGES),
         written=st.integers(0, 400) | st.integers(0, 20_000),
         samples=st.lists(SAMPLES, min_size=1, max_size=3),
     )
     def killed_amid(self, what, written, samples):
         """The writer dies after so many bytes. The operation is there as a whole or not at all."""
-        model, before = list(self.model), self.ds._reading.version()
+        model, before = list(self.model), self.version_of_the_list()
+        metadata = self.metadata
         at = len(model) // 2
-        if what in ("update", "delete", "quick_remove_at") and not model:
+        if what in ("update", "update_fields", "delete", "quick_remove_at") and not model:
             return
         with killed_after(written):
             if what == "append":
@@ -291,9 +352,16 @@ class List(RuleBasedStateMachine):
             elif what == "update":
                 model[at] = samples[0]
                 self.ds.update({at: samples[0]})
+            elif what == "update_fields":
+                part = {name: samples[0][name] for name in ("n", "raw")}
+                model[at] = {**model[at], **part}
+                self.ds.update({at: part}, partial=True)
+            elif what == "set_metadata":
+                metadata = {"after so many": written}
+                self.ds.set_metadata(metadata)
             elif what == "delete":
-                del model[at]
-                del self.ds[at]
+                del model[at : at + 3]
+                del self.ds[at : at + 3]
             elif what == "quick_remove_at":
                 model[at] = model[-1]
                 model.pop()
@@ -307,15 +375,24 @@ class List(RuleBasedStateMachine):
             self.ds = dsrecords.open(self.path)
             found = list(self.ds)
             assert found in (self.model, model)
+            found_metadata = self.ds.metadata
+            assert found_metadata in (self.metadata, metadata)
             self.ds.extend([])  # recovers
             assert list(self.ds) == found
-            if told:  # it was killed between the two renames of a compaction: the index is that of the dataset before
+            assert self.ds.metadata == found_metadata
+            if any("is missing" not in str(warning.message) for warning in told):
+                # It was killed between the two renames of a compaction: the index is that of the dataset before.
                 assert what == "compact"
                 self.ds.flush()
         assert not [name for name in os.listdir(self.folder) if ".tail-" in name]
-        self.model = found
-        if self.ds._reading.version() != before:
+        self.model, self.metadata = found, found_metadata
+        if self.version_of_the_list() != before:
             self.edited()
+
+    def version_of_the_list(self):
+        """What changes with each edit, and only then."""
+        version = self.ds._reading.version()
+        return version.id, version.mark.edits
 
     # Views and copies
 
@@ -414,6 +491,8 @@ class List(RuleBasedStateMachine):
             assert len(self.ds) == len(self.model)
             assert list(self.ds) == self.model
             assert list(self.reader) == self.read
+            assert self.ds.metadata == self.metadata
+            assert self.reader.metadata == self.read_metadata
 
     @invariant()
     def whoever_opens_it_now_sees_the_same(self):
@@ -442,8 +521,26 @@ def run(seed, examples, phases=tuple(Phase)):
 
 # Planted defects
 
+
+def settled(entries, rows, right=Entries._without_rows):
+    """What stands for a row is put in its place, where others look at it as well."""
+    edited = right(entries, rows)
+    edited.settle()
+    return edited
+
+
+def unrevised(verified, row, parts, remember=Verified.remember):
+    remember(verified, row, parts & ~REVISED)
+
+
 DEFECTS = {
-    "edits change what views show": (Entries, "copy", lambda entries: entries),
+    "edits change what views show": (Entries, "_without_rows", settled),
+    "it is forgotten that a record is a revision": (Verified, "remember", unrevised),
+    "compaction keeps the metadata that was there first": (
+        Snapshot,
+        "metadata",
+        lambda snapshot, mark=None: snapshot.header.metadata,
+    ),
     "records of a batch count without their commit": (_writer, "PENDING", RECORD),
 }
 

@@ -9,7 +9,17 @@ import pytest
 from dsrecords._format import kernels
 from dsrecords._format.checksums import crc32
 from dsrecords._format.frame import Frames
-from dsrecords._format.layout import COMMIT, NONE, PENDING, RECORD, HeadLayout, offset_mix
+from dsrecords._format.layout import (
+    COMMIT,
+    KIND_SHIFT,
+    NONE,
+    PENDING,
+    RECORD,
+    REVISION,
+    HeadLayout,
+    frame_word,
+    offset_mix,
+)
 
 ID = bytes(range(16))
 COUNTS = (0, 1, 2, 31, 32, 33, 999, 1000, 1001, 1024, 1500)  # around where other ways pay
@@ -118,70 +128,141 @@ def test_a_dataset_makes_its_tables_once():
 # scan_frames
 
 
-def log_of(count, kind=RECORD, start=4096):
+PREV = 0x89ABCDEF  # the check of what is before the first frame
+
+
+def log_of(count, kind=RECORD, prev=PREV, start=4096):
     """A log of records without payloads that follow each other, as heads."""
     frames = Frames(PLAIN, ID)
     data = bytearray()
     for i in range(count):
-        head = PLAIN.pack(kind, PLAIN.size, i, -i)
-        data += frames.alone(head, start + len(data))[0]
+        named = prev if kind == RECORD else 0
+        head = PLAIN.pack(named, frame_word(kind, PLAIN.size), i, -i)
+        frame, prev = frames.alone(head, start + len(data))
+        data += frame
     return np.frombuffer(data, PLAIN.dtype, count)
 
 
-def scanned(heads, start=4096):
-    return Frames(PLAIN, ID).scan(heads, start)
+def scanned(heads, start=4096, prev=PREV, frames=None):
+    """How many frames of the size of a head, one behind the other, are a run."""
+    frames = frames or Frames(PLAIN, ID)
+    offsets = start + heads.itemsize * np.arange(len(heads), dtype=np.uint64)
+    return kernels.scan_frames(heads, offsets, prev, frames.seed, frames.tables)
 
 
 @pytest.mark.parametrize("kind", [RECORD, PENDING])
-@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.parametrize("count", COUNTS[1:])
 def test_a_run_of_frames_is_found_whole(count, kind):
-    heads = log_of(count, kind)
-    found = scanned(heads)
-    assert (found.dtype, found.shape) == (np.uint64, (count, 3))
-    assert found[:, 0].tolist() == list(range(4096, 4096 + 32 * count, 32))
-    assert found[:, 1].tolist() == [32] * count
-    assert found[:, 2].tolist() == heads["check"].tolist()
+    assert scanned(log_of(count, kind)) == count
 
 
 @pytest.mark.parametrize("at", [0, 1, 5, 1099])
-@pytest.mark.parametrize("field", ["check", "kind", "size", "at 16", "at 24"])
-def test_a_run_ends_before_the_first_frame_that_is_damaged(field, at):
-    heads = log_of(1100)
+@pytest.mark.parametrize("kind", [RECORD, PENDING])
+@pytest.mark.parametrize("field", ["check", "prev", "word", "at 16", "at 24"])
+def test_a_run_ends_before_the_first_frame_that_is_damaged(field, kind, at):
+    heads = log_of(1100, kind)
     heads[field][at] ^= 8
-    found = scanned(heads)
-    # A first frame of another kind is a run of that kind, in which its check is wrong.
-    assert found.tolist() == scanned(log_of(at)).tolist()
+    assert scanned(heads) == at
+
+
+@pytest.mark.parametrize("byte", range(8))
+def test_each_byte_of_a_word_is_looked_at(byte):
+    heads = log_of(10)
+    heads["word"][6] ^= np.uint64(1 << 8 * byte)
+    assert scanned(heads) == 6
+    frame = heads[6:7]
+    frame["check"] = checks_of(Frames(PLAIN, ID), frame, np.array([4096 + 6 * 32], np.uint64))
+    assert scanned(heads) == 6  # even if the check is right
 
 
 @pytest.mark.parametrize("at", [1, 5, 1099])
 def test_a_run_is_of_one_kind(at):
     heads = log_of(1100)
     heads[at:] = log_of(1100, PENDING)[at:]
-    assert len(scanned(heads)) == at
+    assert scanned(heads) == at
+    heads = log_of(1100, PENDING)
+    heads[at:] = log_of(1100)[at:]
+    assert scanned(heads) == at
 
 
 def test_frames_at_another_offset_or_of_another_dataset_are_no_run():
     heads = log_of(10)
-    assert len(scanned(heads, 4096 + 8)) == 0
-    assert len(Frames(PLAIN, ID[::-1]).scan(heads, 4096)) == 0
+    assert scanned(heads, start=4096 + 8) == 0
+    assert scanned(heads, frames=Frames(PLAIN, ID[::-1])) == 0
 
 
-def test_frames_with_payloads_are_no_run():
+@pytest.mark.parametrize("at", [0, 1, 5, 1099])
+def test_a_run_is_of_frames_each_of_which_names_the_one_before_it(at):
+    heads = log_of(1100)
+    if at == 0:
+        assert scanned(heads, prev=PREV ^ 1) == 0
+        return
+    heads[at:] = log_of(1100, prev=PREV ^ 1)[at:]  # each right, of another history
+    assert scanned(heads) == at
+
+
+def test_the_first_of_pending_frames_names_none_whatever_is_before_it():
+    assert scanned(log_of(10, PENDING), prev=PREV ^ 1) == 10
+    heads = log_of(10, PENDING)
+    heads["prev"][4] = PREV
+    offsets = offsets_of(10, 32)
+    heads["check"] = checks_of(Frames(PLAIN, ID), heads, offsets)
+    frames = Frames(PLAIN, ID)
+    assert kernels.scan_frames(heads, offsets, PREV, frames.seed, frames.tables) == 4
+
+
+def test_a_run_of_frames_with_payloads_is_of_those_whose_payloads_fit():
     frames = Frames(PAYLOADS, ID)
-    record = b"".join(frames.record(RECORD, [1], [b"x", None, b""], 4096)[0])
-    heads = np.frombuffer(record, PAYLOADS.dtype, 1)
-    assert len(frames.scan(heads, 4096)) == 0
+    data, offsets, prev = b"", [], PREV
+    for payloads in ([b"x", None, b""], [b"", b"y" * 9, None], [None, None, None]) * 20:
+        offsets.append(4096 + len(data))
+        buffers, _, prev = frames.record(RECORD, prev, [1], payloads, offsets[-1])
+        data += b"".join(buffers)
+    offsets = np.array(offsets, np.uint64)
+    heads = kernels.gather_heads(memoryview(bytes(4096) + data), PAYLOADS.dtype, offsets)
+    known = (PREV, frames.seed, frames.tables)
+    assert kernels.scan_frames(heads, offsets, *known) == 60
+    heads = np.frombuffer(bytearray(heads.tobytes()), PAYLOADS.dtype)
+    heads["sizes"][30, 0] += np.uint64(8)
+    heads["check"][30:31] = checks_of(frames, heads[30:31], offsets[30:31])
+    assert kernels.scan_frames(heads, offsets, *known) == 30
 
 
-def test_commits_are_a_run_of_their_kind_only_if_they_are_as_long_as_heads():
-    # The scan of a log looks at kinds itself: what is a record is not for kernels to know.
-    layout = layout_of(0, 3)
+# record_sizes
+
+
+def test_a_record_is_as_large_as_its_head_and_padded_payloads():
+    for sizes, size in [((0, 1, NONE), 8), ((NONE, NONE, NONE), 0), ((7, 8, 9), 32)]:
+        heads = np.zeros(1, PAYLOADS.dtype)
+        heads["sizes"] = sizes
+        assert kernels.record_sizes(heads).tolist() == [PAYLOADS.size + size]
+
+
+@pytest.mark.parametrize("size", [2**48, 2**62, 2**63, 2**64 - 2, 2**64 - 8])
+def test_sizes_that_no_frame_can_have_are_those_of_no_record(size):
+    heads = np.zeros(4, PAYLOADS.dtype)
+    heads["sizes"][2, 1:] = size
+    found = kernels.record_sizes(heads).tolist()
+    assert found[:2] == found[3:] * 2 == [PAYLOADS.size] * 2
+    assert found[2] == NONE
+    heads["sizes"][2, 1] = 0  # a single one of them is enough
+    assert kernels.record_sizes(heads)[2] == NONE
+
+
+@pytest.mark.parametrize("layout", [PLAIN, PAYLOADS])
+def test_rows_with_heads_are_as_good_as_heads(layout):
+    heads, offsets = random_heads(layout, 50), offsets_of(50)
+    rows = kernels.make_rows(heads, offsets, layout.long_row_size // 8)
+    as_rows = rows.view(layout.row_dtype)[:, 0]
+    assert (as_rows["offset"] == offsets).all()
     frames = Frames(layout, ID)
-    commit, check = frames.commit(4096, [], 0, [], 4096)
-    assert len(commit) == layout.size == 40
-    found = frames.scan(np.frombuffer(commit, layout.dtype, 1), 4096)
-    assert found.tolist() == [[4096, 40, check]]
-    assert commit[4] == COMMIT
+    for of in (
+        kernels.record_sizes,
+        lambda heads: checks_of(frames, heads, offsets),
+        lambda heads: heads["check"],
+        kernels.are_revisions,
+    ):
+        assert of(as_rows).tolist() == of(heads).tolist()
 
 
 # pack_frames
@@ -193,7 +274,6 @@ def test_heads_that_are_packed_together_are_those_that_are_packed_one_by_one(lay
     rng, frames = random.Random(count), Frames(layout, ID)
     number_count = len(layout.zeros)
     heads = np.zeros(count, layout.dtype)
-    heads["kind"] = PENDING
     expected, offset = [], 8192
     for i in range(count):
         payloads = [
@@ -201,24 +281,135 @@ def test_heads_that_are_packed_together_are_those_that_are_packed_one_by_one(lay
             for _ in range(layout.payload_count)
         ]
         numbers = [rng.randrange(-(2**63), 2**63) for _ in range(number_count)]
-        buffers, size, check = frames.record(PENDING, numbers, payloads, offset)
-        expected.append((b"".join(buffers[:2]), offset, size, check))
+        buffers, size, check = frames.record(PENDING, 0, numbers, payloads, offset)
+        assert b"".join(buffers[:1]) == check.to_bytes(4, "little")
+        expected.append((b"".join(buffers[:2]), offset))
         offset += size
         heads["sizes"][i] = [NONE if data is None else len(data) for data in payloads]
         heads["checksums"][i] = [0 if data is None else crc32(data) for data in payloads]
         for at, number in zip(layout.numbers.offsets, numbers, strict=True):
             heads[f"at {at}"][i] = number
-    packed = frames.pack(heads, 8192)
-    assert (packed.dtype, packed.shape) == (np.uint64, (count, 3))
+    offsets = frames.pack(heads, 8192)
+    assert (offsets.dtype, offsets.shape) == (np.uint64, (count,))
     data = heads.tobytes()
     assert [
-        (data[i * layout.size : (i + 1) * layout.size], *packed[i].tolist()) for i in range(count)
+        (data[i * layout.size : (i + 1) * layout.size], int(offsets[i])) for i in range(count)
     ] == expected
 
 
 def test_what_is_packed_is_scanned():
     heads = np.zeros(3000, PLAIN.dtype)
-    heads["kind"] = RECORD
     heads["at 16"] = np.arange(3000)
-    packed = Frames(PLAIN, ID).pack(heads, 4096)
-    assert scanned(heads).tolist() == packed.tolist()
+    offsets = Frames(PLAIN, ID).pack(heads, 4096)
+    assert offsets.tolist() == list(range(4096, 4096 + 3000 * 32, 32))
+    assert scanned(heads) == 3000
+
+
+# make_rows, verify_rows, verify_heads
+
+
+def log_with_payloads(count):
+    """The bytes of a log of records, pending ones and revisions, and the offset of each."""
+    rng, frames = random.Random(count), Frames(PAYLOADS, ID)
+    data, offsets = bytearray(4096), []
+    for i in range(count):
+        payloads = [rng.choice([None, b"", rng.randbytes(rng.randrange(30))]) for _ in range(3)]
+        offset = len(data)
+        if i % 5 == 4:
+            packed = frames.revision([i], payloads, offset)
+        else:
+            packed = frames.record(1 + i % 2, 0, [i], payloads, offset)
+        data += b"".join(packed.buffers)
+        offsets.append(offset)
+    return bytes(data), np.array(offsets, np.uint64)
+
+
+def verified(data, rows, mixes, compare_checks=True):
+    """Which rows of such a log are right."""
+    frames = Frames(PAYLOADS, ID)
+    common = (PAYLOADS, frames.seed, frames.tables, 4096)
+    if rows.shape[1] == 2:
+        log = memoryview(data)
+        return kernels.verify_heads(log, *common, mixes, rows, compare_checks)[1]
+    heads = rows.view(PAYLOADS.row_dtype)[:, 0]
+    return kernels.verify_rows(heads, *common, len(data), mixes, compare_checks)
+
+
+LONG = PAYLOADS.long_row_size // 8
+ROWS = pytest.mark.parametrize("width", [2, LONG], ids=["short", "with heads"])
+
+
+def rows_of(count, width, salt=0x12345678):
+    """A log, its rows as an index has them, and what they are mixed with."""
+    data, offsets = log_with_payloads(count)
+    heads = kernels.gather_heads(memoryview(data), PAYLOADS.dtype, offsets)
+    rows = kernels.make_rows(heads, offsets, width)
+    mixes = np.array([(i * 0x9E3779B1 & 0xFFFFFFFF) ^ salt for i in range(count)], np.uint64)
+    rows[:, 1] ^= mixes << np.uint64(32) if width == 2 else mixes
+    return data, rows, mixes
+
+
+@ROWS
+@pytest.mark.parametrize("count", COUNTS[1:])
+def test_rows_that_are_right_are_verified(width, count):
+    assert verified(*rows_of(count, width)).all()
+
+
+@ROWS
+def test_each_flipped_byte_of_a_row_is_seen(width):
+    data, rows, mixes = rows_of(40, width)
+    right = [i != 17 for i in range(40)]
+    for byte in range(8 * width):
+        damaged = rows.copy()
+        damaged.view(np.uint8)[17, byte] ^= 255
+        assert verified(data, damaged, mixes).tolist() == right, byte
+        wrong = verified(data, damaged, mixes, compare_checks=False)
+        assert wrong[:17].all() and wrong[18:].all()
+
+
+@ROWS
+def test_rows_of_other_places_are_seen(width):
+    data, rows, mixes = rows_of(40, width)
+    rows[[3, 9]] = rows[[9, 3]]
+    assert np.flatnonzero(~verified(data, rows, mixes)).tolist() == [3, 9]
+    assert not verified(data, rows, mixes ^ np.uint64(1)).any()
+
+
+@ROWS
+@pytest.mark.parametrize("offset", [0, 8, 4088, 4097, 2**31, 2**63, 2**64 - 8])
+def test_rows_that_point_to_where_no_frame_can_be_are_seen_without_checks(width, offset):
+    data, rows, mixes = rows_of(40, width)
+    rows[5, 0] = offset
+    right = verified(data, rows, mixes, compare_checks=False)
+    assert np.flatnonzero(~right).tolist() == [5]
+
+
+@ROWS
+def test_records_that_reach_beyond_the_log_are_seen(width):
+    data, rows, mixes = rows_of(40, width)
+    right = verified(data[:-8], rows, mixes, compare_checks=False)
+    assert np.flatnonzero(~right).tolist() == [39]
+
+
+@pytest.mark.parametrize("kind", [0, COMMIT, REVISION + 1, 255])
+@ROWS
+def test_heads_of_other_kinds_are_of_no_record(width, kind):
+    data, offsets = log_with_payloads(4)
+    frames, heads = Frames(PAYLOADS, ID), bytearray(data)
+    word = int.from_bytes(data[4096 + 8 : 4096 + 16], "little")
+    word = word & (1 << KIND_SHIFT) - 1 | frame_word(kind, 0)
+    heads[4096 + 8 : 4096 + 16] = word.to_bytes(8, "little")
+    check = frames.check(bytes(heads[4100 : 4096 + PAYLOADS.size]), 4096)
+    heads[4096:4100] = check.to_bytes(4, "little")
+    gathered = kernels.gather_heads(memoryview(bytes(heads)), PAYLOADS.dtype, offsets)
+    rows = kernels.make_rows(gathered, offsets, width)
+    right = verified(bytes(heads), rows, np.zeros(4, np.uint64))
+    assert right.tolist() == [False, True, True, True]
+
+
+def test_a_short_row_need_not_say_how_large_its_frame_is():
+    data, rows, mixes = rows_of(40, 2)
+    rows[[3, 39], 1] |= np.uint64(0xFFFFFFFF)
+    assert verified(data, rows, mixes).all()
+    rows[3, 1] ^= np.uint64(1 << 40)
+    assert np.flatnonzero(~verified(data, rows, mixes)).tolist() == [3]

@@ -3,12 +3,11 @@
 import decimal
 import fractions
 import os
-import struct
 
 import bytes_by_hand as hand
 import numpy as np
 import pytest
-from bytes_by_hand import NUMBER, PENDING, Log
+from bytes_by_hand import NUMBER, PENDING, RECORD, REVISION, TEXT, Log
 from conftest import flip
 
 import dsrecords
@@ -23,7 +22,6 @@ from dsrecords._storage.local import LocalStorage
 pytestmark = pytest.mark.slow
 
 COUNT = 10_000
-NUMBERS_BODY = struct.pack("<q", 7)  # the numbers of a record of `NUMBER`
 HEAD = 32  # of these records: 16, three numbers of 4 bytes, padded to 8
 SCHEMA = {"x": "float32", "y": "float32", "z": "int32"}
 
@@ -40,7 +38,7 @@ def numbers(tmp_path):
 
 
 def offset_of(path, i):
-    return dsrecords.open(path)._reading.snapshot().entries.get(i)[0]
+    return dsrecords.open(path)._reading.snapshot().entries.ref(i).offset
 
 
 def shuffled():
@@ -48,7 +46,10 @@ def shuffled():
 
 
 def verified_count(ds):
-    return int(np.count_nonzero(np.asarray(ds._reading.snapshot().verified.bits)))
+    """Of how many records of the list something is verified."""
+    snapshot = ds._reading.snapshot()
+    rows = snapshot.entries.live_rows(0, len(ds))
+    return int(np.count_nonzero(np.asarray(snapshot.verified.bits)[rows]))
 
 
 def test_single_records_in_random_order(numbers):
@@ -87,17 +88,26 @@ def test_nothing_is_remembered_of_what_is_verified_never_or_always(numbers, veri
     assert (verified_count(ds) > 0) == (verify is False)
 
 
-def test_neighbours_that_lie_far_away_are_left_alone(tmp_path):
+def numbers_in_a_wide_head(i):
+    return {f"x{k}": i + k for k in range(32)}  # so that rows of the index have no heads
+
+
+@pytest.mark.parametrize(
+    ("more", "count"),
+    [(lambda i: {}, 1000), (numbers_in_a_wide_head, 100)],
+    ids=["heads in rows", "heads in the log"],
+)
+def test_heads_that_lie_far_away_are_left_alone(more, count, tmp_path):
     path = str(tmp_path / "large.rec")
     make_dataset(
-        ({"image": bytes(2000), "label": i} for i in range(1000)),
+        ({"image": bytes(2000), "label": i} | more(i) for i in range(1000)),
         path,
-        {"image": "bytes", "label": "int32"},
+        {"image": "bytes", "label": "int32"} | dict.fromkeys(more(0), "int64"),
     )
     ds = dsrecords.open(path)
     for i in range(0, 1000, 10):
         assert ds[i, "label"] == i
-    assert verified_count(ds) == 100
+    assert verified_count(ds) == count
 
 
 @pytest.mark.parametrize("read", ["single", "batch", "loop"])
@@ -162,8 +172,9 @@ def test_what_a_writer_replaces_is_verified_anew(numbers):
         writer[7] = sample(70_000)
         del writer[0]
     ds.refresh()
+    assert verified_count(ds) == COUNT - 2  # all but the one that was replaced
     assert [ds[6], ds[-1]] == [sample(70_000), sample(COUNT - 1)]
-    assert verified_count(ds) == 2
+    assert verified_count(ds) == COUNT - 1
     assert ds.column("z")[5:8].tolist() == [6, 70_000, 8]
 
 
@@ -315,8 +326,9 @@ def test_a_view_keeps_its_records_when_memory_that_looks_like_an_array_is_change
     assert view.column("z").tolist() == [5, 3]
 
 
+@pytest.mark.parametrize("row_size", [16, 40])
 @pytest.mark.parametrize("size", [2**64 - 2, 2**64 - 7, 2**63])
-def test_sizes_that_wrap_around_are_refused_by_batches_as_well(size, tmp_path):
+def test_sizes_that_wrap_around_are_refused_by_batches_as_well(size, row_size, tmp_path):
     numbers = Log(
         {"fields": [{"name": "a", "type": "bytes", "payload": 0}], "head": 32, "metadata": {}}
     )
@@ -324,7 +336,7 @@ def test_sizes_that_wrap_around_are_refused_by_batches_as_well(size, tmp_path):
         numbers.record(bytes(4), [b""], sizes=[size])
     path = tmp_path / "data.rec"
     path.write_bytes(numbers.data)
-    path.with_suffix(".idx").write_bytes(hand.index(numbers))
+    path.with_suffix(".idx").write_bytes(hand.index(numbers, row_size=row_size))
     for read in (lambda ds: ds[0], lambda ds: ds.batch(slice(None)), lambda ds: list(ds)):
         with pytest.raises(CorruptError):
             read(dsrecords.open(path))
@@ -377,18 +389,34 @@ def test_a_log_of_updates_is_read_once_however_wide_its_heads(tmp_path, monkeypa
     assert sum(read) < 3 * os.path.getsize(path)
 
 
-def logs():
-    """Logs of numbers in which runs of frames end in all ways."""
+def add_record(log, kind, rng):
+    """A record, in a log of either schema."""
+    if not log.payload_count:
+        log.number(7, kind=kind)
+        return
+    places = [place.offset for place in log.frames]
+    if kind == PENDING and places and rng.random() < 0.3:
+        log.text(log.old(int(rng.choice(places))), 8, kind=REVISION)
+        return
+    log.text("x" * int(rng.integers(0, 20)), 7, kind=kind)
+
+
+def logs(schema):
+    """Logs in which runs of frames end in all ways."""
     rng, cut = np.random.default_rng(5), []
     for _ in range(300):
-        log = Log(NUMBER)
+        log = Log(schema)
         for _ in range(rng.integers(1, 6)):
             for _ in range(rng.integers(0, 5)):
-                log.record(NUMBERS_BODY, kind=PENDING)
+                add_record(log, PENDING, rng)
             if rng.random() < 0.7:
                 log.commit()
             for _ in range(rng.integers(0, 5)):
-                log.record(NUMBERS_BODY)
+                add_record(log, RECORD, rng)
+            if rng.random() < 0.1:
+                log.metadata({"a": 1})
+            if rng.random() < 0.1:
+                log.frame(200, bytes(40))
         data = bytearray(log.data)
         damage = rng.integers(0, 5)
         if damage == 1:
@@ -403,26 +431,38 @@ def logs():
     return cut
 
 
-def walked(path, patience, monkeypatch):
+def walked(path, patience, row_size, monkeypatch):
     monkeypatch.setattr(_log, "_PATIENCE", patience)
     storage = LocalStorage(str(path))
     header = read_header(storage)
-    walk = _log.LogScanner(storage, header.frames, header.size, storage.size())
+    stop = storage.size()
+    walk = _log.LogScanner(
+        storage, header.frames, header.size, stop, header.raw.check, row_size, payloads_from=stop
+    )
     if patience > 100:
         monkeypatch.setattr(walk, "_run", lambda at: None)
     found = []
-    for places, op, positions in walk:
-        for offset, size, check in np.array(places, np.uint64).reshape(-1, 3).tolist():
-            found.append((offset, size, check))
-        if op or not len(places):
-            found.append((op, list(positions)))
+    for batch in walk:
+        found += batch.rows.tolist()
+        if batch.op or batch.metadata or not len(batch.rows):
+            found.append((batch.op, list(batch.positions), batch.metadata))
     return found, walk.end, walk.last, walk.check, walk.fault, walk.misplaced
 
 
-def test_a_walk_in_runs_finds_what_a_walk_frame_by_frame_finds(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("schema", "row_size"),
+    [(NUMBER, 16), (TEXT, 48), (TEXT, 16)],
+    ids=["numbers", "heads in rows", "short rows"],
+)
+def test_a_walk_in_runs_finds_what_a_walk_frame_by_frame_finds(
+    schema, row_size, tmp_path, monkeypatch
+):
     path = tmp_path / "data.rec"
-    for data in logs():
+    longest = 0
+    for data in logs(schema):
         path.write_bytes(data)
-        one_by_one = walked(path, 10**9, monkeypatch)
-        assert walked(path, 1, monkeypatch) == one_by_one
-        assert walked(path, 32, monkeypatch) == one_by_one
+        one_by_one = walked(path, 10**9, row_size, monkeypatch)
+        assert walked(path, 1, row_size, monkeypatch) == one_by_one
+        assert walked(path, 32, row_size, monkeypatch) == one_by_one
+        longest = max(longest, len(one_by_one[0]))
+    assert longest > 15

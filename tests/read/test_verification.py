@@ -1,18 +1,22 @@
 """What is verified when, and what is remembered of it."""
 
+import sys
+
 import numpy as np
 import pytest
 from conftest import flip
 
 import dsrecords
 from dsrecords import CorruptError, IndexedRecordDataset, make_dataset
-from dsrecords._format import kernels
+from dsrecords._format.frame import TAKE_LAST
+from dsrecords._format.log import Batch
 from dsrecords._read.batch import columns
 from dsrecords._read.snapshot import Snapshot
 from dsrecords._read.verification import (
     BLOCK,
     HEAD,
     MANY_SINGLES,
+    REVISED,
     Verified,
     block_around,
     payload_part,
@@ -23,46 +27,49 @@ pytestmark = pytest.mark.slow
 
 COUNT = 5 * BLOCK + 100
 SCHEMA = {"x": "float64", "n": "int32"}
-LARGE = {"image": "uint8[28,28]", "label": "int64"}  # records of 21 times their head
+has_strings = False  # whether samples have one besides: then rows of the index have heads
 
 
 def sample(n):
-    return {"x": n / 2, "n": n}
+    string = {"s": "x" * (n % 3)} if has_strings else {}
+    return {"x": n / 2, "n": n} | string
 
 
-@pytest.fixture
-def path(tmp_path):
+@pytest.fixture(params=[False, True], ids=["heads in the log", "heads in rows"])
+def path(tmp_path, request, monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "has_strings", request.param)
     path = str(tmp_path / "numbers.rec")
-    make_dataset(map(sample, range(COUNT)), path, SCHEMA)
+    schema = SCHEMA | ({"s": "str"} if has_strings else {})
+    make_dataset(map(sample, range(COUNT)), path, schema)
     return path
 
 
 @pytest.fixture
 def together(monkeypatch):
-    """The positions of heads that were verified together, one list for each call."""
+    """The rows of heads that were verified together, one list for each call."""
     calls = []
-    verify_heads = kernels.verify_heads
+    verify_heads = Snapshot.verify_heads
 
-    def noted(data, layout, seed, tables, first_offset, positions, *others):
-        calls.append(positions.tolist())
-        return verify_heads(data, layout, seed, tables, first_offset, positions, *others)
+    def noted(snapshot, numbers, rows):
+        calls.append(numbers.tolist())
+        return verify_heads(snapshot, numbers, rows)
 
-    monkeypatch.setattr(kernels, "verify_heads", noted)
+    monkeypatch.setattr(Snapshot, "verify_heads", noted)
     return calls
 
 
 @pytest.fixture
 def alone(monkeypatch):
-    """The positions of records that were verified one by one."""
-    positions = []
-    verify = Snapshot._verify
+    """The rows of heads that were verified one by one."""
+    numbers = []
+    wrong_head = Snapshot._wrong_head
 
-    def noted(snapshot, i, *others):
-        positions.append(i)
-        return verify(snapshot, i, *others)
+    def noted(snapshot, found, *others):
+        numbers.append(found.row)
+        return wrong_head(snapshot, found, *others)
 
-    monkeypatch.setattr(Snapshot, "_verify", noted)
-    return positions
+    monkeypatch.setattr(Snapshot, "_wrong_head", noted)
+    return numbers
 
 
 def shuffled(seed=0):
@@ -76,12 +83,24 @@ def writer(path):
     return ds
 
 
-def offset_of(ds, i):
-    return ds._reading.snapshot().entries.get(i)[0]
+def damage(ds, i, at=20):
+    """Damage a byte of a head, where it is read: in the log, or in the row, which is memory of this process."""
+    entries = ds._reading.snapshot().entries
+    row = entries.row(i)
+    if not entries.has_heads:
+        flip(ds.path, entries.ref(row).offset + at)
+        return
+    memory = entries.mapped
+    if row >= entries.kept:
+        memory = entries.appended
+        row -= entries.kept
+    memory.data[row * memory.size + 8 + at] ^= 0xFF
 
 
 def known(ds, i):
-    return ds._reading.snapshot().verified.bits[i]
+    """What is known of the record at a position, payloads aside."""
+    snapshot = ds._reading.snapshot()
+    return snapshot.verified.bits[snapshot.entries.row(i)] & (HEAD | REVISED)
 
 
 # Blocks
@@ -131,7 +150,7 @@ def test_a_batch_verifies_what_it_was_asked_for(path, together, alone):
 
 def test_a_block_with_damage_is_not_tried_again_and_its_record_is_named_each_time(path, together):
     ds = dsrecords.open(path)
-    flip(path, offset_of(ds, 700) + 20)
+    damage(ds, 700)
     for _ in range(2):
         for i in range(BLOCK):
             if i == 700:
@@ -145,9 +164,8 @@ def test_a_block_with_damage_is_not_tried_again_and_its_record_is_named_each_tim
 
 def test_a_block_that_is_all_damaged_is_tried_once(path, together):
     ds = dsrecords.open(path)
-    with open(path, "r+b") as file:
-        file.seek(offset_of(ds, 0))
-        file.write(bytes(offset_of(ds, BLOCK) - offset_of(ds, 0)))
+    for i in range(BLOCK):
+        damage(ds, i)
     for i in [*range(BLOCK), *range(BLOCK)]:
         with pytest.raises(CorruptError, match=f"record {i}"):
             ds[i]
@@ -168,7 +186,7 @@ def test_blocks_are_for_what_is_verified_once(path, verify, together, alone):
 def test_always_verifies_a_record_that_is_damaged_after_it_was_read(path):
     ds = dsrecords.open(path, verify="always")
     assert ds[5] == sample(5)
-    flip(path, offset_of(ds, 5) + 20)
+    damage(ds, 5)
     with pytest.raises(CorruptError, match="record 5"):
         ds[5]
     with pytest.raises(CorruptError, match="record 5"):
@@ -177,21 +195,33 @@ def test_always_verifies_a_record_that_is_damaged_after_it_was_read(path):
 
 def test_without_verification_damaged_numbers_are_read(path):
     ds = dsrecords.open(path, verify=False)
-    flip(path, offset_of(ds, 5) + 16)
-    assert ds[5] != sample(5)
+    damage(ds, 5, ds._reading.fields.header.schema.field("x").number_offset)
+    assert ds[5]["x"] != sample(5)["x"]
+    assert ds[5]["n"] == ds.batch([5])["n"][0] == 5
     assert known(ds, 5) == HEAD
 
 
-def test_heads_that_lie_far_from_each_other_are_verified_alone(tmp_path, together, alone):
+@pytest.mark.parametrize("numbers", [1, 40], ids=["heads in rows", "heads in the log"])
+def test_heads_that_lie_far_from_each_other_are_verified_alone(numbers, tmp_path, together, alone):
     path = tmp_path / "large.rec"
-    image = np.zeros((28, 28), np.uint8)
-    make_dataset(({"image": image, "label": i} for i in range(1000)), path, LARGE)
+    labels = [f"label{i}" for i in range(numbers)]
+    # Of records that are some ten times as large as their heads.
+    image = np.zeros((numbers, 1000), np.uint8)
+    make_dataset(
+        ({"image": image} | dict.fromkeys(labels, i) for i in range(1000)),
+        path,
+        {"image": f"uint8[{numbers},1000]"} | dict.fromkeys(labels, "int64"),
+    )
     ds = dsrecords.open(path)
     order = np.random.default_rng(1).permutation(1000).tolist()
     for i in order + order:
-        assert ds[i]["label"] == i
-    assert together == []
-    assert alone == order
+        assert ds[i]["label0"] == i
+    if numbers > 1:
+        assert together == []
+        assert alone == order
+    else:  # in rows they always lie near each other
+        assert together == [list(range(1000))]
+        assert alone == order[: MANY_SINGLES - 1]
 
 
 def test_a_few_replaced_records_do_not_keep_others_from_being_verified_together(path, together):
@@ -201,6 +231,9 @@ def test_a_few_replaced_records_do_not_keep_others_from_being_verified_together(
     ds = dsrecords.open(path)
     for i in range(1, 100, 3):
         assert ds[i]["n"] in (i, -i)
+    if has_strings:  # their heads are in their rows, like those of all others
+        assert together == [list(range(BLOCK))]
+        return
     assert together == [[i for i in range(BLOCK) if i not in replaced]]
     assert not any(known(ds, i) for i in replaced if i % 3 != 1)
 
@@ -211,8 +244,12 @@ def test_a_block_of_replaced_records_is_verified_one_by_one(path, together, alon
     ds = dsrecords.open(path)
     for i in range(300):
         ds[i]
-    assert together == []
-    assert alone == list(range(300))
+    if has_strings:
+        assert together == [list(range(BLOCK))]
+        assert alone == list(range(MANY_SINGLES - 1))
+    else:
+        assert together == []
+        assert alone == list(range(300))
 
 
 def test_records_that_are_appended_and_read_are_verified_alone(path, together, alone):
@@ -223,22 +260,47 @@ def test_records_that_are_appended_and_read_are_verified_alone(path, together, a
     assert len(together) <= 4
     assert max(map(len, together)) <= BLOCK
     # A block is verified when some of its records are there; the others are verified when read.
-    assert len(alone) == len(set(alone)) == 2 * BLOCK
+    assert len(alone) == len(set(alone)) == 2 * BLOCK - len(together)
 
 
-def test_a_compaction_verifies_each_record_itself(path, together, alone, tmp_path):
+def test_a_compaction_verifies_each_record_itself(path, alone, tmp_path):
     ds = dsrecords.open(path)
     ds.compact(tmp_path / "other.rec")
-    assert together == []
-    assert alone == list(range(COUNT))
+    assert alone == list(range(COUNT))  # whatever was verified together before
 
 
-def test_deleting_forgets_what_moved_and_nothing_before(path):
+def test_deleting_forgets_nothing(path):
     with writer(path) as ds:
         ds.column("n")
         del ds[2000]
-        assert [known(ds, i) for i in (0, 1999, 2000, 2001, COUNT - 2)] == [1, 1, 0, 0, 0]
+        assert [known(ds, i) for i in (0, 1999, 2000, 2001, COUNT - 2)] == [1] * 5
+        ds.flush()
+        assert [known(ds, i) for i in (0, 1999, 2000, 2001, COUNT - 2)] == [1] * 5
         assert [ds[i]["n"] for i in (1999, 2000, COUNT - 2)] == [1999, 2001, COUNT - 1]
+        ds.append(sample(7))
+        del ds[[0, 3000]]
+        assert [known(ds, i) for i in (1998, 2999, COUNT - 4, COUNT - 3)] == [1, 1, 1, 0]
+
+
+def test_rows_that_are_joined_are_not_taken_for_others_that_were_verified(path, monkeypatch):
+    monkeypatch.setattr("dsrecords._format.entries._MOST_EDITED", 10)
+    with writer(path) as ds:
+        ds.column("n")
+        ds[200] = sample(-200)
+        damage(ds, 200)
+        left = [*range(200), -200, *range(201, COUNT)]
+        for _ in range(3):
+            for i in range(0, 24, 2):
+                del ds[i]
+                del left[i]
+                assert not known(ds, left.index(-200))
+        damaged = left.index(-200)
+        with pytest.raises(CorruptError, match=f"record {damaged}"):
+            ds[damaged]
+        left[damaged : damaged + 1] = []
+        del ds[damaged]
+        assert [ds[i] for i in range(60)] == [sample(n) for n in left[:60]]
+        assert ds.column("n").tolist() == left
 
 
 def test_replacing_forgets_the_one_that_was_replaced(path):
@@ -246,12 +308,26 @@ def test_replacing_forgets_the_one_that_was_replaced(path):
         ds.column("n")
         ds[7] = sample(-7)
         assert [known(ds, i) for i in (6, 7, 8, COUNT - 1)] == [1, 0, 1, 1]
-        ds.quick_remove_at(3)
-        assert [known(ds, i) for i in (2, 3, 4, COUNT - 2)] == [1, 0, 1, 1]
+        ds.quick_remove_at(3)  # the record that takes its place is the one that was verified
+        assert [known(ds, i) for i in (2, 3, 4, COUNT - 2)] == [1, 1, 1, 1]
         ds.append(sample(5))
         assert known(ds, COUNT - 1) == 0
         ds.flush()
-        assert [known(ds, i) for i in (2, 3, 4, 7, COUNT - 1)] == [1, 0, 1, 0, 0]
+        assert [known(ds, i) for i in (2, 3, 4, 7, COUNT - 1)] == [1, 1, 1, 0, 0]
+
+
+def test_what_is_appended_is_not_known_where_a_record_that_was_removed_was(path):
+    with writer(path) as ds:
+        ds.column("n")
+        for remove in (lambda: ds.__delitem__(-1), lambda: ds.quick_remove_at(-1)):
+            remove()
+            ds.append(sample(-5))
+            assert known(ds, COUNT - 1) == 0
+            damage(ds, COUNT - 1)
+            for read in (lambda: ds[-1], lambda: ds.batch([COUNT - 1])):
+                with pytest.raises(CorruptError, match=f"record {COUNT - 1}"):
+                    read()
+            assert ds[COUNT - 2] == sample(COUNT - 2)
 
 
 def test_a_view_and_the_dataset_that_is_edited_beside_it_know_what_was_verified_before(path):
@@ -265,21 +341,24 @@ def test_a_view_and_the_dataset_that_is_edited_beside_it_know_what_was_verified_
 
 
 def without_size(path, i):
-    """Let an entry of the index not say how large its frame is, as that of a huge one does not."""
+    """Let a row of the index not say how large its frame is, as that of a huge one does not."""
     with open(f"{path[:-4]}.idx", "r+b") as file:
-        file.seek(12288 + 16 * i + 8)
+        file.seek(-16 * (200 - i) + 8, 2)
         file.write(b"\xff" * 4)
 
 
 @pytest.mark.parametrize("strings", [False, True])
-def test_an_entry_that_does_not_say_how_large_its_frame_is_is_right(strings, tmp_path, together):
+def test_a_row_that_does_not_say_how_large_its_frame_is_is_right(strings, tmp_path, together):
     path = str(tmp_path / "data.rec")
-    samples = [{"n": n, "s": "x" * (n % 5)} if strings else {"n": n} for n in range(200)]
-    make_dataset(samples, path, {"n": "int32", "s": "str"} if strings else {"n": "int32"})
+    schema = {f"n{k}": "int64" for k in range(40)} if strings else {"n0": "int32"}
+    samples = [
+        dict.fromkeys(schema, n) | ({"s": "x" * (n % 5)} if strings else {}) for n in range(200)
+    ]
+    make_dataset(samples, path, schema | ({"s": "str"} if strings else {}))
     for i in (3, 7, 199):
         without_size(path, i)
     assert [dsrecords.open(path)[i] for i in (3, 7, 8)] == [samples[i] for i in (3, 7, 8)]
-    assert dsrecords.open(path).batch([7, 3, 199])["n"].tolist() == [7, 3, 199]
+    assert dsrecords.open(path).batch([7, 3, 199])["n0"].tolist() == [7, 3, 199]
     ds = dsrecords.open(path)
     assert [ds[i] for i in range(20)] == samples[:20]
     assert all(known(ds, i) & HEAD for i in range(200))
@@ -287,7 +366,8 @@ def test_an_entry_that_does_not_say_how_large_its_frame_is_is_right(strings, tmp
         ds.quick_remove_at(0)  # which moves one of them
         del ds[1]
         assert [ds[i] for i in (0, 2, 6, 1)] == [samples[i] for i in (199, 3, 7, 2)]
-        assert [ds._reading.snapshot().entries.get(i)[1] for i in (0, 2, 6)] == [0, 0, 0]
+        entries = ds._reading.snapshot().entries
+        assert [entries.ref(entries.row(i)).size for i in (0, 2, 6)] == [0, 0, 0]
 
 
 # Edits while others read
@@ -319,7 +399,7 @@ def test_a_record_that_is_replaced_while_the_old_one_is_verified_is_not_taken_fo
 
     def edit():
         ds[3] = sample(-3)
-        flip(path, offset_of(ds, 3) + 20)
+        damage(ds, 3)
 
     edit_before_remembering(monkeypatch, name, edit)
     READS[name](ds)
@@ -337,7 +417,7 @@ def test_a_block_that_is_edited_while_it_is_verified_is_not_taken_for_verified(p
 
     def edit():
         ds.quick_remove_at(3)
-        flip(path, offset_of(ds, 3) + 20)
+        damage(ds, 3)
 
     edit_before_remembering(monkeypatch, "remember_many", edit)
     ds[10 + MANY_SINGLES - 1]
@@ -346,45 +426,35 @@ def test_a_block_that_is_edited_while_it_is_verified_is_not_taken_for_verified(p
         ds[3]
 
 
-def test_whoever_reads_on_with_the_old_list_verifies_what_is_found_there(path):
+def test_whoever_reads_on_with_the_old_list_reads_what_it_was(path):
     ds = writer(path)
     ds.column("n")
     old = ds._reading.snapshot()
     ds[3] = sample(-3)
-    assert ds._reading.fields.all.read(old, 3) == sample(-3)
-    flip(path, offset_of(ds, 3) + 20)
-    with pytest.raises(CorruptError, match="record 3"):
-        ds._reading.fields.all.read(old, 3)
-    assert not any(old.verified.bits[i] for i in range(10))
+    ds.quick_remove_at(5)
+    del ds[0]
+    damage(ds, 2)
+    read = ds._reading.fields.all.read
+    assert [read(old, i) for i in (0, 3, 5, COUNT - 1)] == [sample(i) for i in (0, 3, 5, COUNT - 1)]
+    with pytest.raises(CorruptError, match="record 2"):
+        ds[2]
 
 
-def test_an_edit_that_fails_leaves_a_list_that_can_be_read_and_grows(path):
+def test_an_edit_that_fails_leaves_the_list_that_was_there(path):
     ds = dsrecords.open(path)
     state = ds._reading.source
+    ds[3]
+    mark = state.snapshot.mark
+    record = np.array(state.snapshot.entries.rows(3, 4))
+    before = known(ds, 3)
     with pytest.raises(CorruptError, match="takes position"):
-        state.apply((), 1, [COUNT + 5], state.snapshot.end, 0, 0)
-    assert ds[3] == sample(3)
-    state.snapshot.verified.make_room(3 * COUNT)
-    assert ds[3] == sample(3)
-    assert not any(state.snapshot.verified.bits[i] for i in (3, 2 * COUNT))
+        state.apply(Batch(record, TAKE_LAST, [COUNT + 5], mark.end, mark.last, mark.check, 0))
+    assert (len(ds), ds[3], ds[-1]) == (COUNT, sample(3), sample(COUNT - 1))
+    assert known(ds, 3) == before == HEAD
+    assert state.snapshot.mark == mark
 
 
 # The owner of the state
-
-
-def test_what_is_verified_is_handed_over():
-    old = Verified(10, 2)
-    old.remember(3, HEAD | payload_part(1))
-    new = old.hand_over()
-    old.remember(4, HEAD)
-    old.remember_many(np.arange(10), HEAD)
-    assert (old.bits[3], old.bits[4], len(old.bits)) == (0, 0, 10)
-    assert not old.has_all_heads(np.array([3]))
-    assert not any(old.count_single(i) for i in range(10))
-    assert (new.bits[3], new.bits[4]) == (HEAD | payload_part(1), 0)
-    new.remember(4, HEAD)
-    assert new.has_all_heads(np.array([3, 4]))
-    assert new.lacking(np.array([3, 4]), payload_part(1)).tolist() == [False, True]
 
 
 def test_growing_keeps_what_is_known():
@@ -401,23 +471,22 @@ def test_of_each_block_one_call_says_that_it_is_to_be_verified():
     answers = [verified.count_single(i % BLOCK) for i in range(3 * BLOCK)]
     assert answers.index(True) == MANY_SINGLES - 1
     assert answers.count(True) == 1
-    twin = verified.copy()
-    assert not any(twin.count_single(i) for i in range(BLOCK))
-    verified.forget_from(5, 2 * BLOCK)  # what moved may be tried
-    assert [verified.count_single(0) for _ in range(300)].count(True) == 1
+    moved = verified.picked(np.arange(5, 2 * BLOCK))  # what moved may be tried
+    assert [moved.count_single(0) for _ in range(300)].count(True) == 1
 
 
-def test_a_copy_is_independent():
-    verified = Verified(4, 0)
+def test_what_is_known_of_rows_that_moved_is_known_of_each_where_it_is():
+    verified = Verified(6, 1)
     verified.remember(1, HEAD)
-    twin = verified.copy()
-    twin.remember(2, HEAD)
-    verified.forget([1])
-    assert (list(verified.bits), list(twin.bits)) == ([0, 0, 0, 0], [0, 1, 1, 0])
+    verified.remember_many(np.array([4]), HEAD | REVISED | payload_part(0))
+    picked = verified.picked(np.array([4, 0, 1]))
+    assert list(picked.bits[:4]) == [HEAD | REVISED | payload_part(0), 0, HEAD, 0]
+    picked.remember(1, HEAD)
+    assert verified.bits[0] == 0
 
 
 @pytest.mark.parametrize(
-    ("payloads", "width"), [(0, 1), (7, 1), (8, 2), (31, 4), (62, 8), (500, 8)]
+    ("payloads", "width"), [(0, 1), (6, 1), (7, 2), (30, 4), (31, 8), (61, 8), (62, 8), (500, 8)]
 )
 def test_parts_fit_and_those_beyond_are_never_remembered(payloads, width):
     verified = Verified(3, payloads)
@@ -425,10 +494,13 @@ def test_parts_fit_and_those_beyond_are_never_remembered(payloads, width):
     parts = [HEAD, *map(payload_part, range(payloads))]
     for part in parts:
         verified.remember(1, part)
-    assert verified.bits[1] == 2 ** min(payloads + 1, 63) - 1
+    assert verified.bits[1] == 2 ** min(payloads + 2, 63) - 1 - REVISED
     verified.remember_many(np.array([2]), parts[-1])
-    assert verified.bits[2] == (parts[-1] if payloads < 63 else 0)
-    assert verified.lacking(np.array([1]), parts[-1]).tolist() == [payloads > 62]
+    assert verified.bits[2] == (parts[-1] if payloads < 62 else 0)
+    assert verified.lacking(np.array([1]), parts[-1]).tolist() == [payloads > 61]
+    verified.remember(0, REVISED | parts[-1])
+    assert verified.bits[0] == REVISED | (parts[-1] if payloads < 62 else 0)
+    assert verified.known(1, range(payloads)) == verified.bits[1] & ~HEAD
 
 
 # Plans and headers

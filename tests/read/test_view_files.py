@@ -42,6 +42,12 @@ def labels(ds):
     return ds.column("label").tolist()
 
 
+def slot_of(view):
+    """The offset of the slot of a view."""
+    with open(view, "rb") as file:
+        return 0 if file.read(4) == b"\x89DSX" else 4096
+
+
 # What is saved is what is shown
 
 
@@ -80,11 +86,33 @@ def test_it_says_that_it_is_a_view(made, view):
     assert "3 records (view)" in repr(saved(made, view, [1, 2, 3]))
 
 
-def test_it_takes_16_bytes_a_record_and_copies_no_data(made, view):
-    before = Path(made).read_bytes()
-    saved(made, view, [1, 2, 3])
-    assert os.path.getsize(view) == 8192 + 4096 + 3 * 16
-    assert Path(made).read_bytes() == before
+ROWS = pytest.mark.parametrize(
+    ("schema", "row_size"),
+    [
+        (SCHEMA, 72),
+        ({"label": "int64"}, 16),
+        (SCHEMA | {f"n{i}": "int64" for i in range(40)}, 16),
+    ],
+    ids=["rows with heads", "records of numbers", "wide heads"],
+)
+
+
+def made_of(schema, path):
+    """A dataset of `rows(10)`, with zeros in the fields that these do not have. Returns what its samples are."""
+    samples = [{key: sample.get(key, 0) for key in schema} for sample in rows(10)]
+    make_dataset(samples, path, schema)
+    return samples
+
+
+@ROWS
+def test_it_is_as_large_as_its_rows_and_copies_no_data(path, view, schema, row_size):
+    samples = made_of(schema, path)
+    before = Path(path).read_bytes()
+    ds = saved(path, view, [1, 2, 3])
+    header = int.from_bytes(before[16:20], "little")
+    assert os.path.getsize(view) == 8192 + header + 3 * row_size
+    assert Path(path).read_bytes() == before
+    assert list(ds) == samples[1:4]
 
 
 def test_views_of_views(made, view, tmp_path):
@@ -393,8 +421,8 @@ def test_a_file_that_is_no_index_is_refused(made, view, content):
 
 def test_each_flipped_byte_of_the_slot_is_an_error(made, view):
     saved(made, view, [1, 2, 3])
-    at = 0 if Path(view).read_bytes()[:4] == b"\x89DSX" else 4096
-    for byte in range(80):
+    at = slot_of(view)
+    for byte in range(128):
         flip(view, at + byte)
         with pytest.raises((CorruptError, StaleViewError, UnsupportedVersionError)):
             dsrecords.open(made, index_path=view)
@@ -402,30 +430,43 @@ def test_each_flipped_byte_of_the_slot_is_an_error(made, view):
     assert labels(dsrecords.open(made, index_path=view)) == [1, 2, 3]
 
 
-def test_each_flipped_byte_of_an_entry_is_an_error_when_the_record_is_read(made, view):
-    saved(made, view, [1, 2, 3])
-    for byte in range(16):
-        flip(view, 12288 + 16 + byte)
-        ds = dsrecords.open(made, index_path=view)
-        assert ds[0] == row(1) and ds[2] == row(3)
-        with pytest.raises(CorruptError, match="record 1"):
-            ds[1]
+@ROWS
+def test_each_flipped_byte_of_a_row_is_an_error_when_the_record_is_read(
+    path, view, schema, row_size
+):
+    samples = made_of(schema, path)
+    saved(path, view, [1, 2, 3])
+    second = os.path.getsize(view) - 2 * row_size
+    for byte in range(second, second + row_size):
+        flip(view, byte)
+        ds = dsrecords.open(path, index_path=view)
+        assert ds[0] == samples[1] and ds[2] == samples[3]
+        for read in (lambda ds=ds: ds[1], lambda ds=ds: ds[1, "label"], lambda ds=ds: labels(ds)):
+            with pytest.raises(CorruptError, match="record 1"):
+                read()
         assert [problem.record for problem in ds.check()] == [1]
-        flip(view, 12288 + 16 + byte)
+        flip(view, byte)
 
 
-def test_swapped_entries_are_an_error(made, view):
-    saved(made, view, [1, 2, 3])
-    data = bytearray(Path(view).read_bytes())
-    data[12288:12304], data[12304:12320] = data[12304:12320], data[12288:12304]
-    Path(view).write_bytes(data)
-    ds = dsrecords.open(made, index_path=view)
+@ROWS
+def test_swapped_rows_are_an_error(path, view, schema, row_size):
+    made_of(schema, path)
+    saved(path, view, [1, 2, 3])
+    data = Path(view).read_bytes()
+    start = len(data) - 3 * row_size
+    first, second, third = (
+        data[start + row_size * i : start + row_size * (i + 1)] for i in range(3)
+    )
+    Path(view).write_bytes(data[:start] + second + first + third)
+    ds = dsrecords.open(path, index_path=view)
     for i in (0, 1):
-        with pytest.raises(CorruptError, match="of another record"):
-            ds[i]
+        for read in (lambda i=i: ds[i], lambda i=i: ds.batch([i], ["label"])):
+            with pytest.raises(CorruptError, match=f"record {i}.*the index's row is "):
+                read()
+    assert ds[2, "label"] == 3
 
 
-@pytest.mark.parametrize("kept", [0, 79, 4096, 8191, 12287, 12288, 12288 + 47])
+@pytest.mark.parametrize("kept", [0, 127, 4096, 4223, 8191, 12287, 12288, 12288 + 215])
 def test_a_view_that_was_cut_short_is_an_error(made, view, kept):
     saved(made, view, [1, 2, 3])
     os.truncate(view, kept)
@@ -436,7 +477,7 @@ def test_a_view_that_was_cut_short_is_an_error(made, view, kept):
 def test_a_log_that_is_shorter_than_the_view_says_is_an_error(made, view):
     saved(made, view, [1, 2, 3])
     os.truncate(made, os.path.getsize(made) - 8)
-    with pytest.raises(CorruptError, match="is not the log that it was saved from"):
+    with pytest.raises(CorruptError, match=r"the view .*val\.idx vouches for"):
         dsrecords.open(made, index_path=view)
 
 
@@ -449,15 +490,21 @@ def test_damage_behind_what_the_view_shows_does_not_hide_it(made, view):
 
 def test_a_view_of_a_later_version_is_an_unsupported_version(made, view):
     saved(made, view, [1, 2, 3])
-    for version, flags in ((2, 1), (1, 3), (1, 2)):
+    at = slot_of(view)
+    for version, flags, what in (
+        (3, 1, "a view"),
+        (1, 1, "a view"),
+        (2, 3, "a view"),
+        (2, 2, "an index"),
+        (3, 0, "an index"),
+    ):
         with open(view, "r+b") as file:
-            at = 0 if file.read(4) == b"\x89DSX" else 4096
             file.seek(at + 12)
-            body = struct.pack("<HH", version, flags) + file.read(68)[4:]
+            body = struct.pack("<HH", version, flags) + file.read(116)[4:]
             file.seek(at + 8)
             file.write(struct.pack("<I", zlib.crc32(body)) + body)
         with pytest.raises(
-            UnsupportedVersionError, match=f"index version {version}, flags {flags}"
+            UnsupportedVersionError, match=f"{what} of version {version}, flags {flags}"
         ):
             dsrecords.open(made, index_path=view)
 

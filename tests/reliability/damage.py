@@ -19,6 +19,8 @@ from workloads import INDEX, PATH, small_writers
 
 import dsrecords
 from dsrecords import CorruptError, IndexedRecordDataset, UnsupportedVersionError, repair
+from dsrecords._format.layout import REVISION
+from dsrecords._read.plan import Plan
 
 PICTURES = Path(__file__).parents[1] / "golden" / "pictures"
 SCALARS = (
@@ -72,6 +74,10 @@ dsrecords.register_type("damage.own", bytes, bytes)
 SCHEMA = {name: name for name in (*SCALARS, *OTHERS)} | {
     f"{name} or None": f"{name}?" for name in ("bool", "int64", "float32", "str", "array")
 }
+# So few that their heads are in the rows of the index as well.
+FEW = ("int64", "bool or None", "float32 or None", "str", "str or None", "bytes", "int16[2,2]")
+REVISED = ("int64", "str or None")  # fields of which one record gets others alone
+METADATA = {"made by": "a test"}
 
 
 def sample(i, images=False):
@@ -105,20 +111,37 @@ def encoded():
     return {name: (PICTURES / file).read_bytes() for name, file in FILES.items()} | {"audio": sound}
 
 
-def made(images=False):
-    """Files of a closed dataset with all kinds of changes, published in both ways; and the states of its list."""
+def made(images=False, few=False):
+    """Files of a closed dataset with all kinds of changes, published in both ways; and the states of its list.
+
+    With `few` types, each row of the index has a copy of the head.
+    """
     schema = SCHEMA | ({name: name for name in encoded()} if images else {})
+    if few:
+        schema = {name: schema[name] for name in FEW}
+
+    def of(i):
+        whole = sample(i, images)
+        return {name: whole[name] for name in schema}
+
+    part = {name: of(7)[name] for name in REVISED}
     machine = Machine()
     with small_writers(), machine.running():
         ds = IndexedRecordDataset(PATH, schema=schema)
-        ds.extend([sample(i, images) for i in range(3)])
-        ds[1] = sample(5, images)
+        ds.extend([of(i) for i in range(3)])
+        ds[1] = of(5)
+        ds.set_metadata(METADATA)
         del ds[0]
+        ds.update({1: part}, partial=True)
         ds.flush()
-        ds.append(sample(6, images))
+        ds.append(of(6))
         ds.close()
-    states = [(), (0, 1), (0, 1, 2), (0, 5, 2), (5, 2), (5, 2, 6)]  # batches are of two
-    return machine.contents(), [[sample(i, images) for i in state] for state in states]
+    # Batches are of two.
+    states = [(), (0, 1), (0, 1, 2), (0, 5, 2), (5, 2)]
+    rows = [[of(i) for i in state] for state in states]
+    rows.append([of(5), of(2) | part])
+    rows.append([of(5), of(2) | part, of(6)])
+    return machine.contents(), rows
 
 
 def appended():
@@ -163,7 +186,15 @@ def same_column(a, b):
 
 
 class Damaged:
-    """A dataset to be damaged: its files, what it must read as, and which bytes are of which record and field."""
+    """A dataset to be damaged: its files, what it must read as, and which bytes are of which record and field.
+
+    Attributes:
+        row_size: of the rows of its index.
+        places: of each record: offset and end of its head (and of the table behind it, if it is a revision), and by field where
+            its payloads are.
+        head: offset and end of the head of a record.
+        table: the same of the table of a revision, or of the head if there is none.
+    """
 
     def __init__(self, files, states):
         self.files, self.states, self.rows = files, states, states[-1]
@@ -174,27 +205,32 @@ class Damaged:
             ds = self.open()
             if not all(same(*pair) for pair in zip(ds, rows, strict=True)):
                 raise LostError("it does not even read back undamaged")
-            self.places = []  # of each record: the head's range, and each payload's
+            self.metadata = ds.metadata
+            self.places = []
             snapshot, schema = ds._reading.snapshot(), ds._reading.fields.header.schema
+            self.row_size = snapshot.entries.row_size
             together = [
                 field.key
                 for field in schema.fields
                 if field.number_slot >= 0 or field.key == "int16[2,2]"
             ]
             self.columns = ds.batch(slice(None), together)
+            nothing = Plan(ds._reading.fields.header, [], copy=True, shape=tuple)
             for i in range(len(rows)):
-                offset, start = (
-                    snapshot.entries.get(i)[0],
-                    snapshot.entries.get(i)[0] + schema.layout.size,
-                )
-                fields = {}
-                for field, size in zip(
-                    schema.payloads, schema.layout.unpack(snapshot.data, offset), strict=False
-                ):
-                    if size < 2**63:
-                        fields[field.key] = start, start + size
-                        start += (size + 7) & -8
-                self.places.append((offset, offset + schema.layout.size, fields))
+                ref = snapshot.entries.ref(snapshot.entries.row(i))
+                _, payloads = snapshot.kept(i, nothing)
+                fields = {
+                    field.key: (payload.offset, payload.offset + payload.size)
+                    for field, payload in zip(schema.payloads, payloads, strict=True)
+                    if payload.offset
+                }
+                end = ref.offset + schema.layout.size
+                if i == 0:
+                    self.head = self.table = (ref.offset, end)
+                if files[PATH][ref.offset + 14] == REVISION:
+                    self.table = (end, end + schema.layout.table_size)
+                    end += schema.layout.table_size
+                self.places.append((ref.offset, end, fields))
 
     def open(self):
         return dsrecords.open(PATH, decode=self.decode)
@@ -244,10 +280,19 @@ class Damaged:
                         ) from error
             if told > 1 and where:
                 raise LostError(f"one byte took {told} records")
+            self._look_at_metadata(ds)
             self._look_at_columns(told)
             if where and where[0] == PATH and not ds.check():
                 raise LostError("check() finds nothing wrong")
         return "told of" if told else "harmless"
+
+    def _look_at_metadata(self, ds):
+        try:
+            if ds.metadata != self.metadata:
+                raise LostError(f"the metadata is {ds.metadata}")
+        except CorruptError as error:
+            if error.file != PATH:
+                raise LostError(f"metadata: the error says something else: {error}") from error
 
     def _look_at_columns(self, told):
         ds = self.open()
@@ -288,25 +333,25 @@ def everywhere(damaged, quiet_stride=1):
 
 
 def structure(damaged):
-    """The bytes that say where and what the others are: of a head, the slots and the entries."""
-    start, stop, _ = damaged.places[0]
-    yield from ((PATH, at) for at in range(start, stop))
-    for start, stop in ((0, 80), (4096, 4176), (12288, len(damaged.files[INDEX]))):
+    """The bytes that say where and what the others are: a head, the table of a revision, the slots and the rows."""
+    for start, stop in (damaged.head, damaged.table):
+        yield from ((PATH, at) for at in range(start, stop))
+    index = len(damaged.files[INDEX])
+    for start, stop in ((0, 128), (4096, 4224), (rows_offset(damaged), index)):
         yield from ((INDEX, at) for at in range(start, stop))
+
+
+def rows_offset(damaged):
+    """Where the rows of the index begin."""
+    return len(damaged.files[INDEX]) - damaged.row_size * len(damaged.rows)
 
 
 def quiet_parts(path, data):
     """Where a file's bytes are of one kind: the padding of headers and slots, and the copy of the header."""
     size = int.from_bytes(data[16:20], "little") if path == PATH else 0
     if path == INDEX:
-        return [
-            (80, 4096),
-            (4096 + 80, 8192),
-            (
-                8192,
-                int.from_bytes(data[76:80], "little") or int.from_bytes(data[4172:4176], "little"),
-            ),
-        ]
+        base = int.from_bytes(data[68:72], "little") or int.from_bytes(data[4164:4168], "little")
+        return [(128, 4096), (4096 + 128, 8192), (8192, base)]
     return [(40 + int.from_bytes(data[20:24], "little"), size)]
 
 

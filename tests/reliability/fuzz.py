@@ -19,7 +19,7 @@ FINDINGS = HERE / "findings"
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 import bytes_by_hand as hand  # noqa: E402
-from bytes_by_hand import NUMBER, PENDING, TEXT, Log  # noqa: E402
+from bytes_by_hand import DELETE, NUMBER, PENDING, REVISION, TAKE_LAST, TEXT, Log  # noqa: E402
 
 try:
     import atheris
@@ -87,6 +87,17 @@ SCALARS = (
     "uint64",
 )
 ENCODED = ("png", "jpeg", "webp", "image", "audio")
+KINDS = (
+    1,
+    2,
+    3,
+    4,
+    5,
+    6,
+    200,
+)  # of frames: all that are known, one to be refused, one to be skipped
+SLOT_FIELDS = 92  # bytes of a slot behind its checksum, but for the zeros at its end
+BASE_AT, ROW_AT = 56, 60  # in these
 dsrecords.register_type("fuzz.own", bytes, bytes)
 
 
@@ -107,6 +118,7 @@ def use(files, decode=None):
                 lambda: _without_checks(decode),
             ]
             steps += [lambda i=i: ds[i] for i in range(min(len(ds), 20))]
+            steps += [lambda: _each_field_alone(ds), lambda: _revise(ds)]
             steps += [lambda: ds.quick_remove_at(0) if len(ds) else None, ds.flush, ds.close]
         for step in steps:
             try:
@@ -120,62 +132,120 @@ def _without_checks(decode):
     return [ds[i] for i in range(min(len(ds), 20))]
 
 
+def _each_field_alone(ds):
+    for key in _keys(ds)[:20]:
+        ds.column(key)
+        if len(ds):
+            ds[-1, key]
+
+
+def _revise(ds):
+    """Write a field of a record alone, as it is."""
+    for key in _keys(ds)[:20] if len(ds) else ():
+        ds[0, key] = ds[0, key]
+
+
+def _keys(ds):
+    return list(ds.schema) if isinstance(ds.schema, dict) else list(range(len(ds.schema)))
+
+
 def header(data):
     """The JSON of a header."""
     use({PATH: hand.header(data[:100_000])})
 
 
 def log(data):
-    """The frames of a log: sizes, kinds, payloads and checks are the fuzzer's, but the checks are then made right."""
-    base = hand.header(NUMBER if data[:1] < b"\x80" else TEXT)
-    use({PATH: base + right_checks(data[1:], 24 if data[:1] < b"\x80" else 40, len(base))})
+    """The frames of a log: sizes, kinds, payloads, tables and edits are the fuzzer's; the checks are then made right, and the chain."""
+    contents = NUMBER if data[:1] < b"\x80" else TEXT
+    base = hand.header(contents)
+    use({PATH: base + right_checks(data[1:], Log(contents))})
 
 
-def right_checks(data, head, start):
-    """Frames with right checks, as far as their sizes lead from one to the next; payloads as well, where there is one."""
-    data, at = bytearray(data), 0
+def right_checks(data, empty):
+    """Frames with right checks, as far as their sizes lead from one to the next; also those within them.
+
+    Args:
+        data: the frames.
+        empty: the log that they are behind.
+    """
+    data, at, pending = bytearray(data), 0, []
+    head, prev, start = empty.head_size, empty.prev, empty.size
     while at + 24 <= len(data):
-        kind, size = struct.unpack_from("<IQ", data, at + 4)
-        kind = kind % 5
-        struct.pack_into("<I", data, at + 4, kind)
-        if kind in (1, 2) and head == 40 and at + 40 <= len(data):
-            length = struct.unpack_from("<Q", data, at + 16)[0]
-            if at + 40 + length <= len(data):
-                struct.pack_into("<I", data, at + 24, zlib.crc32(data[at + 40 : at + 40 + length]))
-        covered = head if kind in (1, 2) else size
+        size = int.from_bytes(data[at + 8 : at + 14], "little")
+        kind = data[at + 14] if data[at + 14] in KINDS else KINDS[data[at + 14] % len(KINDS)]
+        is_pending = hand.is_pending(kind)
+        struct.pack_into(
+            "<IQ", data, at + 4, 0 if is_pending else prev, hand.MARK << 56 | kind << 48 | size
+        )
+        if kind in (1, 2) and empty.payload_count:
+            _right_payload(data, at, at + head)
+        elif kind == 3 and at + 40 <= len(data):
+            struct.pack_into("<I", data, at + 32, zlib.crc32(b"".join(pending)))
+            pending = []
+        covered = head if kind in (1, 2, 4) else 32 if kind >= 128 else size
         if not 16 <= covered <= len(data) - at:
             break
-        check = zlib.crc32(hand.ID + data[at + 4 : at + covered]) ^ (start + at >> 3 & 0xFFFFFFFF)
+        check = hand.frame_check(hand.ID, data[at + 4 : at + covered], start + at)
         struct.pack_into("<I", data, at, check)
+        if is_pending:
+            pending.append(check.to_bytes(4, "little"))
+        else:
+            prev = check
+        if kind == 4 and empty.payload_count and at + head + 16 <= len(data):
+            table = hand.table_checksum(check, data[at + head : at + head + 8])
+            struct.pack_into("<II", data, at + head + 8, table, 0)
         if not size or size & 7:
             break
         at += size
     return bytes(data)
 
 
+def _right_payload(data, at, start):
+    """Let the head at this place have the checksum of its payload, which begins at `start`, if it is there."""
+    if start <= len(data):
+        length = struct.unpack_from("<Q", data, at + 16)[0]
+        if start + length <= len(data):
+            struct.pack_into("<I", data, at + 24, zlib.crc32(data[start : start + length]))
+
+
 def _five():
+    """A log of all kinds of frames, and its list: the places of the frames of its records."""
     five = Log(TEXT)
     for i in range(3):
         five.text(f"text {i}", i)
     five.text("pending", 3, kind=PENDING)
-    five.commit(1, [1])
-    return five
+    five.commit(TAKE_LAST, [1])
+    five.metadata({"a": 1})
+    five.frame(200, bytes(24))
+    five.text(five.old(five.frames[0].offset), 4, kind=REVISION)
+    five.commit(TAKE_LAST, [0])
+    return five, [five.frames[4], five.frames[3], five.frames[2]]
+
+
+def right_slot(data, flags):
+    """A slot of these fields, of the right dataset and version, or most would be passed over."""
+    data = data.ljust(SLOT_FIELDS, b"\0")
+    beginning = struct.pack("<HH16s", hand.VERSION, flags, hand.ID)
+    base = struct.pack("<I", 12288)
+    return finished(beginning + data[len(beginning) : BASE_AT] + base + data[ROW_AT:SLOT_FIELDS])
+
+
+def finished(fields):
+    """A slot with a right checksum."""
+    fields = fields.ljust(hand.SLOT_SIZE - 12, b"\0")
+    return hand.INDEX_MAGIC + struct.pack("<I", zlib.crc32(fields)) + fields
 
 
 def index(data):
-    """Slots and entries of an index; the slots' checksums are made right."""
-    five = _five()
+    """Slots and rows of an index; the slots' checksums are made right."""
+    five, _ = _five()
+    chosen = data[2 * SLOT_FIELDS :]
     slots = []
-    for at in (0, 68):
-        rest = data[at : at + 68].ljust(68, b"\0")
-        if (
-            data[136:137] < b"\x80"
-        ):  # of the right dataset and version, or most would be passed over
-            rest = struct.pack("<HH16s", 1, 0, hand.ID) + rest[20:64] + struct.pack("<I", 12288)
-        slots.append(
-            (hand.INDEX_MAGIC + struct.pack("<I", zlib.crc32(rest)) + rest).ljust(4096, b"\0")
-        )
-    use({PATH: five.data, INDEX: b"".join(slots) + five.data[:4096] + data[137:]})
+    for at in (0, SLOT_FIELDS):
+        fields = data[at : at + SLOT_FIELDS]
+        slot = right_slot(fields, 0) if chosen[:1] < b"\x80" else finished(fields)
+        slots.append(slot.ljust(4096, b"\0"))
+    use({PATH: five.data, INDEX: b"".join(slots) + five.data[:4096] + chosen[1:]})
 
 
 def payload(data):
@@ -205,12 +275,10 @@ def scalars(data):
 
 def view(data):
     """An index that is opened by its name, as a view is; its slot's checksum is made right."""
-    five = _five()
-    rest = (struct.pack("<HH16s", 1, data[0] % 2 if data else 1, hand.ID) + data[20:64]).ljust(
-        64, b"\0"
-    ) + struct.pack("<I", 12288)
-    slot = hand.INDEX_MAGIC + struct.pack("<I", zlib.crc32(rest)) + rest
-    files = {PATH: five.data, NAMED: slot.ljust(8192, b"\0") + five.data[:4096] + data[64:]}
+    five, _ = _five()
+    slot = right_slot(data[:SLOT_FIELDS], data[0] % 2 if data else 1)
+    rows = data[SLOT_FIELDS:]
+    files = {PATH: five.data, NAMED: slot.ljust(8192, b"\0") + five.data[:4096] + rows}
     with Machine(files).running(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with contextlib.suppress(DSRecordsError):
@@ -237,7 +305,7 @@ TARGETS = {
 
 def seeds(name):
     """What to begin with."""
-    five = _five()
+    five, places = _five()
     if name == "header":
         return [
             five.data[40 : 40 + int.from_bytes(five.data[20:24], "little")],
@@ -247,20 +315,25 @@ def seeds(name):
         numbers = Log()
         numbers.number(1)
         numbers.number(2, kind=PENDING)
-        numbers.commit(2, [0])
+        numbers.commit(DELETE, [(0, 1)])
+        numbers.number(3)
         return [b"\xff" + five.data[4096:], b"\0" + numbers.data[4096:]]
     if name == "index":
-        whole = hand.index(five, [five.frames[0], five.frames[3], five.frames[2]], edits=1)
-        return [
-            whole[12:80] + bytes(68) + b"\0" + whole[12288:],
-            whole[12:80] + whole[12:80] + b"\xff" + whole[12288:],
-        ]
+        rows = []
+        for row_size in (16, 48):
+            whole = hand.index(five, places, row_size=row_size)
+            fields = whole[4096 + 12 :][:SLOT_FIELDS]
+            rows.append(fields + bytes(SLOT_FIELDS) + b"\0" + whole[12288:])
+            rows.append(fields + fields + b"\xff" + whole[12288:])
+        return rows
     if name == "view":
-        whole = hand.index(five, [five.frames[0], five.frames[3], five.frames[2]], edits=1, flags=1)
-        return [
-            b"\1" + whole[4097 + 12 : 4096 + 76] + whole[12288:],
-            b"\0" + whole[4097 + 12 : 4096 + 76] + whole[12288:],
-        ]
+        rows = []
+        for row_size in (16, 48):
+            whole = hand.view(five, places, row_size=row_size)
+            slot = whole[: hand.SLOT_SIZE] if any(whole[:8]) else whole[4096:]
+            fields = slot[12 : 12 + SLOT_FIELDS]
+            rows += [b"\1" + fields[1:] + whole[12288:], b"\0" + fields[1:] + whole[12288:]]
+        return rows
     if name == "scalars":
         return [bytes(range(100)), bytes(64)]
     if name == "types":

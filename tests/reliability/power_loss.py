@@ -4,7 +4,7 @@ What is looked at, on each disk that `simulation.crashes` yields:
 
 - A reader finds a state from the last one that had to survive to the last one that was begun. After a loss of power it may
   refuse instead, where a write was lost and a later one is there ("whole frames follow"); after a mere kill it may not.
-- It finds the index in use: a slot or an entry that is damaged was vouched for too early.
+- It finds the index in use: a slot or a row that is damaged was vouched for too early.
 - A writer finds the same, goes on, and what it appends is there for the next one.
 - The crash comes again while that writer recovers.
 """
@@ -12,10 +12,22 @@ What is looked at, on each disk that `simulation.crashes` yields:
 import collections
 import random
 import warnings
+import zlib
 from typing import NamedTuple
 
 from simulation import Machine, crashes, fingerprint
-from workloads import PATH, all_short, beginning, random_long, row, run, small_writers
+from workloads import (
+    PATH,
+    SMALL_INDEX,
+    State,
+    all_short,
+    beginning,
+    random_long,
+    row,
+    run,
+    small_writers,
+    state_of,
+)
 
 import dsrecords
 from dsrecords import CorruptError, DSRecordsError, repair
@@ -25,6 +37,7 @@ REMADE = [
     ("remake", "remake"),
     ("remake", "extend", "remake"),
     ("remake", "replace", "compact", "remake"),
+    ("remake", "describe", "remake"),
 ]
 
 
@@ -36,7 +49,7 @@ class Tally(collections.Counter):
     """How many states were looked at, and what was found.
 
     Attributes:
-        seen: of each state that was looked at, a number that tells it from others: a disk, and the lists that may be found on it.
+        seen: of each state that was looked at, a number that tells it from others: a disk, and the states that may be found on it.
     """
 
     def __init__(self, *counts):
@@ -51,20 +64,30 @@ class Found(NamedTuple):
     """What is on a disk, whatever was to be expected there.
 
     Attributes:
-        samples: the list; None where there is no dataset.
+        state: the list and its metadata; None where there is no dataset.
         refused: what a reader said before `repair` mended it; "" if it read it as it was.
         machine: with the events of the recovery, if this is the first look at the disk.
         recovered: how many of the events are of the recovery, and not of MARK's append.
     """
 
-    samples: list | None
+    state: State | None
     refused: str = ""
     machine: Machine | None = None
     recovered: int = 0
 
 
 def _short(states):
-    return [state and [sample["n"] for sample in state] for state in states]
+    return [
+        state and ([sample["n"] for sample in state.samples], state.metadata) for state in states
+    ]
+
+
+# What may be told of an index: it was not written yet, or is that of what was there before. And what the writer says of a tail.
+FINE = ("is missing", "of another dataset", "the log is damaged from byte")
+
+
+def with_mark(state):
+    return State([*state.samples, MARK], state.metadata)
 
 
 class Eyes:
@@ -98,17 +121,19 @@ class Eyes:
                 refused = error.message
                 repair(PATH, in_place=True)
                 ds = dsrecords.open(PATH)
-            found = list(ds)
+            found = state_of(ds)
             ds.append(MARK)
-            recovered, wanted = len(machine.events), [*found, MARK]
-            self._demand([ds[i] for i in range(len(ds))], wanted, "the writer")
+            recovered, wanted = len(machine.events), with_mark(found)
+            one_by_one = State([ds[i] for i in range(len(ds))], ds.metadata)
+            self._demand(one_by_one, wanted, "the writer")
             written = machine.contents()
             number = fingerprint(written)
             if number not in self._written:
-                self._written[number] = list(dsrecords.open(PATH))
+                self._written[number] = state_of(dsrecords.open(PATH))
             self._demand(self._written[number], wanted, "a reader after the writer")
-            if any("damaged, or no index" in str(warning.message) for warning in told):
-                raise LostError("the index is damaged")
+            for warning in told:
+                if not any(fine in str(warning.message) for fine in FINE):
+                    raise LostError(f"the index is of no use: {warning.message}")
         return Found(found, refused, machine, recovered)
 
     @staticmethod
@@ -119,7 +144,7 @@ class Eyes:
 
 def judge(crash, found, allowed, tally):
     """Whether what was found may be there after this crash."""
-    if found.samples is None:
+    if found.state is None:
         if allowed[0] is not None:
             raise LostError("there is no dataset")
         tally["before it was created"] += 1
@@ -128,15 +153,13 @@ def judge(crash, found, allowed, tally):
         if not crash.power:
             raise LostError(f"not readable after a mere kill: {found.refused}")
         tally["refused until mended"] += 1
-    if found.samples not in allowed:
-        raise LostError(f"a reader: {_short([found.samples])}, not one of {_short(allowed)}")
+    if found.state not in allowed:
+        raise LostError(f"a reader: {_short([found.state])}, not one of {_short(allowed)}")
 
 
 def marks(states):
-    """A number for each list, to tell it from others; the same in every process."""
-    return [
-        -1 if state is None else hash(tuple(sample["n"] for sample in state)) for state in states
-    ]
+    """A number for each state, to tell it from others; the same in every process."""
+    return [-1 if state is None else zlib.crc32(repr(state).encode()) for state in states]
 
 
 def look(crash, states, known, tally, eyes):
@@ -155,7 +178,7 @@ def look(crash, states, known, tally, eyes):
 
 def look_again(found, tally, seed, eyes):
     """The crash comes again, at each event of the recovery."""
-    states, machine = [found.samples, [*found.samples, MARK]], found.machine
+    states, machine = [found.state, with_mark(found.state)], found.machine
     machine.events = [
         *machine.events[: found.recovered - 1],
         ("begin", 1),
@@ -170,10 +193,12 @@ def look_again(found, tally, seed, eyes):
         tally["crashes in recovery"] += tally["states"] - before
 
 
-def survey(operations, start, tally, seed, draws, again=0.0, checkpoint=10**9):
+def survey(
+    operations, start, tally, seed, draws, again=0.0, checkpoint=10**9, small_index=SMALL_INDEX
+):
     """Look at every crash of one run. `again`: at which part of them to crash again. Returns how many there were."""
     rng, eyes = random.Random(seed), Eyes()
-    with small_writers(checkpoint):
+    with small_writers(checkpoint, small_index):
         world = run(operations, start)
         tally["runs"] += 1
         known = marks(world.states)
@@ -188,7 +213,7 @@ def survey(operations, start, tally, seed, draws, again=0.0, checkpoint=10**9):
 
 
 def start_of(name):
-    """Files and list to start a run from: "a dataset" of three records, or "nothing"."""
+    """Files and state to start a run from: "a dataset" of three records, or "nothing"."""
     with small_writers():
         return beginning() if name == "a dataset" else None
 
@@ -198,7 +223,8 @@ def short(tally, seed, draws, again, every=1, part=0, parts=1):
     start = start_of("a dataset")
     for number, operations in enumerate(all_short()):
         if number % parts == part and (len(operations) < 3 or number % every == 0):
-            survey(operations, start, tally, seed + number, draws, again)
+            small_index = SMALL_INDEX * (number // (parts * every) % 2)  # by turns
+            survey(operations, start, tally, seed + number, draws, again, small_index=small_index)
 
 
 def created(tally, seed, draws, again, part=0, parts=1):
@@ -210,5 +236,6 @@ def created(tally, seed, draws, again, part=0, parts=1):
 
 def long(tally, seed, draws, again):
     """One random long run, with checkpoints of its own."""
-    operations, checkpoint = random_long(seed)
-    survey(operations, start_of("a dataset"), tally, seed, draws, again, checkpoint)
+    operations, checkpoint, small_index = random_long(seed)
+    start = start_of("a dataset")
+    survey(operations, start, tally, seed, draws, again, checkpoint, small_index)

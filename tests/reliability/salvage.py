@@ -5,7 +5,9 @@ What is looked at, with one to three damages in either file or both:
 - Looking writes nothing, and says that something is wrong wherever reading says so.
 - An output holds records that were written, and no others; as many as were promised; and is whole itself. The original stays.
 - If the only damage lies in one record that the list has, all the others are saved, and that one is named. Without an index
-  that is so where the list has only grown: no edit speaks of positions then.
+  that is so where the list has only grown (no edit speaks of positions then), or where the damage spares the first bytes of the
+  record's frame, as the next frame names it.
+- Damage to these bytes alone, but for the check, takes nothing.
 - In place: either it is refused, and nothing was touched; or afterwards nothing is wrong, the list is one that was committed,
   no shorter than the last index says, and mending once more changes nothing.
 """
@@ -95,14 +97,29 @@ def _save(damaged, machine, where, tally):
             if path == PATH
         }
         alone = len(where) == 1 and where[0][0] != "swapped blocks" and len(owners) == 1
-        if alone and None not in owners and (INDEX in machine.names or damaged.grown):
+        if alone and None not in owners:
             (hurt,) = owners
-            rest = [row for i, row in enumerate(damaged.rows) if i != hurt]
-            lost = [hurt] if INDEX in machine.names else []
-            _demand(
-                same(found, damaged.rows) or (same(found, rest) and report.lost == lost),
-                "a whole record was not saved",
-            )
+            (_, _, start, size), *_ = where
+            _look_at_one(damaged, INDEX in machine.names, found, report.lost, hurt, start, size)
+            tally["one record damaged"] += 1
+
+
+def _look_at_one(damaged, has_index, found, lost, hurt, start, size):
+    """Demand what must be saved where so many bytes of one record are damaged, and nothing else."""
+    offset = damaged.places[hurt][0]
+    restored = offset + 4 <= start and start + size <= offset + 16
+    named = start >= offset + 16 and offset % 512 <= 496
+    is_last = hurt == len(damaged.rows) - 1  # then there is none that names it
+    rest = [row for i, row in enumerate(damaged.rows) if i != hurt]
+    if restored:
+        _demand(same(found, damaged.rows), "what the first bytes must be was not found out")
+    elif has_index or named or damaged.grown:
+        is_told_of = has_index or (named and not is_last)
+        _demand(
+            same(found, damaged.rows)
+            or (same(found, rest) and (lost == [hurt] or (not is_told_of and not lost))),
+            "a whole record was not saved",
+        )
 
 
 def _mend(damaged, machine, tally):

@@ -51,6 +51,10 @@ class Fault(NamedTuple):
     for_good: bool = False
 
 
+class Killed(BaseException):
+    """The process is no more. What it wrote is there for others."""
+
+
 class Machine:
     """Files in memory, behind the calls that `files` makes. Stands in the place of the modules `os`, `mmap` and `fcntl`.
 
@@ -61,6 +65,7 @@ class Machine:
     Attributes:
         events: what changed, in order; `crashes` says what the tuples mean.
         calls: names of the calls so far that could have failed.
+        killed_in_write: which part of the next write is done (0 to 1) before the process is killed; None: all of it.
     """
 
     path, name, environ = os.path, os.name, os.environ
@@ -73,6 +78,7 @@ class Machine:
         os.O_NONBLOCK,
     )
     LOCK_EX, LOCK_NB, ACCESS_READ, ACCESS_COPY = 1, 2, 1, 3
+    MAP_PRIVATE, PROT_READ, PROT_WRITE = 2, 1, 2
     SEEK_END = os.SEEK_END
 
     def __init__(self, files=(), fault=None):
@@ -84,6 +90,7 @@ class Machine:
         self.fds = {}
         self.events = []
         self.fault, self.calls, self.failed = fault, [], []
+        self.killed_in_write = None
 
     @contextlib.contextmanager
     def running(self):
@@ -193,10 +200,22 @@ class Machine:
     def pwrite(self, fd, data, offset):
         data = bytes(data)
         data = data[: self._enter("pwrite", len(data))]
+        part = self.killed_in_write
+        if part is not None:
+            data = data[: int(part * len(data))]
         file = self.fds[fd]
-        put(file.data, offset, data)
-        self.note("write", file.number, offset, data)
+        if data:
+            put(file.data, offset, data)
+            self.note("write", file.number, offset, data)
+        if part is not None:
+            self.killed_in_write = None
+            self._die()
         return len(data)
+
+    def _die(self):
+        for fd in list(self.fds):
+            self.close(fd)
+        raise Killed
 
     def pwritev(self, fd, buffers, offset):
         return self.pwrite(fd, b"".join(bytes(buffer) for buffer in buffers), offset)
@@ -237,7 +256,7 @@ class Machine:
             raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
         file.locked_by = fd
 
-    def mmap(self, fd, length, access):
+    def mmap(self, fd, length, access=None, flags=None, prot=None):
         self._enter("mmap")
         data = self.fds[fd].data
         if not 0 < length <= len(data):
@@ -288,13 +307,17 @@ def cut(data, length):
     data += bytes(length - len(data))
 
 
-# What may be left of one write that was not synced: kept, dropped, its beginning, its end, its length alone, garbage, and a
-# beginning with garbage or zeros behind it.
-FATES = ("keep", "drop", "begin", "end", "zeros", "garbage", "begin+garbage", "begin+zeros")
+# What may be left of one write that was not synced: kept, dropped, its beginning, its end, its length alone, garbage, a
+# beginning with garbage or zeros behind it, and blocks each of which is new, zeros, garbage, or what lay there before: perhaps
+# of a tail that was cut off, the ghost of an earlier writer.
+FATES = (
+    "keep", "drop", "begin", "end", "zeros", "garbage", "begin+garbage", "begin+zeros", "ghosts", "new and ghosts",
+)  # fmt: skip
+BLOCKS = (8, 16, 32, 64, 128)  # bytes
 
 
-def suffer(data, operation, fate, rng):
-    """Do to a file's bytes what is left of an operation."""
+def suffer(data, operation, fate, rng, ghost=b""):
+    """Do to a file's bytes what is left of an operation. `ghost`: all that has been in the file, whatever was cut off."""
     kind, _, place, *rest = operation
     if fate == "drop":
         return
@@ -303,6 +326,11 @@ def suffer(data, operation, fate, rng):
         return
     new = rest[0]
     middle = rng.randrange(len(new) + 1)
+    if "ghosts" in fate:
+        before = ghost[place : place + len(new)].ljust(len(new), b"\0")
+        kinds = [new, before] if fate == "new and ghosts" else [new, before, bytes(len(new)), None]
+        put(data, place, _blocks(kinds, rng))
+        return
     if fate == "begin":
         put(data, place, new[:middle])
     elif fate == "end":
@@ -317,6 +345,16 @@ def suffer(data, operation, fate, rng):
         put(data, place, new[:middle].ljust(len(new), b"\0"))
     else:
         put(data, place, new)
+
+
+def _blocks(kinds, rng):
+    """Bytes each block of which is of one of these; None: garbage."""
+    size, blocks = rng.choice(BLOCKS), []
+    for at in range(0, len(kinds[0]), size):
+        kind = rng.choice(kinds)
+        length = min(size, len(kinds[0]) - at)
+        blocks.append(rng.randbytes(length) if kind is None else kind[at : at + length])
+    return b"".join(blocks)
 
 
 class Crash(NamedTuple):
@@ -355,6 +393,7 @@ class _Disk:
         self.waiting_names = []
         self.data = dict(enumerate(start.values(), 1))
         self.waiting = {number: [] for number in self.data}
+        self.ghosts = {number: bytearray(data) for number, data in self.data.items()}
 
     def take(self, event):
         kind = event[0]
@@ -363,6 +402,7 @@ class _Disk:
             for number in filter(None, event[1].values()):
                 self.data.setdefault(number, b"")
                 self.waiting.setdefault(number, [])
+                self.ghosts.setdefault(number, bytearray())
         elif kind == "sync directory":
             for change in self.waiting_names:
                 self._change(self.names, change)
@@ -373,6 +413,8 @@ class _Disk:
             data = bytearray(self.data[event[1]])
             for operation in self.waiting[event[1]]:
                 suffer(data, operation, "keep", _ALWAYS)
+                if operation[0] == "write":
+                    suffer(self.ghosts[event[1]], operation, "keep", _ALWAYS)
             self.data[event[1]], self.waiting[event[1]] = bytes(data), []
 
     @staticmethod
@@ -399,7 +441,7 @@ class _Disk:
                 continue
             data = bytearray(self.data[number])
             for operation in self.waiting[number]:
-                suffer(data, operation, fate_of(operation), rng)
+                suffer(data, operation, fate_of(operation), rng, self.ghosts[number])
             files[path] = bytes(data)
         return files
 

@@ -5,8 +5,7 @@ import random
 import fuzz
 import pytest
 
-from dsrecords._format.entries import Entries
-from dsrecords._format.frame import TAKE_LAST
+from dsrecords._format import entries as _entries
 from dsrecords._read.open import State
 from dsrecords._storage import files
 from dsrecords._storage.local import LocalStorage
@@ -53,25 +52,20 @@ def small_changes(name, count):
 # Planted defects
 
 
-def believed(entries, places, op, positions, apply=Entries.apply):
-    entries = apply(entries, places, 0 if op == TAKE_LAST else op, positions)
-    for position in positions if op == TAKE_LAST else ():
-        entries._move(len(entries) - 1, position)
-        entries = entries._first(len(entries) - 1)
-    return entries
-
-
 def mapped_unseen(storage, length):
     return memoryview(files.map_private(storage.descriptor.number, length))
 
 
 DEFECTS = {
     "what a decoder says is let through": ("payload", [(Type, "unreadable", ())]),
-    "positions of an edit are not compared with the list": ("log", [(Entries, "apply", believed)]),
+    "positions of an edit are not compared with the list": (
+        "log",
+        [(_entries, "_check_ranges", lambda ranges, count: None)],
+    ),
     "a slot is not compared with the file that it is in": (
         "index",
         [
-            (State, "_usable", lambda state, slot, index: True),
+            (State, "_fits_file", lambda state, slot, index: True),
             (LocalStorage, "writable_window", mapped_unseen),  # which would notice it as well
         ],
     ),

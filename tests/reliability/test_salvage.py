@@ -5,11 +5,13 @@ import pytest
 import salvage
 from power_loss import LostError, Tally
 
-from dsrecords._format.log import LogScanner
+from dsrecords._format.log import ScannedFrame
 from dsrecords._read.open import State
 from dsrecords._tools import repair as _repair
 from dsrecords._tools import scan as _scan
+from dsrecords._tools.chain import Chain
 from dsrecords._tools.repair import _mend
+from dsrecords._tools.salvage import Salvage
 from dsrecords._write.writer import Writer
 
 pytestmark = pytest.mark.slow
@@ -42,9 +44,15 @@ def recovered_first(path, index_path):
 
 DEFECTS = {  # and from which trial on to look, as one in hundreds shows it: a day may come when another one does
     "records are saved without being verified": (
-        LogScanner,
-        "_bad_payload",
-        lambda walk, at, size: ("", None, at),
+        Salvage,
+        "_read_payload",
+        lambda salvage, i, number, start, size, checksum: salvage._storage.read(start, size),
+        0,
+    ),
+    "a frame that the next one names is not counted": (
+        Chain,
+        "_presumed",
+        lambda chain, offset: ScannedFrame(offset, 0, 0, 0, 0, "", None, offset),
         0,
     ),
     "what cannot be mended is touched": (_repair, "_mend", recovered_first, 1340),

@@ -9,6 +9,7 @@ import threading
 
 import numpy as np
 import pytest
+import ways
 from conftest import SCHEMA, flip, frames, row, rows
 from memory import MemoryFile, MemoryStorage
 
@@ -20,6 +21,7 @@ from dsrecords._storage.local import LocalStorage
 from dsrecords.errors import CorruptError, ReadOnlyError, StaleViewError
 
 EVERYTHING = SCHEMA | {"array": "float32[2,3]", "tokens": "uint16[*]"}
+WIDE = EVERYTHING | {f"n{i}": "int64" for i in range(40)}  # of which rows have no heads
 NUMBERS = {"a": "int32", "b": "float64"}
 VERIFY = [True, False, "always"]
 
@@ -27,6 +29,10 @@ VERIFY = [True, False, "always"]
 def wide_row(i):
     array = np.arange(6, dtype=np.float32).reshape(2, 3) + i
     return row(i) | {"array": array, "tokens": np.arange(i % 5, dtype=np.uint16)}
+
+
+def row_of(i, schema):
+    return dict.fromkeys(schema, i) | wide_row(i)
 
 
 def numbers_row(i):
@@ -89,6 +95,18 @@ def place(request, tmp_path, monkeypatch):
 @pytest.fixture
 def made(path):
     make_dataset(map(wide_row, range(40)), path, EVERYTHING)
+    return path
+
+
+@pytest.fixture(params=[EVERYTHING, WIDE], ids=["heads in rows", "heads in the log"])
+def schema(request):
+    return request.param
+
+
+@pytest.fixture
+def made_of(path, schema):
+    """The same, with rows of either kind in its index."""
+    make_dataset((row_of(i, schema) for i in range(40)), path, schema)
     return path
 
 
@@ -261,10 +279,10 @@ def test_copies_open_the_same_files(place, made):
 
 
 @pytest.mark.parametrize("verify", VERIFY)
-def test_many_records_are_asked_for_together(path, monkeypatch, verify):
+def test_many_records_are_asked_for_together(path, monkeypatch, verify, schema):
     memory = Counting()
     monkeypatch.setattr(registry, "_openers", {"memory": memory.open})
-    make_dataset(map(wide_row, range(1000)), path, EVERYTHING)
+    make_dataset((row_of(i, schema) for i in range(1000)), path, schema)
     name = publish(memory, path)
 
     def calls_of(read):
@@ -276,8 +294,72 @@ def test_many_records_are_asked_for_together(path, monkeypatch, verify):
     payloads = 4
     assert calls_of(lambda ds: ds.batch(range(1000))) == 1 + payloads
     assert calls_of(lambda ds: ds.batch([5])) == 1 + payloads
-    assert calls_of(lambda ds: ds.column("label")) == 1
-    assert calls_of(lambda ds: ds[5, "label"]) == 1
+    of_heads = int(schema is WIDE)  # they are in the index, or must be asked for
+    assert calls_of(lambda ds: ds.column("label")) == of_heads
+    assert calls_of(lambda ds: ds.batch([7, 900], ["label", "score"])) == of_heads
+    assert calls_of(lambda ds: ds[5, "label"]) == of_heads
+
+
+# Revisions
+
+
+def revised(path, schema):
+    """Let most records of a dataset of 40 be revisions, some of revisions. Returns what its samples are."""
+    samples = [row_of(i, schema) for i in range(40)]
+    keys = [key for key in EVERYTHING if key not in ("label", "array")]
+    with dsrecords.open(path) as ds:
+        for i in range(2, 40):
+            other = row_of(i + 7, schema)
+            parts = {j: {keys[i % len(keys)]: other[keys[i % len(keys)]]} for j in (i - 2, i)}
+            ds.update(parts, partial=True)
+            for j, part in parts.items():
+                samples[j] = samples[j] | part
+        ds.update({i: {"label": 100 + i} for i in range(30)}, partial=True)
+    return [sample | {"label": 100 + i} if i < 30 else sample for i, sample in enumerate(samples)]
+
+
+@pytest.mark.parametrize("verify", VERIFY)
+@pytest.mark.parametrize("way", ways.WAYS)
+def test_revisions(place, made_of, schema, verify, way):
+    samples = ways.plain_records(revised(made_of, schema))
+    name = publish(place, made_of)
+    ds = dsrecords.open(name, verify=verify)
+    for _ in range(2):
+        ways.check(way, ds, samples, list(EVERYTHING))
+
+
+@pytest.mark.parametrize("verify", VERIFY)
+def test_parts_of_revisions(place, made_of, schema, verify):
+    samples = ways.plain_records(revised(made_of, schema))
+    ds = dsrecords.open(publish(place, made_of), verify=verify)
+    for i in (30, 7, 30, 39):
+        for key in EVERYTHING:
+            assert ways.plain(ds[i, key]) == samples[i][key]
+            assert ways.records(ds.batch([i, 5], [key]))[0][key] == samples[i][key]
+    ways.check_all(ds, samples, list(EVERYTHING))
+
+
+@pytest.mark.parametrize("verify", VERIFY)
+def test_revisions_are_asked_for_together(made_of, schema, monkeypatch, verify):
+    memory = Counting()
+    monkeypatch.setattr(registry, "_openers", {"memory": memory.open})
+    revised(made_of, schema)
+    ds = dsrecords.open(publish(memory, made_of), verify=verify)
+    for fields, payloads in ((["text"], 1), (["text", "tokens", "blob"], 3)):
+        before = memory.calls()
+        ds.batch(slice(None), fields)
+        assert memory.calls() - before == 1 + 1 + payloads  # records, tables, payloads
+
+
+@pytest.mark.parametrize("without", ["a slot for the edits", "an index"])
+def test_revisions_that_the_index_does_not_know(place, made_of, schema, without):
+    shutil.copy(index_of(made_of), f"{index_of(made_of)}.old")
+    samples = ways.plain_records(revised(made_of, schema))
+    os.replace(f"{index_of(made_of)}.old", index_of(made_of))
+    if without == "an index":
+        os.remove(index_of(made_of))
+    ds = dsrecords.open(publish(place, made_of))
+    ways.check_all(ds, samples, list(EVERYTHING))
 
 
 def test_heads_that_are_verified_together_are_asked_for_together(path, monkeypatch):
@@ -402,10 +484,10 @@ def test_a_view_file(place, made, tmp_path):
 
 
 @pytest.mark.parametrize("verify", [True, "always"])
-def test_a_damaged_record(place, made, verify):
-    damaged = frames(made)[34]
-    flip(made, damaged.offset + damaged.size - 4)  # in its last payload
-    name = publish(place, made)
+def test_a_damaged_record(place, made_of, verify, schema):
+    damaged = frames(made_of)[34]
+    flip(made_of, damaged.offset + damaged.size - 4)  # in its last payload
+    name = publish(place, made_of)
     ds = dsrecords.open(name, verify=verify)
     for read in (
         lambda: ds[34],
@@ -427,26 +509,42 @@ def test_a_damaged_record(place, made, verify):
 
 
 @pytest.mark.parametrize("at", [0, 4, 8, 17, 30])
-def test_a_damaged_head(place, made, at):
-    flip(made, frames(made)[30].offset + at)
-    ds = dsrecords.open(publish(place, made))
-    for read in (lambda: ds[30], lambda: ds.batch([1, 30]), lambda: ds.column("label")):
-        with pytest.raises(CorruptError) as caught:
-            read()
-        assert caught.value.record == 30
-    assert same(ds[29], wide_row(29))
-
-
-@pytest.mark.parametrize("at", range(16))
-def test_a_damaged_entry_of_the_index(place, made, at):
-    size = os.path.getsize(index_of(made))
-    flip(index_of(made), size - 16 * 10 + at)
-    ds = dsrecords.open(publish(place, made))
-    for read in (lambda: ds[30], lambda: ds.batch([1, 30]), lambda: list(ds)):
+def test_a_damaged_head(place, made_of, at, schema):
+    flip(made_of, frames(made_of)[30].offset + at)
+    ds = dsrecords.open(publish(place, made_of))
+    for read in (
+        lambda: ds[30]["label"],
+        lambda: ds.batch([30])["label"],
+        lambda: ds.column("label")[30],
+    ):
+        if schema is EVERYTHING:  # what is read is the copy of it in the index
+            assert read() == 30
+            continue
         with pytest.raises(CorruptError) as caught:
             read()
         assert caught.value.record == 30
     assert [problem.record for problem in ds.check()] == [30]
+    assert same(ds[29], row_of(29, schema))
+
+
+@pytest.mark.parametrize("at", range(0, 96, 5))
+def test_a_damaged_row_of_the_index(place, made_of, at, schema):
+    row_size = 96 if schema is EVERYTHING else 16
+    size = os.path.getsize(index_of(made_of))
+    flip(index_of(made_of), size - row_size * 10 + at % row_size)
+    ds = dsrecords.open(publish(place, made_of))
+    for read in (
+        lambda: ds[30],
+        lambda: ds[30, "label"],
+        lambda: ds.batch([1, 30]),
+        lambda: ds.column("label"),
+        lambda: list(ds),
+    ):
+        with pytest.raises(CorruptError) as caught:
+            read()
+        assert caught.value.record == 30
+    assert [problem.record for problem in ds.check()] == [30]
+    assert same(ds[29], row_of(29, schema))
 
 
 def test_check_finds_nothing_or_says_where(place, made):
@@ -476,11 +574,12 @@ def test_a_dataset_that_was_cut_short(place, made):
     assert (report.records, report.lost) == (39, [39])
 
 
-def test_a_damaged_dataset_is_saved_to_a_local_file(place, made, tmp_path):
-    flip(made, frames(made)[12].offset + 20)
-    report = dsrecords.repair(publish(place, made), tmp_path / "saved.rec")
+def test_a_damaged_dataset_is_saved_to_a_local_file(place, made_of, tmp_path, schema):
+    damaged = frames(made_of)[12]
+    flip(made_of, damaged.offset + damaged.size - 8)
+    report = dsrecords.repair(publish(place, made_of), tmp_path / "saved.rec")
     assert (report.records, report.lost) == (39, [12])
-    assert same(dsrecords.open(report.output)[12], wide_row(13))
+    assert same(dsrecords.open(report.output)[12], row_of(13, schema))
 
 
 # Files of dsrecords 0.4

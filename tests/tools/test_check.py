@@ -10,7 +10,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bytes_by_hand import DELETE, Log, index
+from bytes_by_hand import (
+    DELETE,
+    PENDING,
+    REVISION,
+    SHORT_ROW,
+    SKIPPED,
+    TAKE_LAST,
+    TEXT,
+    Log,
+    Old,
+    index,
+    view,
+)
 from conftest import flip, frames
 from PIL import Image
 
@@ -63,17 +75,21 @@ WANTED = [plain(sample(i)) for i in range(COUNT)]
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory):
-    """A dataset with frames of every kind and an edit, of `WANTED`; its index has been published twice in place."""
+    """A dataset with frames of every kind, of `WANTED`; its index has been published twice in place."""
     path = str(tmp_path_factory.mktemp("check") / "data.rec")
     make_dataset([sample(0), sample(3)], path, TYPES)
     with dsrecords.open(path) as ds:
         ds[1] = sample(1)  # pending record and commit
-        ds.flush()
-        ds.append(sample(2))
+        ds.append({**sample(2), "long": 0, "text": "another text"})
+        ds[2, "text"] = "text 2"  # revisions
+        ds[2, "long"] = sample(2)["long"]
+        ds.append(sample(0))
+        del ds[3]
+        ds.set_metadata({"a": 1})
         ds.flush()
         ds.append(sample(3))
         ds.flush()
-    assert {frame.kind for frame in frames(path)} == {1, 2, 3}
+    assert {frame.kind for frame in frames(path)} == {1, 2, 3, 4, 5}
     return path
 
 
@@ -120,28 +136,50 @@ def checked(path):
         return dsrecords.open(path).check()
 
 
+def header_of(path):
+    data = Path(path).read_bytes()
+    return json.loads(data[40 : 40 + struct.unpack_from("<I", data, 20)[0]])
+
+
 def base_of(path):
-    """Where the entries of the index begin."""
+    """Where the rows of the index begin."""
     return 8192 + struct.unpack_from("<I", Path(path).read_bytes(), 16)[0]
+
+
+def row_size(path):
+    """The size of a row that has a head."""
+    return 8 + header_of(path)["head"]
 
 
 def layout(path):
     """Which bytes of the log are what: (first, last + 1, record or None, field or None, offset that an error names)."""
     data, index, parts = Path(path).read_bytes(), Path(path).with_suffix(".idx").read_bytes(), []
-    header = json.loads(data[40 : 40 + struct.unpack_from("<I", data, 20)[0]])
+    header = header_of(path)
     payloads = [field["name"] for field in header["fields"] if "payload" in field]
-    records = {struct.unpack_from("<Q", index, base_of(path) + 16 * i)[0]: i for i in range(COUNT)}
-    for frame in frames(path):
-        if frame.kind == 3:
+    count = len(payloads)
+    rows = [base_of(path) + row_size(path) * i for i in range(COUNT)]
+    records = {struct.unpack_from("<Q", index, at)[0]: i for i, at in enumerate(rows)}
+    kept = {}  # which record keeps a payload of another frame
+    for frame in reversed(frames(path)):
+        record, at = records.get(frame.offset), frame.offset + header["head"]
+        if frame.kind in (3, 5):
             parts.append((frame.offset, frame.offset + frame.size, None, None, frame.offset))
             continue
-        record, at = records.get(frame.offset), frame.offset + header["head"]
         parts.append((frame.offset, at, record, None, frame.offset))
-        for name, size in zip(
-            payloads, struct.unpack_from(f"<{len(payloads)}Q", data, frame.offset + 16), strict=True
-        ):
+        sizes = struct.unpack_from(f"<{count}Q", data, frame.offset + 16)
+        if frame.kind == 4:
+            parts.append((at, at + 8 * count + 8, record, None, at))
+            offsets = struct.unpack_from(f"<{count}Q", data, at)
+            at += 8 * count + 8
+            if record is not None:
+                kept |= dict.fromkeys(offsets, record)
+            sizes = [
+                size if start >= at else 2**64 - 1
+                for start, size in zip(offsets, sizes, strict=True)
+            ]
+        for name, size in zip(payloads, sizes, strict=True):
             if size != 2**64 - 1:
-                parts.append((at, at + size, record, name, at))
+                parts.append((at, at + size, kept.get(at, record), name, at))
                 at += (size + 7) & -8
     return parts
 
@@ -154,7 +192,7 @@ def test_of_an_undamaged_dataset_check_finds_nothing(copy):
     ] == WANTED
 
 
-def test_check_names_record_field_and_offset_of_every_byte_of_the_log(copy):
+def test_check_names_record_field_and_offset_of_bytes_of_every_part_of_the_log(copy):
     whole = bytearray(Path(copy).read_bytes())
     parts = layout(copy)
     assert {part[3] for part in parts} >= {
@@ -169,7 +207,7 @@ def test_check_names_record_field_and_offset_of_every_byte_of_the_log(copy):
         "numbers",
     }
     for first, end, record, field, offset in parts:
-        for at in range(first, end):
+        for at in {*range(first, end, 3), *range(end - 1, end)[: end - first]}:
             whole[at] ^= 1 << at % 8
             Path(copy).write_bytes(whole)
             try:
@@ -212,21 +250,16 @@ def test_whichever_byte_of_the_index_is_flipped_nothing_read_is_wrong(copy, mask
     index_path = Path(copy).with_suffix(".idx")
     whole = bytearray(index_path.read_bytes())
     base = base_of(copy)
-    slots = [*range(80), *range(4096, 4096 + 80)]
-    for at in [*slots, *range(80, 4096, 500), *range(8192, base, 97), *range(base, len(whole))]:
+    slots = [*range(128), *range(4096, 4096 + 128)]
+    for at in [*slots, *range(128, 4096, 500), *range(8192, base, 97), *range(base, len(whole))]:
         whole[at] ^= mask
         index_path.write_bytes(whole)
-        try:
-            errors = read(copy)
-        except UnsupportedVersionError:
-            errors = []
-            assert at in slots
-        record = (at - base) // 16 if at >= base else None
-        assert {error.record for error in errors} == ({record} if at >= base else set()), at
+        record = (at - base) // row_size(copy) if at >= base else None
+        assert {error.record for error in read(copy)} == ({record} if at >= base else set()), at
         whole[at] ^= mask
 
 
-def test_check_names_the_record_of_a_damaged_entry_and_the_copy_of_the_header(copy):
+def test_check_names_the_record_of_a_damaged_row_and_the_copy_of_the_header(copy):
     index_path = Path(copy).with_suffix(".idx")
     whole = bytearray(index_path.read_bytes())
     base = base_of(copy)
@@ -239,7 +272,7 @@ def test_check_names_the_record_of_a_damaged_entry_and_the_copy_of_the_header(co
                 (str(index_path), 8192, True)
             ], at
         else:
-            assert [p.record for p in problems] == [(at - base) // 16], at
+            assert [p.record for p in problems] == [(at - base) // row_size(copy)], at
             assert "index" in str(problems[0])
         whole[at] ^= 0x10
     index_path.write_bytes(whole)
@@ -310,11 +343,11 @@ def test_what_was_verified_once_is_not_looked_at_again_unless_always(copy):
 
 @pytest.mark.parametrize("verify", [True, "always", False])
 def test_without_verification_sizes_and_places_are_still_checked(copy, verify):
-    whole = bytearray(Path(copy).read_bytes())
-    frame = next(frame for frame in frames(copy) if frame.kind == 1)
-    record = next(part[2] for part in layout(copy) if part[0] == frame.offset)
-    struct.pack_into("<Q", whole, frame.offset + 16, 2**40)
-    Path(copy).write_bytes(whole)
+    record, index_path = 2, Path(copy).with_suffix(".idx")
+    whole = bytearray(index_path.read_bytes())
+    head = base_of(copy) + row_size(copy) * record + 8
+    struct.pack_into("<Q", whole, head + 16, 2**40)
+    index_path.write_bytes(whole)
     ds = dsrecords.open(copy, verify=verify)
     for access in (lambda: ds[record], lambda: ds[record, "text"], lambda: ds.batch([record])):
         with pytest.raises(CorruptError, match=f"record {record}"):
@@ -360,15 +393,15 @@ def test_an_edit_of_positions_that_are_not_there_is_told_of_though_the_index_cov
     log = Log()
     for n in range(3):
         log.number(n)
-    edit = log.commit(DELETE, [5])
+    edit = log.commit(DELETE, [(5, 6)])
     Path(path).write_bytes(log.data)
     Path(path).with_suffix(".idx").write_bytes(index(log, edits=1))
     problems = dsrecords.open(path).check()
     assert [(p.record, p.offset) for p in problems] == [(None, edit)]
-    assert "an edit deletes positions" in problems[0].message
+    assert "an edit deletes ranges" in problems[0].message
 
 
-def test_an_entry_of_a_frame_that_is_no_record_is_told_of_where_the_log_is_damaged(path):
+def test_a_row_of_a_frame_that_is_no_record_is_told_of_where_the_log_is_damaged(path):
     log = Log()
     first = log.number(0)
     commit = log.commit()
@@ -381,15 +414,150 @@ def test_an_entry_of_a_frame_that_is_no_record_is_told_of_where_the_log_is_damag
     assert [p.record for p in dsrecords.open(path).check()] == [0, 1]
 
 
-def test_entries_that_all_point_past_the_end_are_told_of_where_the_system_does_not_say_what_is_in_memory(
+def test_rows_that_all_point_past_the_end_are_told_of_where_the_system_does_not_say_what_is_in_memory(
     made, monkeypatch
 ):
     index = Path(made).with_suffix(".idx")
     data = bytearray(index.read_bytes())
     for i in range(10):
-        data[12288 + 16 * i : 12296 + 16 * i] = (2**40 + 8 * i).to_bytes(8, "little")
+        struct.pack_into("<Q", data, 12288 + row_size(made) * i, 2**40 + 8 * i)
     index.write_bytes(data)
     monkeypatch.setattr(files, "in_memory", lambda fd, offset: False)
     with pytest.raises(CorruptError, match=r"record 0.*outside of the log"):
         dsrecords.open(made).batch(slice(None))
     assert list(dsrecords.open(made, on_error="skip")) == []
+
+
+# What version 2 of the format adds
+
+
+def write(path, log, places=None, **of_slot):
+    """Files of a log and of an index that covers it; what `check` finds in them."""
+    Path(path).write_bytes(log.data)
+    Path(path).with_suffix(".idx").write_bytes(index(log, places, **of_slot))
+    return dsrecords.open(path).check()
+
+
+def test_kinds_that_may_be_skipped_are_no_problem(path):
+    log = Log()
+    log.number(0)
+    log.frame(SKIPPED, bytes(104))
+    log.number(1)
+    assert write(path, log) == []
+
+
+def test_a_frame_or_an_edit_of_a_later_version_is_told_of_and_not_raised(path):
+    log = Log()
+    log.number(0)
+    kind = log.frame(77, bytes(8))
+    edit = log.commit(9)
+    log.number(1)
+    problems = write(path, log)
+    assert [(type(p), p.record, p.offset) for p in problems] == [
+        (UnsupportedVersionError, None, kind)
+    ]
+    assert "the unknown kind 77" in str(problems[0])
+    log = Log()
+    edit = log.commit(9)
+    log.number(1)
+    problems = write(path, log)
+    assert [(type(p), p.record, p.offset) for p in problems] == [
+        (UnsupportedVersionError, None, edit)
+    ]
+
+
+def test_behind_a_frame_of_a_later_version_records_are_still_verified(path):
+    log = Log()
+    log.frame(77, bytes(8))
+    second = log.number(1)
+    write(path, log)
+    flip(path, second + 20)
+    found = [(type(p), p.record) for p in dsrecords.open(path).check()]
+    assert found == [(CorruptError, 0), (UnsupportedVersionError, None)]
+
+
+def test_a_frame_that_does_not_name_the_one_before_it_is_told_of(path):
+    log = Log()
+    log.number(0)
+    second = log.number(1, prev=5)
+    problems = write(path, log)
+    assert [(p.record, p.offset) for p in problems] == [(1, second)]
+    assert "names another one" in str(problems[0])
+
+
+@pytest.mark.parametrize("size", [SHORT_ROW, 48])
+def test_the_payload_that_a_revision_keeps_is_verified_with_it(path, size):
+    log = Log(TEXT)
+    first = log.text("a text", 0)
+    log.text(log.old(first), 1, kind=REVISION)
+    log.commit(TAKE_LAST, [0])
+    last = log.frames[1:]
+    assert write(path, log, last, row_size=size) == []
+    at = log.data.index(b"a text")
+    flip(path, at)
+    assert [(p.record, p.field, p.offset) for p in dsrecords.open(path).check()] == [
+        (0, "text", at)
+    ]
+    wrong = Log(TEXT)
+    wrong.text("a text", 0)
+    wrong.text(Old(at, 6, 5), 1, kind=REVISION)  # whole, but not what the revision says
+    wrong.commit(TAKE_LAST, [0])
+    found = write(path, wrong, wrong.frames[1:], row_size=size)
+    assert [(p.record, p.field, p.offset) for p in found] == [(0, "text", at)]
+
+
+def test_the_padding_of_a_revision_is_looked_at(path):
+    log = Log(TEXT)
+    log.text("a text", 0)
+    log.text("another", 1, kind=REVISION)
+    log.commit(TAKE_LAST, [0])
+    assert write(path, log, log.frames[1:]) == []
+    at = log.data.index(b"another") + len(b"another")
+    flip(path, at)
+    assert [(p.record, p.offset) for p in dsrecords.open(path).check()] == [(None, at)]
+
+
+@pytest.mark.parametrize("size", [SHORT_ROW, 48])
+def test_a_list_that_stands_for_more_than_its_log_holds_is_told_of_but_a_view_is_not(path, size):
+    log = Log(TEXT)
+    first = log.text("a text" * 1000, 0)
+    for n in range(3):
+        log.text(log.old(first), n, kind=REVISION)
+    log.commit()
+    problems = write(path, log, row_size=size)
+    assert [(p.record, p.offset) for p in problems] == [(None, None)]
+    assert "again and again" in str(problems[0])
+    folder = Path(path).parent
+    (folder / "view.idx").write_bytes(view(log, [log.frames[1]] * 50, row_size=size))
+    assert dsrecords.open(path, index_path=folder / "view.idx").check() == []
+
+
+@pytest.mark.parametrize("wrong", [{"edits": 5}, {"metadata": 0}])
+def test_a_slot_that_says_other_things_of_the_log_is_told_of_and_mended(path, wrong):
+    log = Log()
+    log.metadata({"a": 1})
+    log.number(0)
+    problems = write(path, log, **wrong)
+    assert [(p.file, p.offset) for p in problems] == [(str(Path(path).with_suffix(".idx")), 4096)]
+    dsrecords.repair(path, in_place=True)
+    assert dsrecords.open(path).check() == []
+    assert dsrecords.open(path).metadata == {"a": 1}
+
+
+def test_metadata_that_is_none_is_told_of(path):
+    log = Log()
+    bad = log.metadata(b"[1]")
+    log.number(0)
+    problems = write(path, log)
+    assert [(p.record, p.offset) for p in problems] == [(None, bad)]
+    assert "the metadata: not an object" in str(problems[0])
+
+
+def test_records_are_found_again_where_a_batch_has_lost_one(path):
+    log = Log()
+    for n in range(3):
+        log.number(n, kind=PENDING)
+    log.commit()
+    assert write(path, log) == []
+    flip(path, log.frames[1].offset + 20)
+    assert [p.record for p in dsrecords.open(path).check()] == [1]

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from bytes_by_hand import DELETE, PENDING, RECORD, REVISION, TEXT, Log
 from conftest import SCHEMA, flip, frames, row, rows
 
 import dsrecords
@@ -21,15 +22,23 @@ from dsrecords._storage import files
 
 
 def hurt(path, *records):
-    """Flip a bit in the head of each of these records."""
+    """Flip bits in the first payload of each of these records."""
     for number in records:
-        flip(path, frames(path)[number].offset + 20)
+        flip(path, frames(path)[number].offset + HEAD)
+
+
+def hurt_head(path, number):
+    """Flip bits in the head of a frame, behind the bytes that say which one it is."""
+    flip(path, frames(path)[number].offset + 20)
 
 
 def content(path):
     folder = os.path.dirname(path)
     return {name: Path(folder, name).read_bytes() for name in sorted(os.listdir(folder))}
 
+
+HEAD = 64  # bytes of a record of `SCHEMA`
+ROW = 8 + HEAD  # bytes in the index
 
 # on_error
 
@@ -156,15 +165,177 @@ def test_of_a_damaged_batch_the_records_that_verify_are_saved(path, tmp_path):
     assert list(dsrecords.open(tmp_path / "saved.rec")) == [row(i) for i in range(6) if i != 2]
 
 
-def test_edits_behind_damage_that_no_index_covers_are_not_guessed_at(path, tmp_path):
+@pytest.fixture
+def edited(path):
+    """The path of a dataset without an index: five records appended, the first one deleted, another one appended."""
     with IndexedRecordDataset(path, schema=SCHEMA) as ds:
         for i in range(5):
             ds.append(row(i))
         del ds[0]
         ds.append(row(5))
-    flip(path, frames(path)[2].offset + 20)
     Path(path).with_suffix(".idx").unlink()
-    assert list(_saved(path, tmp_path)) == [row(0), row(1), row(3), row(4)]
+    return path
+
+
+@pytest.mark.parametrize("at", [*range(4, HEAD), HEAD + 1])
+def test_edits_behind_a_damaged_record_are_followed_as_the_next_frame_names_it(
+    edited, tmp_path, at
+):
+    flip(edited, frames(edited)[2].offset + at, mask=2)
+    report = repair(edited, tmp_path / "saved.rec")
+    restored = at < 16  # what the first bytes must be follows from the others
+    assert report.lost == ([] if restored else [1])
+    rest = [row(i) for i in (1, 2, 3, 4, 5) if restored or i != 2]
+    assert list(dsrecords.open(report.output)) == rest
+
+
+def test_a_record_whose_check_is_damaged_is_saved_as_the_next_frame_names_what_it_was(
+    edited, tmp_path
+):
+    flip(edited, frames(edited)[2].offset + 1)
+    assert list(_saved(edited, tmp_path)) == rows(1, 6)
+
+
+def test_damaged_records_that_follow_each_other_are_counted_too(edited, tmp_path):
+    for number in (1, 2, 3):
+        hurt_head(edited, number)
+    report = repair(edited, tmp_path / "saved.rec")
+    assert report.lost == [0, 1, 2]
+    assert list(dsrecords.open(report.output)) == [row(4), row(5)]
+
+
+@pytest.mark.parametrize("kind", [RECORD, PENDING])
+def test_a_size_that_seems_right_and_leads_past_other_frames_is_not_believed(path, tmp_path, kind):
+    log = Log(TEXT)
+    for n in range(6):
+        log.text("x" * 20, n, kind=kind)
+    if kind == PENDING:
+        log.commit()
+    log.commit(DELETE, [(0, 1)])
+    second = log.frames[1]
+    Path(path).write_bytes(log.data)
+    flip(path, second.offset + 8, mask=0x80)  # three times as large
+    flip(path, second.offset + 16)
+    assert list(_saved(path, tmp_path)) == [{"text": "x" * 20, "n": n} for n in (0, 2, 3, 4, 5)]
+
+
+def test_edits_behind_damage_that_nothing_explains_are_not_guessed_at(edited, tmp_path):
+    second, third = frames(edited)[2:4]
+    with open(edited, "r+b") as file:
+        file.seek(second.offset)
+        file.write(bytes(second.size + third.size))
+    report = repair(edited, tmp_path / "saved.rec")
+    assert report.lost == []
+    assert list(dsrecords.open(report.output)) == [row(0), row(1), row(4)]
+
+
+def test_a_commit_that_cannot_be_read_ends_the_list_if_it_may_have_edited(edited, tmp_path):
+    hurt_head(edited, 5)
+    assert list(_saved(edited, tmp_path)) == [*rows(5), row(5)]
+
+
+@pytest.mark.parametrize("at", [1, 5, 20, HEAD + 1])
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_a_batch_with_a_damaged_record_is_followed_as_its_commit_names_it(
+    path, tmp_path, number, at
+):
+    make_dataset(rows(4), path, SCHEMA)
+    with dsrecords.open(path) as ds:
+        ds.update({0: row(8), 1: row(7), 3: row(6)})
+        del ds[0]
+    Path(path).with_suffix(".idx").unlink()
+    flip(path, frames(path)[5 + number].offset + at)
+    report = repair(path, tmp_path / "saved.rec")
+    whole = [row(7), row(2), row(6)]
+    lost = [[], [0], [2]][number] if at > 16 else []
+    assert report.lost == lost
+    assert list(dsrecords.open(report.output)) == [r for i, r in enumerate(whole) if i not in lost]
+
+
+def test_a_batch_whose_commit_is_damaged_is_saved_if_that_cannot_have_edited(path, tmp_path):
+    with IndexedRecordDataset(path, schema=SCHEMA) as ds:
+        ds.extend(rows(3))
+        ds.append(row(3))
+        del ds[0]
+    Path(path).with_suffix(".idx").unlink()
+    hurt_head(path, 3)
+    assert list(_saved(path, tmp_path)) == rows(1, 4)
+
+
+def test_records_whose_heads_are_damaged_are_saved_by_those_in_the_index(made, tmp_path):
+    for number in range(10):
+        hurt_head(made, number)
+    report = repair(made, tmp_path / "saved.rec")
+    assert (report.records, report.lost, len(report.problems)) == (10, [], 10)
+    assert list(dsrecords.open(report.output)) == rows(10)
+
+
+def test_the_index_of_a_copy_that_was_changed_apart_is_of_no_use(made, tmp_path):
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for name in ("data.rec", "data.idx"):
+        shutil.copy(tmp_path / name, copy / name)
+    with dsrecords.open(made) as ds:
+        ds.append({**row(10), "text": "", "blob": b""})
+    with dsrecords.open(copy / "data.rec") as ds:
+        ds.append({**row(11), "text": "", "blob": b""})
+        del ds[0]
+    shutil.copy(copy / "data.idx", tmp_path / "data.idx")
+    hurt_head(made, 3)
+    found = [one["label"] for one in _saved(made, tmp_path)]
+    assert found == [0, 1, 2, 4, 5, 6, 7, 8, 9, 10]
+
+
+def test_the_last_metadata_that_is_whole_is_saved(path, tmp_path):
+    make_dataset(rows(2), path, SCHEMA, metadata={"is": 0})
+    with dsrecords.open(path) as ds:
+        ds.set_metadata({"is": 1})
+        ds.set_metadata({"is": 2})
+    assert _saved(path, tmp_path).metadata == {"is": 2}
+    hurt_head(path, 4)
+    assert dsrecords.open(repair(path, tmp_path / "one.rec").output).metadata == {"is": 1}
+    hurt_head(path, 3)
+    assert dsrecords.open(repair(path, tmp_path / "none.rec").output).metadata == {"is": 0}
+
+
+def test_revisions_are_saved_with_the_payloads_that_they_keep(made, tmp_path):
+    with dsrecords.open(made) as ds:
+        ds[4, "label"] = 40
+        ds[5, "text"] = "another"
+    hurt(made, 3)
+    wanted = [row(i) for i in (0, 1, 2, 4, 5, 6, 7, 8, 9)]
+    wanted[3]["label"] = 40
+    wanted[4]["text"] = "another"
+    assert list(_saved(made, tmp_path)) == wanted
+    Path(made).with_suffix(".idx").unlink()
+    assert list(dsrecords.open(repair(made, tmp_path / "again.rec").output)) == wanted
+
+
+def test_a_small_file_is_not_saved_as_a_large_one(path, tmp_path):
+    log = Log(TEXT)
+    first = log.text("a text" * 1000, 0)
+    for n in range(9):
+        log.text(log.old(first), n, kind=REVISION)
+    log.commit()
+    Path(path).write_bytes(log.data)
+    with pytest.raises(CorruptError, match="again and again"):
+        repair(path, tmp_path / "saved.rec")
+    assert not (tmp_path / "saved.rec").exists()
+
+
+def test_a_list_ends_before_what_a_later_version_has_written(path, tmp_path):
+    log = Log()
+    log.number(0)
+    log.frame(77, bytes(8))
+    log.number(1)
+    Path(path).write_bytes(log.data)
+    report = repair(path, tmp_path / "saved.rec")
+    assert [type(problem) for problem in report.problems] == [UnsupportedVersionError]
+    assert list(dsrecords.open(report.output)) == [{"n": 0}]
+    before = Path(path).read_bytes()
+    with pytest.raises(UnsupportedVersionError):
+        repair(path, in_place=True)
+    assert Path(path).read_bytes() == before
 
 
 def test_edits_before_and_behind_damage_are_followed_with_an_index(path, tmp_path):
@@ -176,7 +347,7 @@ def test_edits_before_and_behind_damage_are_followed_with_an_index(path, tmp_pat
     damaged = frames(path)[2].offset
     with IndexedRecordDataset(path, schema=SCHEMA) as ds:
         ds.append(row(5))
-    flip(path, damaged + 20)
+    flip(path, damaged + HEAD)
     assert list(_saved(path, tmp_path)) == [row(9), row(3), row(4), row(5)]
 
 
@@ -214,7 +385,7 @@ def test_what_cannot_be_mended_in_place_is_not_touched_whatever_else_is_wrong(ma
     with open(made, "ab") as file:
         file.write(b"a tail")  # which could be cut off
     index = Path(made).with_suffix(".idx")
-    flip(index, 12288 + 16 * 4)  # and an entry that could be written anew
+    flip(index, 12288 + ROW * 4)  # and an entry that could be written anew
     before = content(made)
     with pytest.raises(CorruptError, match="give an output"):
         repair(made, in_place=True)
@@ -228,7 +399,7 @@ def test_padding_that_is_not_zero_is_zeroed_in_place(made):
     assert at % 8
     whole = Path(made).read_bytes()
     flip(made, at)
-    flip(Path(made).with_suffix(".idx"), 12288 + 16 * 4)  # both are mended at once
+    flip(Path(made).with_suffix(".idx"), 12288 + ROW * 4)  # both are mended at once
     assert "padding" in str(repair(made).problems)
     repair(made, in_place=True)
     assert repair(made).problems == []
@@ -248,7 +419,7 @@ def test_the_copy_of_the_header_stands_in_for_one_whose_version_is_damaged(made,
 def test_a_damaged_index_is_written_anew_in_place(made):
     index = Path(made).with_suffix(".idx")
     whole = index.read_bytes()
-    flip(index, 12288 + 16 * 4)
+    flip(index, 12288 + ROW * 4)
     with pytest.raises(CorruptError, match="index"):
         dsrecords.open(made)[4]
     assert len(repair(made).problems) == 1

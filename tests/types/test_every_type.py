@@ -126,6 +126,7 @@ def form(kind):
 
 
 BASES = {"Type", "Scalar", "File", "Nested"}  # of others, and none themselves
+LATER = {"Unknown"}  # what stands for a type of a later version
 FORMS = {form(_types.parse(kind)) for kind in TYPES}
 
 
@@ -133,9 +134,11 @@ def test_the_table_has_every_type_that_there_is():
     def below(cls):
         return {cls}.union(*map(below, cls.__subclasses__()))
 
-    classes = {
-        cls.__name__ for cls in below(_values.Type) if cls.__module__.startswith("dsrecords.")
-    } - BASES
+    classes = (
+        {cls.__name__ for cls in below(_values.Type) if cls.__module__.startswith("dsrecords.")}
+        - BASES
+        - LATER
+    )
     assert {cls for cls, _ in FORMS} == classes
     assert _types._WORDS.keys() <= TYPES.keys()
     begun = {re.sub(r"(?s)^(\w+)([\[(]).*(.)$", r"\1\2\3", kind) for kind in TYPES}
@@ -199,24 +202,28 @@ def test_bytes_that_are_not_of_the_type_are_corrupt(tmp_path, kind):
 def test_cost_in_bytes(tmp_path, kind):
     row = TYPES[kind]
 
-    def grows_by(schema, sample):
+    def grow_by(schema, sample):
         path, index_path = make_dataset([], tmp_path / "a.rec", schema, overwrite=True)
         before = os.path.getsize(path), os.path.getsize(index_path)
         with dsrecords.IndexedRecordDataset(path, serializers=schema) as ds:
             ds.append(sample)
-        assert os.path.getsize(index_path) - before[1] == 16
-        return os.path.getsize(path) - before[0]
+        return os.path.getsize(path) - before[0], os.path.getsize(index_path) - before[1]
 
     def rounded(size):
         return -(-size // 8) * 8
 
+    def row_size(head):
+        return 16 if row.payload is None else 8 + head  # where there is a payload, of the head too
+
     payload = 0 if row.payload is None else rounded(row.payload)
-    assert grows_by([entry(kind)], [row.value]) == rounded(16 + row.head) + payload
+    head = rounded(16 + row.head)
+    assert grow_by([entry(kind)], [row.value]) == (head + payload, row_size(head))
     # Behind 8 bytes that leave no room, the head of a number that may be None has a byte more; a payload's has not.
     if kind != CUSTOM:
         maybe = rounded(16 + 8 + row.head + (row.payload is None))
-        assert grows_by(["int64", f"{kind}?"], [1, row.value]) == maybe + payload
-        assert grows_by(["int64", f"{kind}?"], [1, None]) == maybe
+        of_index = row_size(maybe)
+        assert grow_by(["int64", f"{kind}?"], [1, row.value]) == (maybe + payload, of_index)
+        assert grow_by(["int64", f"{kind}?"], [1, None]) == (maybe, of_index)
 
 
 @settings(max_examples=10, deadline=None)

@@ -63,9 +63,10 @@ def test_only_the_two_files_are_left(path, tmp_path):
 def test_the_index_says_all_when_it_is_done(path):
     make_dataset(rows(100), path, SCHEMA)
     index = Path(path).with_suffix(".idx").read_bytes()
-    slot = max((index[at : at + 80] for at in (0, 4096)), key=lambda slot: slot[32:40])
-    assert int.from_bytes(slot[40:48], "little") == 100
-    assert int.from_bytes(slot[48:56], "little") == os.path.getsize(path)
+    slot = max((index[at : at + 128] for at in (0, 4096)), key=lambda slot: slot[32:40])
+    count, covered, end = (int.from_bytes(slot[at : at + 8], "little") for at in (40, 48, 96))
+    assert count == 100
+    assert covered == end == os.path.getsize(path)
 
 
 # Metadata and identity
@@ -347,7 +348,8 @@ def test_workers_keep_the_order(path, num_workers):
 
 def test_ctrl_c_prints_one_traceback_and_leaves_nothing(path, tmp_path):
     code = f"""
-import sys; sys.path.insert(0, {str(SOURCE)!r})
+import signal, sys; sys.path.insert(0, {str(SOURCE)!r})
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell ignores in what runs aside
 from dsrecords import make_dataset
 def samples():
     for i in range(1000):

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple, TypeVar
 
 from dsrecords._dataset.opening import open_files
 from dsrecords._dataset.options import Options
-from dsrecords._dataset.reading import Reading, Version
+from dsrecords._dataset.reading import Reading
 from dsrecords._read.open import default_index
+from dsrecords._read.source import Version
 from dsrecords._read.views import save
 from dsrecords.errors import StaleViewError
 
@@ -74,13 +75,12 @@ def reopened(origin: Origin) -> Reading:
     reading = Reading(path, source, options)
     positions = origin.positions
     count = reading.count()
-    is_same_list = reading.version() == origin.version
-    if not is_same_list or _highest(positions) >= count:
+    if not source.shows(origin.version) or _highest(positions) >= count:
         message = "the dataset was changed since this copy of it was made"
         raise StaleViewError(message, file=path)
     has_grown = count > len(positions)
     if has_grown or origin.is_selection:
-        return reading.showing(positions)
+        return reading.showing(positions, origin.version)
     return reading
 
 

@@ -5,7 +5,7 @@ The first change takes the writer's lock, which is held until the dataset is clo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,14 +13,19 @@ import numpy as np
 from dsrecords._dataset.options import Options
 from dsrecords._dataset.reading import Reading
 from dsrecords._format.frame import DELETE, TAKE_LAST
-from dsrecords._format.layout import RECORD
+from dsrecords._read.batch import as_array
+from dsrecords._read.extents import check_extents
 from dsrecords._read.open import State, default_index
 from dsrecords._read.selection import several
 from dsrecords._read.snapshot import Snapshot
+from dsrecords._read.source import Source
+from dsrecords._schema.header import metadata_json
 from dsrecords._storage.files import Descriptor
+from dsrecords._types.base import describe
 from dsrecords._write.columns import Columns
 from dsrecords._write.compact import compact
 from dsrecords._write.lock import first_change
+from dsrecords._write.revise import Reviser
 from dsrecords._write.rows import Rows
 from dsrecords._write.writer import Writer
 from dsrecords.errors import ReadOnlyError, SchemaError, StaleViewError
@@ -68,7 +73,7 @@ class Editing:
                 self.writer = Writer(log)
             writer = self.writer
         reading.bind()
-        if positions and reading.version() != known:
+        if positions and not log.shows(known):
             raise StaleViewError(
                 "another writer changed it since it was opened: look again, then repeat",
                 file=reading.path,
@@ -87,12 +92,11 @@ class Editing:
         """Add one sample."""
         writer = self.writer or self.begin(positions=False)
         schema = self.reading.fields.schema
-        head = schema.packed(sample, RECORD)
-        if head is not None:
-            writer.append_packed(head)
-        else:
-            encoded = schema.encode(sample, self.reading.count())
-            writer.append(encoded)
+        numbers = schema.picked(sample)
+        if numbers is not None and writer.append_numbers(numbers):
+            return
+        encoded = schema.encode(sample, self.reading.count())
+        writer.append(encoded)
 
     def extend(self, samples: Iterable[Any]) -> None:
         """Add many samples; the position that an error names is among those given."""
@@ -119,8 +123,8 @@ class Editing:
         if prepared.count:
             writer.packed_batch(prepared.pack)
 
-    def update(self, samples: Any) -> None:
-        """Replace the samples at some positions, as one batch."""
+    def update(self, samples: Any, partial: bool) -> None:
+        """Replace the samples at some positions, or with `partial` some of their fields."""
         if not isinstance(samples, Mapping):
             example = "ds.update({7: sample, 9: other})"
             raise TypeError(f"update takes a dict of positions and samples: {example}")
@@ -132,16 +136,61 @@ class Editing:
             if len(set(positions)) < len(positions):
                 raise IndexError("two of the indices are the same record")
             schema = reading.fields.schema
+            if partial:
+                self._revise(writer, snapshot, dict(zip(positions, samples.values())))
+                return
             encoded = [schema.encode(new, i) for i, new in zip(positions, samples.values())]
             if encoded:  # they are appended, then taken from the end, the last one first
                 writer.batch(encoded, TAKE_LAST, positions[::-1])
 
+    def _revise(
+        self,
+        writer: Writer,
+        snapshot: Snapshot,
+        samples: Mapping[int, Any],
+    ) -> None:
+        """Replace some fields of the records at some positions."""
+        schema = self.reading.fields.schema
+        encoded = {i: schema.encode_some(part, i) for i, part in samples.items()}
+        changed = {i: part for i, part in encoded.items() if part}
+        if not changed:
+            return
+        reviser = Reviser(snapshot)
+        replacements = [reviser.revised(i, part) for i, part in changed.items()]
+        records = [replacement.record for replacement in replacements]
+        parts = [replacement.shared_parts for replacement in replacements]
+        positions = list(changed)
+        writer.batch(records, TAKE_LAST, positions[::-1], parts)
+
     def replace(self, index: Any, sample: Any) -> None:
-        """Replace one sample."""
-        if several(index) or isinstance(index, tuple):
+        """Replace one sample; or fields of it, where the index is a tuple with them behind."""
+        if isinstance(index, tuple):
+            self._replace_fields(index, sample)
+            return
+        if several(index):
             advice = "for several ds.update({7: sample, 9: other})"
             raise TypeError(f"one whole sample at a time: ds[7] = sample; {advice}")
-        self.update({index: sample})
+        self.update({index: sample}, partial=False)
+
+    def _replace_fields(self, key: tuple[Any, ...], value: Any) -> None:
+        if len(key) != 2 or several(key[0]):
+            name = self.reading.fields.schema.keys[0]
+            raise TypeError(
+                f"fields of one sample: ds[7, {name!r}] = value; of several samples: "
+                f"ds.update({{7: {{{name!r}: value}}}}, partial=True)"
+            )
+        index, fields = key
+        if isinstance(fields, (list, tuple)):
+            part = _values_by_field(fields, value)
+        else:
+            part = {fields: value}
+        self.update({index: part}, partial=True)
+
+    def set_metadata(self, metadata: Any) -> None:
+        """Put other metadata in the place of what there is."""
+        writer = self.begin(positions=False)
+        log = self._log()
+        writer.set_metadata(metadata_json(log.header, metadata))
 
     def delete(self, key: Any) -> None:
         """Delete the samples at an index, a slice, a list or a mask, as one edit."""
@@ -156,11 +205,12 @@ class Editing:
             snapshot = reading.snapshot()
             if several(key):
                 found = reading.positions(key, snapshot)
+                ranges = _ranges(found)
             else:
-                found = [reading.position(key, snapshot)]
-            positions = np.unique(np.asarray(found, np.int64))
-            if len(positions):
-                writer.batch((), DELETE, positions.tolist())
+                position = reading.position(key, snapshot)
+                ranges = [position, position + 1]
+            if ranges:
+                writer.batch((), DELETE, ranges)
 
     def take_last(self, index: int) -> None:
         """Put the last sample in the place of another, which is deleted."""
@@ -174,9 +224,17 @@ class Editing:
 
     def flush(self, sync: bool) -> None:
         """Make all changes durable, and publish the index."""
-        self.reading.opened()
+        source = self.reading.opened()
+        if self.writer is None and self._has_no_index(source):
+            self.begin(positions=False)
         if self.writer is not None:
             self.writer.checkpoint(sync)
+
+    def _has_no_index(self, source: Source) -> bool:
+        """Whether the list was made again from the log, so that an index is to be written."""
+        if not isinstance(source, State) or self.reading.is_view():
+            return False
+        return source.slot is None and not source.refuses
 
     def refresh(self) -> None:
         """Read what others have written; a writer knows all already."""
@@ -188,12 +246,14 @@ class Editing:
         log = self._log()
 
         def write(snapshot: Snapshot) -> Descriptor:
+            check_extents(snapshot)
             everything = range(len(snapshot.entries))
             return compact(
                 log.path,
                 log.index_path,
                 snapshot,
                 everything,
+                snapshot.metadata(),
                 replace=True,
             )
 
@@ -204,8 +264,16 @@ class Editing:
         self._log()
         index_path = default_index(path)
         snapshot = self.reading.snapshot()
+        if not self.reading.opened().view:  # which may show a record again and again
+            check_extents(snapshot)
         positions = self.reading.positions(slice(None), snapshot)
-        compact(path, index_path, snapshot, positions)
+        compact(
+            path,
+            index_path,
+            snapshot,
+            positions,
+            self.reading.metadata(),
+        )
         return path, index_path
 
     def rewrite(
@@ -223,6 +291,7 @@ class Editing:
         log = self._log()
         with writer.mutex:
             writer.be_ready()
+            writer.require_own_log()
             writer.sync()  # a crash may leave the old log without its index: it must be whole then
             try:
                 descriptor = write(log.snapshot)
@@ -246,3 +315,36 @@ class Editing:
         finally:
             self.writer = None
             self.reading.close()
+
+
+def _values_by_field(fields: Sequence[Any], values: Any) -> dict[Any, Any]:
+    """The values that are to be set, by field: given as a dict of just these, or in their order."""
+    if isinstance(values, Mapping):
+        if set(values) != set(fields):
+            raise SchemaError(f"values of {list(values)} were given for the fields {list(fields)}")
+        return dict(values)
+    if not isinstance(values, (list, tuple)) or len(values) != len(fields):
+        given = describe(values)
+        raise SchemaError(f"{len(fields)} fields need a dict or a list of values, not {given}")
+    return dict(zip(fields, values))
+
+
+def _ranges(positions: range | np.ndarray) -> list[int]:
+    """Positions as ranges that ascend: start, stop, start, stop, …."""
+    count = len(positions)
+    if not count:
+        return []
+    if isinstance(positions, range) and abs(positions.step) == 1:
+        ends = (positions[0], positions[-1])
+        return [min(ends), max(ends) + 1]
+    ascending = np.unique(as_array(positions))
+    is_gap = np.diff(ascending) > 1
+    starts = ascending[1:][is_gap]
+    stops = ascending[:-1][is_gap] + 1
+    edges = np.empty(2 * len(starts) + 2, np.int64)
+    edges[0] = ascending[0]
+    edges[1:-1:2] = stops
+    edges[2::2] = starts
+    edges[-1] = ascending[-1] + 1
+    ranges: list[int] = edges.tolist()
+    return ranges

@@ -139,7 +139,7 @@ def _evolve(editing: Editing, parts: Sequence[Part], progress: bool) -> None:
             source.path,
             source.index_path,
             schema,
-            snapshot.header.metadata,
+            snapshot.metadata(),
             records(snapshot, positions, schema, parts),
             overwrite=True,
             held=True,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +13,7 @@ from dsrecords._schema.binding import Deserializer, bind
 from dsrecords._schema.resolve import Serializer
 from dsrecords._schema.schema import Key, Schema
 from dsrecords._types.base import Load
-from dsrecords.errors import CorruptError, SchemaError
+from dsrecords.errors import SchemaError
 
 Keys = tuple[Key, ...]
 
@@ -113,15 +112,6 @@ class Fields:
             function = self._serializers.get(field.key, type_name)
             functions.append(function)
         return functions
-
-    def metadata(self, path: str) -> dict[str, Any]:
-        """Return a copy of the metadata. Raises CorruptError if it is nested too deeply."""
-        try:
-            text = json.dumps(self.header.metadata)
-            metadata: dict[str, Any] = json.loads(text)
-        except RecursionError:
-            raise CorruptError("the metadata is nested too deeply", file=path) from None
-        return metadata
 
 
 def _check_schema(given: Schema, stored: Schema, path: str) -> None:

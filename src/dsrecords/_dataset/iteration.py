@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from dsrecords._dataset.options import OnError, Transform
-from dsrecords._dataset.reading import Reading, as_array
-from dsrecords._read.batch import rows
+from dsrecords._dataset.reading import Reading
+from dsrecords._read.batch import as_array, rows
 from dsrecords._read.prefetch import prefetch
 from dsrecords.errors import CorruptError
 
@@ -71,9 +71,9 @@ class Samples:
         snapshot = self._snapshot
         found = self._reading.positions(key, snapshot)
         positions = as_array(found)
-        entries = snapshot.entries.gather(positions)
+        rows_ahead = snapshot.rows_at(positions)
         heads_only = not self._reading.fields.all.payloads
-        prefetch(snapshot, entries, heads_only)
+        prefetch(snapshot, rows_ahead, heads_only)
         return positions
 
     def _together(self, window: np.ndarray) -> Iterator[Any]:

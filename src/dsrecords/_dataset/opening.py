@@ -11,7 +11,7 @@ from dsrecords._tools.check import check
 from dsrecords._v04.detect import is_v04_file
 from dsrecords._v04.reader import V04State
 from dsrecords._write.create import create as create_dataset
-from dsrecords.errors import CorruptError, SchemaError
+from dsrecords.errors import DSRecordsError, SchemaError
 
 
 def open_or_create(
@@ -108,9 +108,9 @@ def index_of(path: str, index_path: str | None) -> str:
     return index_path
 
 
-def problems(source: Source) -> list[CorruptError]:
+def problems(source: Source) -> list[DSRecordsError]:
     """Return what is wrong with the files, after a look at every byte."""
     if isinstance(source, V04State):
-        return source.problems()
+        return [*source.problems()]
     assert isinstance(source, State)
     return check(source)

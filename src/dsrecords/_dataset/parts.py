@@ -14,6 +14,7 @@ import numpy as np
 
 from dsrecords._dataset.fields import Fields
 from dsrecords._format.signatures import image_format
+from dsrecords._read.extents import check_extents
 from dsrecords._read.plan import Plan
 from dsrecords._read.snapshot import Snapshot
 from dsrecords._schema.encoded import Encoded
@@ -123,6 +124,7 @@ def records(
         CorruptError: a record is damaged.
         DSRecordsError: the list was changed meanwhile.
     """
+    check_extents(snapshot)
     everything = _plan_of_everything(snapshot)
     end = snapshot.end
     count = len(snapshot.entries)

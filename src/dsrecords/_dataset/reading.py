@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,14 +13,14 @@ import numpy as np
 from dsrecords._dataset.fields import Fields
 from dsrecords._dataset.options import Options
 from dsrecords._read.batch import columns
+from dsrecords._read.extents import dead_bytes
 from dsrecords._read.plan import Plan
 from dsrecords._read.selection import position, positions, several
 from dsrecords._read.snapshot import Snapshot
-from dsrecords._read.source import Source
+from dsrecords._read.source import Source, Version
 from dsrecords._schema.resolve import make_schema
-from dsrecords.errors import ReadOnlyError, SchemaError
+from dsrecords.errors import CorruptError, ReadOnlyError, SchemaError
 
-Version = tuple[bytes, int, int]  # which list it is: id, count of edits, which view file
 Read = Callable[[Snapshot, int], Any]
 Out = Mapping[Any, np.ndarray]  # by field, arrays to read columns into
 
@@ -129,11 +129,11 @@ class Reading:
         return self.opened().view != 0
 
     def version(self) -> Version:
-        """Return which list it is: its id, how many edits it has had, which view file."""
+        """Return which list it is."""
         if self.selection is not None:
             return self.selection.version
         source = self.opened()
-        return source.header.id, source.edits, source.view
+        return Version(source.header.id, source.view, source.snapshot.mark)
 
     def snapshot(self) -> Snapshot:
         """Return the list in which positions are looked up: of a view, as it was."""
@@ -185,14 +185,19 @@ class Reading:
         may_be_the_callers = not isinstance(key, slice)
         if may_be_the_callers and isinstance(found, np.ndarray):
             found = found.copy()
-        return self._view(everything, found)
+        return self._view(Selection(everything.snapshot, everything.version, found))
 
-    def showing(self, positions: Any) -> Reading:
-        """Return a view of the records at these positions: a range or int64, (n,)."""
-        return self._view(self._everything(), positions)
+    def showing(self, positions: Any, version: Version) -> Reading:
+        """Return a view of some records.
 
-    def _view(self, everything: Selection, positions: Any) -> Reading:
-        selection = Selection(everything.snapshot, everything.version, positions)
+        Args:
+            positions: of the records: a range or int64, (n,).
+            version: which list it is that they are of.
+        """
+        snapshot = self._everything().snapshot
+        return self._view(Selection(snapshot, version, positions))
+
+    def _view(self, selection: Selection) -> Reading:
         return Reading(
             self.path,
             self.opened(),
@@ -206,16 +211,11 @@ class Reading:
         if self.selection is not None:
             return self.selection
         source = self.opened()
-        while True:
-            editing = source.editing
-            snapshot = source.snapshot
-            snapshot.shared = True
-            version = (source.header.id, source.edits, source.view)
-            count = len(snapshot.entries)
-            is_under_way = editing % 2 == 1
-            if not is_under_way and editing == source.editing:
-                return Selection(snapshot, version, range(count))
-            time.sleep(0)  # another thread is editing the list
+        snapshot = source.snapshot
+        count = len(snapshot.entries)
+        # Behind the count: a list grows only after its mark has.
+        version = Version(snapshot.header.id, source.view, snapshot.mark)
+        return Selection(snapshot, version, range(count))
 
     # What is read of them
 
@@ -275,14 +275,33 @@ class Reading:
             _check_out(out, plan)
         gather = snapshot.columns or functools.partial(columns, snapshot)
         if out or len(found) <= _COLUMN_CHUNK:
-            return gather(as_array(found), plan, out)
+            return gather(found, plan, out)
         chunks = []
         for start in range(0, len(found), _COLUMN_CHUNK):
             stop = start + _COLUMN_CHUNK
-            positions_of_chunk = as_array(found[start:stop])
-            chunk = gather(positions_of_chunk, plan, out)
+            chunk = gather(found[start:stop], plan, out)
             chunks.append(chunk)
         return [_join(pieces) for pieces in zip(*chunks)]
+
+    def metadata(self) -> dict[str, Any]:
+        """Return a copy of the metadata: of a view, as it was.
+
+        Raises:
+            CorruptError: it is damaged, or nested too deep.
+        """
+        try:
+            text = json.dumps(self.snapshot().metadata(self.version().mark))
+            metadata: dict[str, Any] = json.loads(text)
+        except RecursionError:
+            raise CorruptError("the metadata is nested too deeply", file=self.path) from None
+        return metadata
+
+    def dead_bytes(self) -> int:
+        """Return what compaction would give back, of all records of the files."""
+        source = self.opened()
+        source.need_log()
+        snapshot = source.snapshot
+        return dead_bytes(snapshot, snapshot.metadata())
 
     # In words
 
@@ -311,18 +330,6 @@ class Reading:
         if self.is_view():
             count += " (view)"
         return count
-
-
-def as_array(positions: Any) -> np.ndarray:
-    """Return positions, a range or int64, as an array of int64.
-
-    `np.asarray` would take a range item by item, thirty times as long as `arange` takes.
-    """
-    if not isinstance(positions, range):
-        return np.asarray(positions, np.int64)
-    start = positions.start
-    stop = positions.stop
-    return np.arange(start, stop, positions.step, dtype=np.int64)
 
 
 def _check_out(out: Out, plan: Plan) -> None:

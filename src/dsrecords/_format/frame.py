@@ -2,13 +2,15 @@
 
 Knows the layout of heads, and nothing of files. Every check is mixed with the dataset's id and the
 frame's offset, so that zeros, frames of another dataset and frames at a wrong offset never verify.
+Every frame that is not pending names the check of the one before it, so that the last of them
+proves the whole log.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,10 +18,14 @@ from dsrecords._format import kernels
 from dsrecords._format.checksums import crc32
 from dsrecords._format.layout import (
     COMMIT,
+    FIRST_SKIPPED,
+    METADATA,
     NONE,
     PENDING,
     RECORD,
+    REVISION,
     HeadLayout,
+    frame_word,
     offset_mix,
     padded_size,
     padding,
@@ -30,15 +36,60 @@ TAKE_LAST = 1
 DELETE = 2
 
 FRAME = struct.Struct("<IIQ")
-"""How every frame begins: check, kind, size."""
+"""How every frame begins: check, prev, word."""
 
-# A commit from byte 4 on: kind, size, start, count, CRC-32 of the checks, op.
+# A commit from byte 4 on: prev, word, start, count, CRC-32 of the checks, op.
 _COMMIT = struct.Struct("<IQQQII")
 
 COMMIT_HEAD = 4 + _COMMIT.size
-"""The size of a commit without its positions, in bytes."""
+"""The size of a commit without what its op applies to, in bytes."""
+
+_METADATA = struct.Struct("<IQQ")  # a frame of metadata from byte 4 on: prev, word, size of JSON
+
+METADATA_HEAD = 4 + _METADATA.size
+"""The size of a frame of metadata without its JSON, in bytes."""
+
+SKIPPED_HEAD = 32
+"""Bytes that the check covers of a frame that a reader may skip."""
+
+NO_PREV = 0
+"""What a pending frame has in the place of the check of the frame before it."""
 
 _pack_check = struct.Struct("<I").pack
+_unpack_check_and_zeros = struct.Struct("<II").unpack_from
+
+
+class Kept(NamedTuple):
+    """A payload that a revision keeps where it is.
+
+    Attributes:
+        offset: in the log; 0 if it is None or empty, and so is nowhere.
+        size: as a head stores it.
+        checksum: of its bytes.
+    """
+
+    offset: int
+    size: int
+    checksum: int
+
+
+class Packed(NamedTuple):
+    """The frame of a record, ready to be written.
+
+    Attributes:
+        buffers: its bytes, one behind the other: the check, the rest of the head, and what follows.
+        size: of the frame in bytes.
+        check: of the frame.
+    """
+
+    buffers: list[bytes]
+    size: int
+    check: int
+
+    @property
+    def head(self) -> bytes:
+        """The head from byte 4 on."""
+        return self.buffers[1]
 
 
 class Frames:
@@ -47,34 +98,45 @@ class Frames:
     Args:
         layout: of its heads.
         id: of the dataset.
+        first_offset: of the log's first frame.
 
     Attributes:
         layout: of its heads.
+        first_offset: of the log's first frame.
         seed: what each check begins with, the CRC-32 of the id.
+        alone_word: of the frame of a record without payloads.
     """
 
-    def __init__(self, layout: HeadLayout, id: bytes) -> None:
+    def __init__(
+        self,
+        layout: HeadLayout,
+        id: bytes,
+        first_offset: int = 0,
+    ) -> None:
         self.layout = layout
+        self.first_offset = first_offset
         self.seed = crc32(id)
+        self.alone_word = frame_word(RECORD, layout.size)
         self._tables: np.ndarray | None = None
+
+    # Packing
 
     def record(
         self,
         kind: int,
+        prev: int,
         numbers: list[Any],
         payloads: Sequence[bytes | None],
         offset: int,
-    ) -> tuple[list[bytes], int, int]:
+    ) -> Packed:
         """Pack the frame of a record.
 
         Args:
             kind: RECORD or PENDING.
+            prev: check of the frame before it; 0 if it is pending.
             numbers: its numbers and presences, as `HeadLayout.pack` takes them.
             payloads: its payloads.
             offset: of the frame.
-
-        Returns:
-            The buffers to write one behind the other, the size of the frame, its check.
         """
         layout = self.layout
         size = layout.size
@@ -94,16 +156,64 @@ class Frames:
                 buffers.append(padding(length))
             size += padded_size(length)
         head = layout.pack(
-            kind,
-            size,
+            prev,
+            frame_word(kind, size),
             *sizes,
             *checksums,
             *numbers,
         )
-        check = crc32(head, self.seed) ^ offset_mix(offset)
+        check = self.check(head, offset)
         buffers[0] = _pack_check(check)
         buffers[1] = head
-        return buffers, size, check
+        return Packed(buffers, size, check)
+
+    def revision(
+        self,
+        numbers: list[Any],
+        payloads: Sequence[bytes | Kept | None],
+        offset: int,
+    ) -> Packed:
+        """Pack a pending revision: a record some of whose payloads stay where they are.
+
+        Args:
+            numbers: as of `record`.
+            payloads: the new ones, and where the others are.
+            offset: of the frame.
+        """
+        layout = self.layout
+        size = layout.size + layout.table_size
+        offsets = []
+        sizes = []
+        checksums = []
+        new = []
+        for payload in payloads:
+            if payload is None:
+                payload = Kept(0, NONE, 0)
+            if isinstance(payload, Kept):
+                offsets.append(payload.offset)
+                sizes.append(payload.size)
+                checksums.append(payload.checksum)
+                continue
+            length = len(payload)
+            # An empty payload is nowhere: at the end of the frame it could seem to be an old one.
+            offsets.append(offset + size if length else 0)
+            sizes.append(length)
+            checksums.append(crc32(payload))
+            new.append(payload)
+            new.append(padding(length))
+            size += padded_size(length)
+        head = layout.pack(
+            NO_PREV,
+            frame_word(REVISION, size),
+            *sizes,
+            *checksums,
+            *numbers,
+        )
+        check = self.check(head, offset)
+        table = struct.pack(f"<{len(offsets)}Q", *offsets)
+        table_check = struct.pack("<II", _table_crc(table, check), 0)
+        buffers = [_pack_check(check), head, table, table_check, *new]
+        return Packed(buffers, size, check)
 
     def alone(self, head: bytes, offset: int) -> tuple[bytes, int]:
         """Pack the frame of a record without payloads.
@@ -115,11 +225,12 @@ class Frames:
         Returns:
             The frame and its check.
         """
-        check = crc32(head, self.seed) ^ offset_mix(offset)
+        check = self.check(head, offset)
         return _pack_check(check) + head, check
 
     def commit(
         self,
+        prev: int,
         start: int,
         checks: Any,
         op: int,
@@ -129,10 +240,11 @@ class Frames:
         """Pack a commit.
 
         Args:
+            prev: check of the nearest frame before it that is not pending.
             start: offset of its first pending frame; that of the commit itself if it has none.
             checks: of its pending frames: integers, (n,).
             op: what it does besides appending the records: 0 (nothing), TAKE_LAST or DELETE.
-            positions: what the op applies to.
+            positions: what the op applies to: positions, or of DELETE start, stop, start, stop, …
             offset: of the commit.
 
         Returns:
@@ -141,39 +253,65 @@ class Frames:
         size = COMMIT_HEAD + 8 * len(positions)
         packed_checks = np.asarray(checks, "<u4").tobytes()
         packed_positions = np.asarray(positions, "<u8").tobytes()
-        head = _COMMIT.pack(
-            COMMIT,
-            size,
+        fields = _COMMIT.pack(
+            prev,
+            frame_word(COMMIT, size),
             start,
             len(checks),
             crc32(packed_checks),
             op,
         )
-        body = head + packed_positions
-        check = crc32(body, self.seed) ^ offset_mix(offset)
-        return _pack_check(check) + body, check
+        return self.alone(fields + packed_positions, offset)
+
+    def metadata(
+        self,
+        prev: int,
+        json: bytes,
+        offset: int,
+    ) -> tuple[bytes, int]:
+        """Pack a frame of metadata, as `commit` does a commit."""
+        length = len(json)
+        size = METADATA_HEAD + padded_size(length)
+        fields = _METADATA.pack(prev, frame_word(METADATA, size), length)
+        return self.alone(fields + json + padding(length), offset)
+
+    # Verifying
+
+    def check(self, covered: bytes | memoryview, offset: int) -> int:
+        """What the check of a frame at this offset must be, whose head is `covered` from byte 4."""
+        return crc32(covered, self.seed) ^ offset_mix(offset)
 
     def head_size(self, kind: int, size: int) -> int:
         """How many bytes of a frame its check covers, the check itself included.
 
         0 if no frame of this kind has this size.
         """
+        layout = self.layout
         covered = size
         smallest = FRAME.size
         if kind in (RECORD, PENDING):
-            covered = self.layout.size
+            covered = layout.size
             smallest = covered
+        elif kind == REVISION:
+            if not layout.payload_count:
+                return 0
+            covered = layout.size
+            smallest = covered + layout.table_size
         elif kind == COMMIT:
             smallest = COMMIT_HEAD
-        if kind == 0 or size < smallest:
+        elif kind == METADATA:
+            smallest = METADATA_HEAD
+        elif kind >= FIRST_SKIPPED:
+            covered = SKIPPED_HEAD
+            smallest = covered
+        if kind == 0 or size < smallest or size & 7:
             return 0
         return covered
 
     def verifies(self, head: memoryview | bytes, offset: int) -> bool:
         """Whether a head (all that the check covers) was written at this offset."""
         stored = int.from_bytes(head[:4], "little")
-        check = crc32(head[4:], self.seed) ^ offset_mix(offset)
-        return check == stored
+        return self.check(head[4:], offset) == stored
 
     def extent(self, sizes: Sequence[int]) -> int:
         """The size of a record's frame, computed from the stored sizes of its payloads."""
@@ -183,13 +321,59 @@ class Frames:
                 size += padded_size(length)
         return size
 
-    def scan(self, heads: np.ndarray, offset: int) -> np.ndarray:
-        """Verify frames that follow each other: see `kernels.scan_frames`."""
-        return kernels.scan_frames(heads, offset, self.seed, self.tables)
+    def table_offsets(
+        self,
+        table: bytes | memoryview,
+        check: int,
+        offset: int,
+        size: int,
+        sizes: Sequence[int],
+    ) -> Sequence[int] | None:
+        """The offsets of a revision's payloads, once they are verified.
+
+        Args:
+            table: what follows its head, as many bytes as a table has.
+            check: of the frame.
+            offset: of the frame.
+            size: of the frame.
+            sizes: of its payloads, as its head stores them.
+
+        Returns:
+            None if the table is damaged, or its frame does not consist of it and new payloads.
+        """
+        layout = self.layout
+        count = layout.payload_count
+        offsets = struct.unpack_from(f"<{count}Q", table)
+        stored = _unpack_check_and_zeros(table, 8 * count)
+        if stored != (_table_crc(table[: 8 * count], check), 0):
+            return None
+        next_new = offset + layout.size + layout.table_size
+        for payload_offset, payload_size in zip(offsets, sizes):
+            if payload_size in (0, NONE):
+                if payload_offset:
+                    return None
+            elif payload_offset >= offset:
+                if payload_offset != next_new:
+                    return None
+                next_new += padded_size(payload_size)
+            elif not _is_old(payload_offset, payload_size, self.first_offset, offset):
+                return None
+        if next_new != offset + size:
+            return None
+        return offsets
+
+    def scan(
+        self,
+        heads: np.ndarray,
+        offsets: np.ndarray,
+        prev: int,
+    ) -> int:
+        """Count frames that follow each other and verify: see `kernels.scan_frames`."""
+        return kernels.scan_frames(heads, offsets, prev, self.seed, self.tables)
 
     def pack(self, heads: np.ndarray, offset: int) -> np.ndarray:
         """Complete heads that are to follow each other: see `kernels.pack_frames`."""
-        return kernels.pack_frames(heads, offset, self.seed, self.tables)
+        return kernels.pack_frames(heads, PENDING, offset, self.seed, self.tables)
 
     @property
     def tables(self) -> np.ndarray | None:
@@ -197,3 +381,18 @@ class Frames:
         if self._tables is None:
             self._tables = kernels.crc_tables(self.layout.size)
         return self._tables
+
+
+def _table_crc(offsets: bytes | memoryview, check: int) -> int:
+    """The CRC-32 of a revision's offsets, by which they belong to the frame with this check."""
+    return crc32(offsets, crc32(_pack_check(check)))
+
+
+def _is_old(
+    offset: int,
+    size: int,
+    first_offset: int,
+    stop: int,
+) -> bool:
+    """Whether a payload can lie in the log before `stop`."""
+    return offset % 8 == 0 and first_offset <= offset and offset + size <= stop

@@ -11,21 +11,27 @@ from typing import Any, NamedTuple
 
 from dsrecords._format.checksums import crc32
 from dsrecords._format.foreign import describe_foreign_file
-from dsrecords._format.layout import PAGE, round_up
+from dsrecords._format.layout import LARGEST_METADATA, PAGE, round_up
 from dsrecords._storage.base import Storage
 from dsrecords.errors import CorruptError, SchemaError, UnsupportedVersionError
 
 MAGIC = b"\x89DSR\r\n\x1a\n"
 
-VERSION = 1
+VERSION = 2
+
+CHECK_OFFSET = 8
+"""Where in a header its checksum is."""
 
 ID_OFFSET = 24
 """Where in a header its id begins."""
 
-_START = struct.Struct("<8sIHHII16s")  # magic, checksum, version, flags, size, size of the JSON, id
-_CHECKED = struct.Struct("<HHII16s")  # the same from the version on: the checksum covers the rest
+START_SIZE = 40
+"""Bytes of a header before its JSON: they tell it from any other, as its checksum is in them."""
+
+# Magic, checksum, version, read flags, write flags, size, size of the JSON, id.
+_START = struct.Struct("<8sIHBBII16s")
+_CHECKED = struct.Struct("<HBBII16s")  # the same from the version on: the checksum covers the rest
 _CHECKED_FROM = _START.size - _CHECKED.size
-_MAX_SIZE = 16 * 2**20
 
 
 class RawHeader(NamedTuple):
@@ -33,11 +39,15 @@ class RawHeader(NamedTuple):
 
     Attributes:
         data: all of its bytes, padding included.
+        check: its checksum, which the first frame names.
+        write_flags: which of them are set: a writer refuses those that it does not know.
         id: 16 bytes, which copies of one dataset share.
         json: the object that it holds.
     """
 
     data: bytes
+    check: int
+    write_flags: int
     id: bytes
     json: dict[str, Any]
 
@@ -61,16 +71,17 @@ def make_raw_header(content: dict[str, Any], id: bytes) -> RawHeader:
         )
         text = json_string.encode()
         # What no reader could parse, such as the keys 1 and "1", is not written.
-        parsed = _parse(text)
+        parsed = parse_json(text)
     except (TypeError, ValueError, RecursionError) as error:
         raise SchemaError(f"metadata must be JSON: {error}") from None
     size = round_up(_START.size + len(text), PAGE)
-    if size > _MAX_SIZE:
+    if size > LARGEST_METADATA:
         raise SchemaError(
-            f"schema and metadata take {len(text)} bytes; a header has at most {_MAX_SIZE}"
+            f"schema and metadata take {len(text)} bytes; a header has at most {LARGEST_METADATA}"
         )
     fields = _CHECKED.pack(
         VERSION,
+        0,
         0,
         size,
         len(text),
@@ -78,9 +89,9 @@ def make_raw_header(content: dict[str, Any], id: bytes) -> RawHeader:
     )
     checked = fields + text
     checked = checked.ljust(size - _CHECKED_FROM, b"\0")
-    checksum = struct.pack("<I", crc32(checked))
-    data = MAGIC + checksum + checked
-    return RawHeader(data, id, parsed)
+    check = crc32(checked)
+    data = MAGIC + struct.pack("<I", check) + checked
+    return RawHeader(data, check, 0, id, parsed)
 
 
 def read_raw_header(storage: Storage, offset: int = 0) -> RawHeader:
@@ -102,14 +113,23 @@ def read_raw_header(storage: Storage, offset: int = 0) -> RawHeader:
             file=path,
             offset=len(start),
         )
-    _, checksum, version, flags, size, length, id = _START.unpack(start)
-    if version != VERSION or flags:
+    fields = _START.unpack(start)
+    _, check, version, read_flags, write_flags, size, length, id = fields
+    if version != VERSION:
         raise UnsupportedVersionError(
-            f"format version {version}, flags {flags}: this library reads version {VERSION}",
+            f"format version {version}: this library reads version {VERSION}",
             file=path,
+            offset=12,
+        )
+    if read_flags:
+        raise UnsupportedVersionError(
+            f"read flags {read_flags:#04x}, which this library does not know: "
+            "a later one has written the file",
+            file=path,
+            offset=14,
         )
     end = _START.size + length
-    if size % PAGE or not end <= size <= _MAX_SIZE:
+    if size % PAGE or not end <= size <= LARGEST_METADATA:
         raise CorruptError(
             f"the header claims {size} bytes with {length} of JSON",
             file=path,
@@ -122,13 +142,13 @@ def read_raw_header(storage: Storage, offset: int = 0) -> RawHeader:
             file=path,
             offset=len(data),
         )
-    if crc32(data[_CHECKED_FROM:]) != checksum:
+    if crc32(data[_CHECKED_FROM:]) != check:
         raise CorruptError("the header's checksum is wrong", file=path, offset=8)
     try:
-        content = _parse(data[_START.size : end])
+        content = parse_json(data[_START.size : end])
     except (ValueError, RecursionError) as error:
         raise header_json_error(error, path) from None
-    return RawHeader(data, id, content)
+    return RawHeader(data, check, write_flags, id, content)
 
 
 def header_json_error(error: Exception, path: str) -> CorruptError:
@@ -140,7 +160,8 @@ def header_json_error(error: Exception, path: str) -> CorruptError:
     )
 
 
-def _parse(text: bytes) -> Any:
+def parse_json(text: bytes) -> Any:
+    """Parse JSON strictly, in UTF-8. Raises ValueError, RecursionError."""
     json_string = str(text, "utf-8")
     return json.loads(
         json_string,

@@ -1,4 +1,4 @@
-"""The `.idx` file: its slots and entries, and how it is published.
+"""The `.idx` file: its slots and rows, and how it is published.
 
 Knows nothing of what a record holds.
 """
@@ -10,10 +10,12 @@ import struct
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+import numpy as np
+
 from dsrecords._format.checksums import crc32
-from dsrecords._format.entries import Entries, EntryRows
+from dsrecords._format.entries import Entries, RowMemory, no_entries
 from dsrecords._format.header import MAGIC as LOG_MAGIC
-from dsrecords._format.header import VERSION, RawHeader
+from dsrecords._format.header import RawHeader
 from dsrecords._format.layout import PAGE
 from dsrecords._storage import files
 from dsrecords._storage.base import Storage
@@ -24,30 +26,33 @@ MAGIC = b"\x89DSX\r\n\x1a\n"
 VIEW = 1
 """The flag of a slot in a view file: an index of some records, saved once (`_read.views`)."""
 
-_SLOT = struct.Struct("<HH16sQQQQQII")  # from byte 12 on, where what its checksum covers begins
+_SLOT = struct.Struct("<HH16sQQQQIIIIQQQ")  # from byte 12 on, where what its checksum covers begins
 _SLOT_START = 12  # bytes: the magic and the checksum
-_SLOT_SIZE = _SLOT_START + _SLOT.size
+_SLOT_SIZE = 128  # bytes, the last of which are zeros
 _SLOT_OFFSETS = (0, PAGE)
 _FLAGS_OFFSET = 14  # in a slot
 _HEADER_OFFSET = 2 * PAGE  # of the copy of the log's header
-_ENTRY_SIZE = 16
-_CHUNK = 2**16  # entries written at once
+_CHUNK = 2**16  # rows written at once
 
 
 class Slot(NamedTuple):
-    """What one of the two slots of an index says: which part of the log its entries are of.
+    """What one of the two slots of an index says: which part of the log its rows are of.
 
     Attributes:
         version: of the format.
         flags: 0 or VIEW.
         id: of the dataset.
-        seq: the number of the publication; of a view, the CRC-32 of its entries.
-        count: how many entries the index has.
-        covered: up to which offset of the log the entries are of.
-        edits: how many edits the log has up to there.
-        last: offset of the last frame before `covered`; 0 if there is none.
-        check: of that frame; 0 if there is none.
-        base: offset of the first entry in the index.
+        seq: the number of the publication; of a view, the CRC-32 of its rows with no salt.
+        count: how many rows the index has.
+        covered: the rows are the list that the log before this offset means.
+        last: offset of the last frame before `covered` that is not pending; 0 if there is none.
+        check: of that frame; of the header if there is none.
+        base: offset of the first row in the index.
+        row: size of a row in bytes.
+        salt: what the checks in the rows are mixed with, besides the number of the row.
+        edits: how many edits the log has before `covered`.
+        metadata: offset of the last frame of metadata before `covered`; 0 if there is none.
+        end: up to where the log was known to be whole and on the disk, `covered` or more.
     """
 
     version: int
@@ -56,34 +61,19 @@ class Slot(NamedTuple):
     seq: int
     count: int  # type: ignore[assignment]  # the standard term, rather than tuple's method
     covered: int
-    edits: int
     last: int
     check: int
     base: int
+    row: int
+    salt: int
+    edits: int
+    metadata: int
+    end: int
 
 
-def make_slot(
-    header: RawHeader,
-    seq: int,
-    count: int,
-    covered: int,
-    edits: int,
-    last: int,
-    check: int,
-) -> Slot:
-    """Make the slot of a dataset's own index; the arguments are the attributes of `Slot`."""
-    return Slot(
-        version=VERSION,
-        flags=0,
-        id=header.id,
-        seq=seq,
-        count=count,
-        covered=covered,
-        edits=edits,
-        last=last,
-        check=check,
-        base=_HEADER_OFFSET + header.size,
-    )
+def rows_offset(header: RawHeader) -> int:
+    """Where the rows of an index begin, in bytes."""
+    return _HEADER_OFFSET + header.size
 
 
 def read_slots(storage: Storage) -> list[Slot]:
@@ -96,7 +86,7 @@ def read_slots(storage: Storage) -> list[Slot]:
         checksum = int.from_bytes(data[len(MAGIC) : _SLOT_START], "little")
         body = data[_SLOT_START:]
         if crc32(body) == checksum:
-            fields = _SLOT.unpack(body)
+            fields = _SLOT.unpack_from(body)
             slots.append(Slot(*fields))
     slots.sort(key=lambda slot: slot.seq, reverse=True)
     return slots
@@ -142,32 +132,37 @@ def may_be_replaced(path: str) -> bool:
     return kind_of(path) in ("", "index")
 
 
-def no_entries() -> Entries:
-    """The entries of an empty list."""
-    no_words = memoryview(b"").cast("Q")
-    return Entries(EntryRows(no_words), 0)
-
-
 def map_entries(storage: Storage, slot: Slot) -> Entries:
-    """The entries of an index, in memory of this process.
+    """The rows of an index, in memory of this process.
 
     Args:
         storage: of the index.
-        slot: which says how many entries there are.
+        slot: which says how many rows there are.
     """
     if not slot.count:
-        return no_entries()
-    end = slot.base + _ENTRY_SIZE * slot.count
+        return no_entries(slot.row)
+    end = slot.base + slot.row * slot.count
     window = storage.writable_window(end)
     words = window[slot.base : end].cast("Q")
-    return Entries(EntryRows(words), slot.count)
+    memory = RowMemory(words, slot.row // 8)
+    return Entries(memory, slot.count, salt=slot.salt)
+
+
+def publish_slot(path: str, slot: Slot) -> None:
+    """Publish how far the log is on the disk, with the rows that the index has."""
+    fd = files.open_write(path)
+    try:
+        _write_slot(fd, slot)
+        files.sync(fd)
+    finally:
+        files.close(fd)
 
 
 def publish_appended(path: str, old: Slot, slot: Slot, entries: Entries) -> None:
     """Publish in place, if records were only appended since the last time.
 
-    The new entries are on the disk before the slot that counts them is written. The other slot
-    stays valid until then.
+    The new rows are on the disk before the slot that counts them is written. The other slot stays
+    valid until then.
 
     Args:
         path: of the index.
@@ -177,12 +172,13 @@ def publish_appended(path: str, old: Slot, slot: Slot, entries: Entries) -> None
     """
     fd = files.open_write(path)
     try:
-        offset = slot.base + _ENTRY_SIZE * old.count
-        for part in _parts(entries, old.count):
+        offset = slot.base + slot.row * old.count
+        for part in parts(entries, slot, old.count):
             files.pwrite(fd, part, offset)
             offset += len(part)
         files.sync(fd)
         _write_slot(fd, slot)
+        files.sync(fd)
     finally:
         files.close(fd)
 
@@ -206,8 +202,7 @@ def publish_whole(
     Returns:
         The path under which it was written, beside `path`.
     """
-    parts = _parts(entries, 0)
-    temporary = write_whole(path, header, slot, parts)
+    temporary = write_whole(path, header, slot, parts(entries, slot, 0))
     if rename:
         files.rename(temporary, path)
     return temporary
@@ -217,7 +212,7 @@ def write_whole(
     path: str,
     header: RawHeader,
     slot: Slot,
-    parts: Iterable[bytes | memoryview],
+    rows: Iterable[bytes | memoryview],
 ) -> str:
     """Write an index beside `path`, and wait until it is on the disk.
 
@@ -225,19 +220,19 @@ def write_whole(
         path: where it is to go. Nothing happens there.
         header: of the log.
         slot: of the index.
-        parts: its entries, as bytes.
+        rows: as bytes.
 
     Returns:
         The path of the new file.
     """
     suffix = os.urandom(4).hex()
     temporary = f"{path}.{suffix}.tmp"
-    fd = files.create(temporary)
+    fd = files.create(temporary, like=path)
     try:
         _write_slot(fd, slot)
         files.pwrite(fd, header.data, _HEADER_OFFSET)
         offset = slot.base
-        for part in parts:
+        for part in rows:
             files.pwrite(fd, part, offset)
             offset += len(part)
         files.sync(fd, metadata=True)
@@ -252,15 +247,17 @@ def write_whole(
 def _write_slot(fd: int, slot: Slot) -> None:
     """Write a slot over the older of the two."""
     body = _SLOT.pack(*slot)
+    body = body.ljust(_SLOT_SIZE - _SLOT_START, b"\0")
     checksum = struct.pack("<I", crc32(body))
     offset = _SLOT_OFFSETS[slot.seq % 2]
     files.pwrite(fd, MAGIC + checksum + body, offset)
 
 
-def _parts(entries: Entries, start: int) -> Iterator[bytes]:
-    """The bytes of the entries from a position on, some at a time."""
+def parts(entries: Entries, slot: Slot, start: int) -> Iterator[bytes]:
+    """The rows of a list from a position on, as they are to be in the file: some at a time."""
     count = len(entries)
     for first in range(start, count, _CHUNK):
         stop = min(first + _CHUNK, count)
-        rows = entries.rows(first, stop)
+        positions = np.arange(first, stop)
+        rows = entries.remixed(positions, first, slot.salt)
         yield rows.tobytes()

@@ -19,12 +19,36 @@ PAGE = 4096
 
 LOW_32_BITS = 2**32 - 1
 
+SHORT_ROW = 16
+"""The size of a row without a head, in bytes."""
+
+OFFSET_SIZE = 8
+"""Bytes of a row before its head."""
+
 # Kinds of frames.
 RECORD = 1
 PENDING = 2
 COMMIT = 3
+REVISION = 4
+METADATA = 5
 
-_POSITION_FACTOR = 0x9E3779B1  # spreads neighbouring positions over 32 bits (Fibonacci hashing)
+FIRST_SKIPPED = 128
+"""The first of the kinds that a reader passes over if it does not know them."""
+
+LARGEST_FRAME = 2**48 - 8
+"""Bytes: the size of a frame has 48 bits."""
+
+LARGEST_METADATA = 16 * 2**20
+"""Bytes of a frame of metadata, and of a header."""
+
+KIND_SHIFT = 48  # of a frame's word: the size, the kind above it, and a constant byte at the top
+
+_SIZE_BITS = (1 << KIND_SHIFT) - 1
+_MARK = 0xD5  # so that payloads hardly ever look like frames
+
+_WIDEST_HEAD_IN_ROW = 256  # bytes: wider heads would make the index as large as the log
+
+_ROW_FACTOR = 0x9E3779B1  # spreads neighbouring numbers over 32 bits (Fibonacci hashing)
 _PADDINGS = tuple(bytes(-size % 8) for size in range(8))
 _SEVEN = np.uint64(7)
 
@@ -62,6 +86,42 @@ class NumberLayout(NamedTuple):
     slots: list[int]
     presence_offsets: list[int]
     end: int
+
+
+def frame_word(kind: int, size: int) -> int:
+    """The eight bytes from byte 8 of a frame on, which say its kind and its size."""
+    return frame_tag(kind) << KIND_SHIFT | size
+
+
+def frame_tag(kind: int) -> int:
+    """The upper 16 bits of the word of every frame of a kind."""
+    return _MARK << 8 | kind
+
+
+def kind_of_word(word: int) -> int:
+    """The kind of the frame with this word; 0, which no frame has, if it is no frame's."""
+    if word >> 56 != _MARK:
+        return 0
+    kind: int = word >> KIND_SHIFT & 0xFF
+    return kind
+
+
+def size_of_word(word: int) -> int:
+    """The size of the frame with this word."""
+    size: int = word & _SIZE_BITS
+    return size
+
+
+def sizes_of_words(words: np.ndarray) -> np.ndarray:
+    """The sizes of many frames: from uint64, (n,), to uint64, (n,)."""
+    sizes: np.ndarray = words & np.uint64(_SIZE_BITS)
+    return sizes
+
+
+def tags_of_words(words: np.ndarray) -> np.ndarray:
+    """The tags of many frames: from uint64, (n,), to uint64, (n,)."""
+    tags: np.ndarray = words >> np.uint64(KIND_SHIFT)
+    return tags
 
 
 def padded_size(size: int) -> int:
@@ -105,15 +165,15 @@ def offset_mixes(offsets: np.ndarray) -> np.ndarray:
     return eighths.astype(np.uint32)
 
 
-def position_mix(position: int) -> int:
-    """The 32 bits that the check in an index entry at this position is mixed with."""
-    return position * _POSITION_FACTOR & LOW_32_BITS
+def row_mix(row: int) -> int:
+    """The 32 bits that the check in a row with this number is mixed with."""
+    return row * _ROW_FACTOR & LOW_32_BITS
 
 
-def position_mixes(positions: np.ndarray) -> np.ndarray:
-    """Compute the same for many positions: from integers, (n,), to uint64, (n,)."""
-    products = positions.astype(np.uint64)
-    products *= np.uint64(_POSITION_FACTOR)
+def row_mixes(rows: np.ndarray) -> np.ndarray:
+    """Compute the same for many numbers of rows: from integers, (n,), to uint64, (n,)."""
+    products = rows.astype(np.uint64)
+    products *= np.uint64(_ROW_FACTOR)
     products &= np.uint64(LOW_32_BITS)
     return products
 
@@ -153,6 +213,8 @@ def lay_out_numbers(numbers: Sequence[NumberFormat], start: int) -> NumberLayout
 class HeadLayout:
     """The layout of a record's head: the frame's own 16 bytes, P sizes, P checksums, the numbers.
 
+    A row of an index is an offset and a copy of the head behind it, or 16 bytes.
+
     Args:
         payload_count: P.
         numbers: the scalar fields, in their order.
@@ -164,10 +226,14 @@ class HeadLayout:
         numbers: where they lie.
         presence_slots: for each number, the position of its presence among the packed numbers and
             presences; -1 if it cannot be None.
-        dtype: of a head, structured: check, kind, size, sizes (P,), checksums (P,), and each number
+        row_size: of the rows that an index of such records is given, in bytes.
+        table_size: of what a revision has behind its head: P offsets, and their checksum.
+        dtype: of a head, structured: check, prev, word, sizes (P,), checksums (P,), and each number
             and presence under the name "at OFFSET", such as "at 32".
-        pack: packs a head from byte 4 on: kind, size, P sizes, P checksums, numbers, presences.
+        row_dtype: of a row with a head, structured: offset, and the same.
+        pack: packs a head from byte 4 on: prev, word, P sizes, P checksums, numbers, presences.
         unpack: unpacks from the start of a frame: P sizes, numbers, presences.
+        unpack_row: unpacks from the start of a row with a head: offset, and the same.
         unpack_checksums: unpacks from the start of a frame: P checksums.
         zeros: the numbers and presences of a head in which nothing is set.
     """
@@ -187,7 +253,12 @@ class HeadLayout:
         presence_count = len(self.numbers.presence_offsets)
         self.presence_slots = _presence_slots(numbers)
         self.zeros = [0] * (len(numbers) + presence_count)
-        self.dtype = self._make_dtype(dtypes)
+        self.table_size = 8 * payload_count + 8
+        self.row_size = SHORT_ROW
+        if payload_count and self.size <= _WIDEST_HEAD_IN_ROW:
+            self.row_size = self.long_row_size
+        self.dtype = self._make_dtype(dtypes, 0)
+        self.row_dtype = self._make_dtype(dtypes, OFFSET_SIZE)
 
         codes = self.numbers.codes
         sizes = f"{payload_count}Q"
@@ -195,17 +266,25 @@ class HeadLayout:
         checksums_skipped = f"{4 * payload_count}x"
         packed = f"<IQ{sizes}{checksums}{codes}"
         unpacked = f"<{sizes_offset}x{sizes}{checksums_skipped}{codes}"
+        unpacked_row = f"<Q{unpacked[1:]}"
         unpacked_checksums = f"<{checksums_offset}x{checksums}"
         self.pack = struct.Struct(packed).pack
         self.unpack = struct.Struct(unpacked).unpack_from
+        self.unpack_row = struct.Struct(unpacked_row).unpack_from
         self.unpack_checksums = struct.Struct(unpacked_checksums).unpack_from
 
-    def _make_dtype(self, dtypes: Sequence[np.dtype]) -> np.dtype:
+    @property
+    def long_row_size(self) -> int:
+        """The size of a row with a head, in bytes."""
+        return OFFSET_SIZE + self.size
+
+    def _make_dtype(self, dtypes: Sequence[np.dtype], start: int) -> np.dtype:
+        """The dtype of heads that have `start` bytes before them: none, or the offset of a row."""
         count = self.payload_count
         names = [
             "check",
-            "kind",
-            "size",
+            "prev",
+            "word",
             "sizes",
             "checksums",
         ]
@@ -232,12 +311,17 @@ class HeadLayout:
             names.append(f"at {offset}")
             formats.append("u1")
             offsets.append(offset)
+        offsets = [start + offset for offset in offsets]
+        if start:
+            names.insert(0, "offset")
+            formats.insert(0, "<u8")
+            offsets.insert(0, 0)
         return np.dtype(
             {
                 "names": names,
                 "formats": formats,
                 "offsets": offsets,
-                "itemsize": self.size,
+                "itemsize": start + self.size,
             }
         )
 

@@ -13,14 +13,15 @@ from collections.abc import Hashable, Sequence
 from typing import Any
 
 from dsrecords._format import index as _index
-from dsrecords._format.entries import ENTRY, Entries
-from dsrecords._format.frame import FRAME
+from dsrecords._format.entries import Entries, FrameRef, no_entries
 from dsrecords._format.header import VERSION
 from dsrecords._format.index import Slot
-from dsrecords._format.layout import PAGE
-from dsrecords._format.log import FrameRef, LogScanner, ScannedFrame, find_frame
+from dsrecords._format.layout import PAGE, SHORT_ROW
+from dsrecords._format.log import Batch, LogScanner, ScannedFrame, find_frame
 from dsrecords._read import views as _views
+from dsrecords._read.mark import Mark, beginning, has_header, is_past, mark_of
 from dsrecords._read.snapshot import Snapshot
+from dsrecords._read.source import Version
 from dsrecords._schema.header import Header, read_header
 from dsrecords._storage.base import Storage
 from dsrecords._storage.local import LocalStorage
@@ -34,6 +35,8 @@ _PATIENCE = 7  # tries, while the files are being replaced and the pair does not
 _PAUSE = 0.005  # seconds before the second try, doubled for each further one
 _MOST_SEQ = 2**63  # no writer counts that far: the next number must fit, too
 _DAMAGED = "damaged, or no index of ours"
+_OTHER_DATASET = "of another dataset"
+_OTHER_HISTORY = "of a copy that was changed apart from this one"
 
 
 def default_index(path: str) -> str:
@@ -55,31 +58,33 @@ class State:
     Attributes:
         storage: of the `.rec`; closed with the last snapshot of it.
         header: of the `.rec`.
-        snapshot: the list.
-        edits: how many edits the log has.
-        last: offset of the last frame, and `check`, its check; 0 and 0 if there is none.
+        snapshot: the list, which knows the moment of the log that it is of: its mark.
         slot: of the index file, the slot that was used; None where the list was made again.
         slot_file: the version of the file that it was in.
+        frames_behind: how many frames of the log are behind those that the rows of the index are
+            of.
         view: of a view file (see `views`) what tells it from others, else 0.
         fault: what is wrong where the log stops being whole before the end of the file; None if it
             does not.
         beyond: offset of a frame behind the fault that verifies: then it is damage, or a lost
             write, and not a torn tail.
+        unfinished: whether anything follows the last whole batch.
         half_slot: for a writer, whether one of the index's two slots is half written.
-        editing: how often an edit of the list was begun or ended: odd while one is under way.
         refuses: why nobody may write to these files any more by way of this object; empty if that
             is not so.
     """
 
     refuses = ""
-    editing = 0
     half_slot = False
+    _was_interrupted = False  # while `refresh` read
 
     header: Header
+    snapshot: Snapshot
     slot: Slot | None
     slot_file: Hashable
     fault: ScannedFrame | None
     beyond: int | None
+    unfinished: bool
 
     def __init__(
         self,
@@ -89,11 +94,23 @@ class State:
         *,
         index_must_exist: bool = False,
         torn: bool = False,
+        new: bool = False,
     ) -> None:
+        """Open the files.
+
+        Args:
+            path: of the `.rec`.
+            index_path: of the index.
+            verify: see `Snapshot`.
+            index_must_exist: whether the index was named.
+            torn: see `reopen`.
+            new: whether the dataset is just being made, so that it has no index yet.
+        """
         self.path = path
         self.index_path = index_path
         self._verify = verify
         self._index_must_exist = index_must_exist
+        self._new = new
         # What somebody names may be a view: only where a dataset's own index belongs does the log
         # stand in for what is damaged.
         self._may_be_remade = not index_must_exist or index_path == _beside(path)
@@ -125,9 +142,14 @@ class State:
 
     def _open_log(self) -> None:
         self.storage = open_storage(self.path)
+        header = read_header(self.storage)
         if not isinstance(self.storage, LocalStorage):
             self.refuses = "only files of this machine are written to"
-        header = read_header(self.storage)
+        elif header.raw.write_flags:
+            self.refuses = (
+                f"write flags {header.raw.write_flags:#04x}, which this library does not know: "
+                "a later one has written the file, and only such a one may change it"
+            )
         known = getattr(self, "header", header)
         # An equal header stays the object that it was: plans are compared with it by identity.
         if known.raw.data == header.raw.data:
@@ -142,171 +164,227 @@ class State:
         """
         self.fault = None
         self.beyond = None
+        self.unfinished = False
         self.slot = None
         self.slot_file = None
         self.view = 0
+        self.frames_behind = 0
         index = self._open_index()
-        if index is None:
-            self._begin(_index.no_entries())
-            self.follow()
-            return True
         if index.is_of_another_dataset and not is_last_try:
             return False
-        self.slot_file = index.storage.version()
+        if index.storage is not None:
+            self.slot_file = index.storage.version()
         self.half_slot = torn and index.has_half_slot()
+        if self.storage.size() < index.end:
+            raise self._too_short(index, self.storage.size())
         self._choose_slot(index)
         self._begin(self._entries_of(index))
         if self.view:
             return True
-        self.follow(torn and self.slot is not None)
-        if self.snapshot.end < index.covered:
-            raise self._cut_short(index)
+        self._follow(torn and self.slot is not None, self.slot is None, index.end)
+        self.snapshot.entries.settle()
+        if self.snapshot.end < index.end:
+            raise self._not_vouched(index)
         if self.slot is None:
-            what = _DAMAGED
-            if index.is_of_another_dataset:
-                what = "of another dataset"
-            warn_user(f"{self.index_path} is {what}: the list is made again from {self.path}")
+            self._warn_of_remade_list(index)
         return True
 
-    def _open_index(self) -> _IndexFile | None:
+    def _open_index(self) -> _IndexFile:
+        """Open the index. One that cannot be read is as one that is not there, unless it was named.
+
+        Raises:
+            OSError: it was named.
+        """
         try:
-            storage = open_storage(self.index_path)
+            return _IndexFile(open_storage(self.index_path), self.header.id)
         except FileNotFoundError:
             if self._index_must_exist:
                 raise
-            return None
-        return _IndexFile(storage, self.header.id)
+            return _IndexFile(None, self.header.id, "missing")
+        except OSError as error:
+            if not self._may_be_remade:
+                raise
+            return _IndexFile(None, self.header.id, f"unreadable ({error.strerror or error})")
 
     def _choose_slot(self, index: _IndexFile) -> None:
         """Set `slot` to the newest that can be used, and `view`.
 
         Raises an error that says why none can be, if the list cannot be made again either.
         """
+        if index.storage is None:
+            return
         view = index.view
         if view is not None:
-            is_usable = self._usable(view, index.storage)
-            _views.validate(view, is_usable, self.header, self.storage, self.index_path)
+            if view.version != VERSION or view.flags != _index.VIEW:
+                raise self._unsupported("a view", view)
+            fits_file = self._fits_file(view, index.storage)
+            _views.validate(view, fits_file, self.header, self.storage, self.index_path)
             self.slot = view
             self.view = view.seq + 1
             return
         for slot in index.own:
-            if self._usable(slot, index.storage):
+            if self._is_usable(slot, index.storage):
                 self.slot = slot
                 return
         if not self._may_be_remade:
-            what = _DAMAGED
-            if index.is_of_another_dataset:
-                what = "the index of another dataset"
-            raise CorruptError(
-                f"{what}: as it may have been a view, nothing is shown; "
-                "without index_path the list is made again",
-                file=self.index_path,
-            )
+            raise self._useless(index)
+
+    def _useless(self, index: _IndexFile) -> CorruptError | UnsupportedVersionError:
+        """The error of an index that was named, and is of no use."""
+        for slot in index.own:
+            if slot.version != VERSION or slot.flags:
+                return self._unsupported("an index", slot)
+        problem = index.problem()
+        if index.slots:
+            problem = f"the index {problem}"
+        return CorruptError(
+            f"{problem}: as it may have been a view, nothing is shown; "
+            "without index_path the list is made again",
+            file=self.index_path,
+        )
+
+    def _unsupported(self, what: str, slot: Slot) -> UnsupportedVersionError:
+        return UnsupportedVersionError(
+            f"{what} of version {slot.version}, flags {slot.flags}: "
+            f"this library reads version {VERSION}",
+            file=self.index_path,
+        )
 
     def _entries_of(self, index: _IndexFile) -> Entries:
-        """The entries that the chosen slot says, or none."""
-        if self.slot is None:
-            return _index.no_entries()
+        """The rows that the chosen slot says, or none."""
+        if self.slot is None or index.storage is None:
+            return no_entries(self.header.schema.layout.row_size)
         return _index.map_entries(index.storage, self.slot)
 
-    def _usable(self, slot: Slot, index: Storage) -> bool:
+    def _is_usable(self, slot: Slot, index: Storage) -> bool:
         """Whether a slot fits the index file that it is in, and the log."""
-        if slot.version != VERSION or slot.flags & ~_index.VIEW:
-            raise UnsupportedVersionError(
-                f"index version {slot.version}, flags {slot.flags}: "
-                f"this library reads version {VERSION}",
-                file=self.index_path,
-            )
-        if slot.base != 2 * PAGE + self.header.size:
+        if slot.version != VERSION or slot.flags:
             return False
-        if index.size() < slot.base + ENTRY.size * slot.count:
+        if not self._fits_file(slot, index):
             return False
-        if max(slot.seq, slot.edits) >= _MOST_SEQ:
-            return False
-        if slot.covered == self.header.size:
-            return slot.count == slot.last == 0
-        return self._is_last_frame(slot)
+        return is_past(mark_of(slot), self.storage, self.header)
 
-    def _is_last_frame(self, slot: Slot) -> bool:
-        """Whether the log has the last frame that a slot speaks of, where it says."""
-        size = self.storage.size()
-        offset = min(slot.last, slot.covered, size)
-        beginning = self.storage.read(offset, FRAME.size)
-        if len(beginning) < FRAME.size:
+    def _fits_file(self, slot: Slot, index: Storage) -> bool:
+        if slot.base != _index.rows_offset(self.header.raw):
             return False
-        check, _, frame_size = FRAME.unpack(beginning)
-        end = slot.last + frame_size
-        if check != slot.check or end != slot.covered:
+        if slot.row not in (SHORT_ROW, self.header.schema.layout.long_row_size):
             return False
-        return bool(end <= size)
+        if index.size() < slot.base + slot.row * slot.count:
+            return False
+        if max(slot.seq, slot.edits) >= _MOST_SEQ or slot.end < slot.covered:
+            return False
+        return slot.last > 0 or slot.count == 0
 
     def _begin(self, entries: Entries) -> None:
         """Begin with the list that the slot says, or an empty one."""
-        end = self.header.size
-        self.edits = 0
-        self.last = 0
-        self.check = 0
+        mark = beginning(self.header)
         if self.slot is not None:
-            end = self.slot.covered
-            self.edits = self.slot.edits
-            self.last = self.slot.last
-            self.check = self.slot.check
+            mark = mark_of(self.slot)
         self.snapshot = Snapshot(
             self.storage,
             self.header,
             entries,
-            end,
+            mark.end,
             self._verify,
         )
-        self.snapshot.mark = (end, self.edits, self.last, self.check)
+        self.snapshot.mark = mark
 
-    def _cut_short(self, index: _IndexFile) -> CorruptError:
-        why = "the file was cut short"
-        if self.fault is not None:
-            why = self.fault.problem
+    def _not_vouched(self, index: _IndexFile) -> CorruptError:
+        """The error of a list that does not reach as far as the index vouches for the log."""
+        if self.fault is None:
+            return self._too_short(index, self.snapshot.end)
+        text = f"its index vouches for the log up to {index.end}: damage"
+        return self._damage(self.fault, text)
+
+    def _too_short(self, index: _IndexFile, end: int) -> CorruptError:
+        """The error of a log that is not as long as its index says."""
+        witness = "its index"
+        remedy = f"remove {self.index_path}"
+        if index.view is not None:
+            witness = f"the view {self.index_path}"
+            remedy = "make the view anew"
         return CorruptError(
-            f"the index vouches for {index.covered} bytes of the log, "
-            f"which is whole only up to here: {why}",
+            f"the log ends at {end}, {witness} vouches for {index.end}: it was cut short, or it is "
+            f"an older copy (then {remedy})",
             file=self.path,
-            offset=self.snapshot.end,
+            offset=end,
         )
+
+    def _warn_of_remade_list(self, index: _IndexFile) -> None:
+        if self._new:
+            return
+        rest = ""
+        if self.unfinished:
+            rest = (
+                f"; what follows byte {self.snapshot.end} is not whole: a write that did not end, "
+                "or a file that was cut short"
+            )
+        warn_user(
+            f"{self.index_path} is {index.problem()}: the list was made again from {self.path}, "
+            f"in memory; dsrecords.open(path).flush() writes the index{rest}"
+        )
+
+    @property
+    def edits(self) -> int:
+        """How many edits the log has."""
+        return self.snapshot.mark.edits
 
     # Following the log
 
-    def follow(self, torn: bool = False) -> None:
-        """Read what the log has gained; `torn` as in `reopen`.
+    def follow(self) -> None:
+        """Read what the log has gained.
 
         Raises:
             CorruptError: the log is damaged.
+        """
+        self._follow(False, False, self.snapshot.end)
+
+    def _follow(
+        self,
+        torn: bool,
+        only_last_payloads: bool,
+        payloads_from: int,
+    ) -> None:
+        """Read the log behind what is known of it.
+
+        Args:
+            torn: as in `reopen`.
+            only_last_payloads: as of `LogScanner`.
+            payloads_from: the same.
         """
         start = self.snapshot.end
         stop = self.storage.size()
         if stop < start:
             text = f"the file was cut short: it had {start} bytes"
             raise CorruptError(text, file=self.path, offset=stop)
-        walk = LogScanner(self.storage, self.header.frames, start, stop)
+        walk = LogScanner(
+            self.storage,
+            self.header.frames,
+            start,
+            stop,
+            self.snapshot.mark.check,
+            self.snapshot.entries.row_size,
+            payloads_from,
+            only_last_payloads,
+        )
         self._apply_all(walk)
         self.snapshot.end = max(self.snapshot.end, walk.end)
+        self.unfinished = walk.end < stop
         fault = walk.fault
         self.fault = fault
         self.beyond = None
         if fault is not None:
             self.beyond = self._find_beyond(walk, fault, stop)
             if self.beyond is not None and not torn:
-                raise self._damage(fault, self.beyond)
+                text = (
+                    f"whole frames follow (at {self.beyond}): damage, or writes that a crash lost"
+                )
+                raise self._damage(fault, text)
 
     def _apply_all(self, walk: LogScanner) -> None:
         try:
-            for refs, op, positions in walk:
-                assert walk.last is not None
-                self.apply(
-                    refs,
-                    op,
-                    positions,
-                    walk.end,
-                    walk.last,
-                    walk.check,
-                )
+            for batch in walk:
+                self.apply(batch)
         except (CorruptError, UnsupportedVersionError) as error:
             error.file = self.path
             error.offset = error.offset or walk.last
@@ -328,10 +406,9 @@ class State:
             error.file = self.path
             raise
 
-    def _damage(self, fault: ScannedFrame, beyond: int) -> CorruptError:
+    def _damage(self, fault: ScannedFrame, evidence: str) -> CorruptError:
         return CorruptError(
-            f"{fault.problem}, and whole frames follow (at {beyond}): damage, or writes that a "
-            "crash lost; dsrecords.repair can help",
+            f"{fault.problem}, and {evidence}; dsrecords.repair can help",
             file=self.path,
             record=len(self.snapshot.entries),
             field=self.header.schema.payload_key(fault.payload),
@@ -340,62 +417,70 @@ class State:
 
     def append(self, ref: FrameRef) -> None:
         """Take one record into the list."""
-        offset, size, check = ref
-        end = offset + size
+        end = ref.offset + ref.size
         snapshot = self.snapshot
-        snapshot.log.end = end  # first: another thread may read the record once it is in the list
+        mark = snapshot.mark
+        # First: another thread may read the record once it is in the list, or save a view of it.
+        snapshot.log.end = end
+        snapshot.mark = Mark(end, ref.offset, ref.check, mark.edits, mark.metadata)
         snapshot.append(ref)
-        self.last = offset
-        self.check = check
-        snapshot.mark = (end, self.edits, offset, check)
+        self.frames_behind += 1
 
-    def apply(
-        self,
-        refs: Any,
-        op: int,
-        positions: Sequence[int],
-        end: int,
-        last: int,
-        check: int,
-    ) -> None:
+    def apply(self, batch: Batch, shared_parts: Sequence[int] = ()) -> None:
         """Take a whole batch into the list.
 
         Args:
-            refs: as for `Entries.apply`.
-            op: the same.
-            positions: the same.
-            end: of the log, behind the batch.
-            last: offset of its last frame.
-            check: that frame's check.
+            batch: what it does.
+            shared_parts: as of `Snapshot.edited`.
         """
-        is_edit = op != 0
-        self.editing += is_edit  # odd, so that a view that is made meanwhile is made again
-        try:
-            snapshot = self.snapshot
-            snapshot.end = end  # first, as in `append`
-            if (
-                is_edit
-            ):  # in another one: who has looked at the length of the old one reads that one
-                snapshot = snapshot.edited(refs, op, positions)
-            else:
-                snapshot.extend(refs)
-            self.edits += is_edit
-            self.last = last
-            self.check = check
-            snapshot.mark = (end, self.edits, last, check)
-            self.snapshot = snapshot
-        finally:
-            self.editing += is_edit
+        snapshot = self.snapshot
+        before = snapshot.mark
+        is_edit = batch.op != 0
+        mark = Mark(
+            batch.end,
+            batch.last,
+            batch.check,
+            before.edits + is_edit,
+            batch.metadata or before.metadata,
+        )
+        snapshot.end = batch.end  # first, as in `append`
+        if is_edit:
+            edited = snapshot.edited(batch.rows, batch.op, batch.positions, shared_parts)
+            edited.mark = mark
+            self.snapshot = edited
+        else:
+            snapshot.mark = mark
+            snapshot.extend(batch.rows)
+        self.frames_behind += len(batch.rows) + 1
 
     def refresh(self) -> None:
         """See what others have written, or the file that a compaction has put in its place."""
-        if version_at(self.path) != self.storage.version():
+        if self._was_interrupted or not self.is_what_it_was():
+            self._was_interrupted = False
             self.reopen()
             return
+        self._was_interrupted = True  # if that raises, a batch may have been read in part
         try:
             self.follow()
         except CorruptError:  # or a writer is just cutting off what a killed one left
             self.reopen()
+        self._was_interrupted = False
+
+    def is_what_it_was(self) -> bool:
+        """Whether the file at the path is the one that was read, and still begins as it did."""
+        if version_at(self.path) != self.storage.version():
+            return False
+        if not has_header(self.storage, self.header):
+            return False
+        return is_past(self.snapshot.mark, self.storage, self.header)
+
+    def shows(self, version: Version) -> bool:
+        """Whether positions mean what they meant in a list: see `Source`."""
+        is_same = version.id == self.header.id and version.view == self.view
+        mark = version.mark
+        if not is_same or mark.edits != self.edits:
+            return False
+        return is_past(mark, self.storage, self.header)
 
     # What differs in files of dsrecords 0.4, see `_v04.reader`
 
@@ -411,8 +496,9 @@ class _IndexFile:
     """An index file, and what its slots say. It is closed with the last reference to it.
 
     Args:
-        storage: of the index.
+        storage: of the index; None if it cannot be read.
         id: of the dataset.
+        reason: why it cannot be read.
 
     Attributes:
         storage: of the index.
@@ -420,16 +506,24 @@ class _IndexFile:
         own: of these, those of the dataset, other than views.
         view: of these, the newest that is a view, of this dataset or another; None if there is
             none.
-        covered: up to where they vouch for the log.
+        end: up to where they vouch for the log.
         is_of_another_dataset: whether there are slots, and none of them is of the dataset.
     """
 
-    def __init__(self, storage: Storage, id: bytes) -> None:
+    def __init__(
+        self,
+        storage: Storage | None,
+        id: bytes,
+        reason: str = "",
+    ) -> None:
         self.storage = storage
-        self.slots = _index.read_slots(storage)
+        self._reason = reason
+        self.slots: list[Slot] = []
+        if storage is not None:
+            self.slots = _index.read_slots(storage)
         self.own: list[Slot] = []
         self.view: Slot | None = None
-        self.covered = 0
+        self.end = 0
         self.is_of_another_dataset = bool(self.slots)
         for slot in self.slots:
             is_view = bool(slot.flags & _index.VIEW)
@@ -438,9 +532,22 @@ class _IndexFile:
             if slot.id != id:
                 continue
             self.is_of_another_dataset = False
-            self.covered = max(self.covered, slot.covered)
+            if slot.version == VERSION:
+                self.end = max(self.end, slot.covered, slot.end)
             if not is_view:
                 self.own.append(slot)
+
+    def problem(self) -> str:
+        """Why it is of no use, where it is not."""
+        if self._reason:
+            return self._reason
+        if self.is_of_another_dataset:
+            return _OTHER_DATASET
+        if any(slot.version != VERSION or slot.flags for slot in self.own):
+            return "of another version of the format"
+        if self.own:
+            return f"{_OTHER_HISTORY}, or damaged"
+        return _DAMAGED
 
     def has_half_slot(self) -> bool:
         """Whether one slot is valid, and where the other belongs is something that is none.
@@ -448,7 +555,7 @@ class _IndexFile:
         A writer that was killed while it wrote a slot leaves that; the next checkpoint writes it
         anew.
         """
-        if len(self.slots) != 1:
+        if len(self.slots) != 1 or self.storage is None:
             return False
         (slot,) = self.slots
         other_offset = PAGE * (1 - slot.seq % 2)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 from dsrecords._format import kernels
 from dsrecords._format.entries import Entries
 from dsrecords._read.selection import position
-from dsrecords._read.verification import HEAD, Verified, payload_part
+from dsrecords._read.verification import HEAD, REVISED, Verified, payload_part
 from dsrecords._schema.header import Header
 from dsrecords._schema.schema import Field
 from dsrecords._types.base import Load
@@ -33,14 +33,11 @@ class Readable(Protocol):
     verified: Verified
     data: memoryview
 
-    def mapped(self) -> memoryview:
-        """The log, mapped as far as it is known to be whole."""
-
     def values(self, i: int, plan: Plan) -> Sequence[Any]:
         """The values of the plan's fields of one record."""
 
-    def verified_offset(self, i: int, plan: Plan) -> int:
-        """The offset of a record, of which all that the plan needs is verified."""
+    def verified_head(self, i: int, plan: Plan) -> bytes | memoryview:
+        """The head of a record, of which all that the plan needs is verified."""
 
 
 class Item(NamedTuple):
@@ -76,12 +73,15 @@ class Plan:
         items: the same, with what makes their values.
         steps: how to get the values of one record, in the order of the fields.
         need: the parts of a record that must be verified first.
+        mask: what to look at of what is known of a record: it can be read where its row says if
+            that is `need`.
         wanted: of each payload to be read: its number, and which part of the record it is.
         payloads: how many of a record's payloads, counted from the first, these lie in.
-        plain: where all fields are numbers that cannot be None and are themselves the values: where
-            each is among what the struct of a head unpacks. Else None.
+        plain: where all fields are numbers that cannot be None and are themselves the values, and
+            records have nothing but numbers: where each is among what the struct of a head unpacks.
+            Else None.
         equal_headers: other headers of the same schema, which it fits as well.
-        head_size, unpack, payload_offsets: of the layout of a record's head.
+        head_size, unpack, unpack_row, payload_offsets: of the layout of a record's head.
     """
 
     def __init__(
@@ -95,6 +95,7 @@ class Plan:
         layout = header.schema.layout
         self.head_size = layout.size
         self.unpack = layout.unpack
+        self.unpack_row = layout.unpack_row
         self.payload_offsets = layout.payload_offsets
         self.copy = copy
         self.shape = shape
@@ -108,7 +109,7 @@ class Plan:
         self.steps = [_step(item, payload_count) for item in self.items]
         self.plain: list[int] | None = None
         self.read: Callable[[Any, int], Any] = self._read
-        if items and all(_is_plain(item) for item in self.items):
+        if items and not payload_count and all(_is_plain(item) for item in self.items):
             self.plain = [index for _, index, *_ in self.steps]
             self.read = _number_reader(self, self.plain)
 
@@ -123,9 +124,12 @@ class Plan:
             self.wanted.append((number, part))
             self.need |= part
             self.payloads = number + 1
+        self.mask = self.need
+        if self.payloads:
+            self.mask |= REVISED
 
     def _read(self, source: Readable, index: int) -> Any:
-        if not 0 <= index < source.entries.kept:
+        if not 0 <= index < source.entries.direct:
             count = len(source.entries)
             index = position(index, count)
         values = source.values(index, self)
@@ -214,8 +218,7 @@ def _assembler(shape: type | None, keys: list[Any]) -> Assemble:
 
 def _number_reader(plan: Plan, indices: list[int]) -> Callable[[Readable, int], Any]:
     """`Plan.read` of a plan that is plain, with as few steps as there can be."""
-    schema = plan.header.schema
-    unpacked_count = len(schema.payloads) + len(schema.layout.zeros)
+    unpacked_count = len(plan.header.schema.layout.zeros)
     is_in_order = indices == list(range(unpacked_count))
     if plan.shape is tuple and is_in_order:
         return _tuple_reader(plan)
@@ -244,8 +247,8 @@ def _tuple_reader(plan: Plan) -> Callable[[Readable, int], Any]:
 
     def read(source: Readable, index: int) -> tuple[Any, ...]:
         entries = source.entries
-        if 0 <= index < entries.kept:
-            offset = entries.mapped_words[index + index]  # before `bits`: see `Verified`
+        if 0 <= index < entries.direct_offsets:
+            offset = entries.mapped_words[index + index]
             if source.verified.bits[index] & HEAD and source.header is header:
                 try:
                     return unpack(source.data, offset)
@@ -266,7 +269,7 @@ def _assembling_reader(plan: Plan, assemble: Assemble) -> Callable[[Readable, in
 
     def read(source: Readable, index: int) -> Any:
         entries = source.entries
-        if 0 <= index < entries.kept:
+        if 0 <= index < entries.direct_offsets:
             offset = entries.mapped_words[index + index]
             if source.verified.bits[index] & HEAD and source.header is header:
                 try:
@@ -285,7 +288,6 @@ def _unpack_slowly(
 ) -> tuple[Any, ...]:
     count = len(source.entries)
     i = position(index, count)
-    offset = source.verified_offset(i, plan)
-    data = source.mapped()
-    unpacked: tuple[Any, ...] = plan.header.schema.layout.unpack(data, offset)
+    head = source.verified_head(i, plan)
+    unpacked: tuple[Any, ...] = plan.unpack(head)
     return unpacked

@@ -1,13 +1,13 @@
 """Asking a storage for the records that will be read, without a thread.
 
-Knows entries and offsets, and nothing of what a record holds.
+Knows rows and offsets, and nothing of what a record holds.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from dsrecords._format.layout import LOW_32_BITS
+from dsrecords._format.layout import LOW_32_BITS, sizes_of_words
 from dsrecords._read.snapshot import LARGEST_AHEAD, Snapshot
 
 _LOW = np.uint64(LOW_32_BITS)
@@ -24,19 +24,28 @@ def prefetch(
 
     Args:
         snapshot: the list.
-        rows: the records' entries: uint64, (n, 2).
+        rows: of the records, as in the index: uint64, (n, width).
         heads_only: whether only the heads will be read.
     """
     storage = snapshot.storage
+    has_heads = snapshot.entries.has_heads
+    if heads_only and has_heads:
+        return  # they are in the rows
     starts = rows[:, 0]
     if storage.seems_ready(starts):
         return
     snapshot.mapped()  # `ensure` looks at windows that are there
-    # An entry that is damaged, so that a sum may wrap around, is found out later.
+    # A row that is damaged, so that a sum may wrap around, is found out later.
     if heads_only:
         stops = starts + snapshot.header.schema.layout.size
     else:
-        eighths = rows[:, 1] & _LOW
-        sizes = np.minimum(eighths << _EIGHTH, _LARGEST)
-        stops = starts + sizes
+        stops = starts + np.minimum(_stated_sizes(rows, has_heads), _LARGEST)
     storage.ensure(starts, stops)
+
+
+def _stated_sizes(rows: np.ndarray, has_heads: bool) -> np.ndarray:
+    """How large the frames of some rows are, as these say: uint64, (n,)."""
+    if has_heads:
+        return sizes_of_words(rows[:, 2])
+    eighths: np.ndarray = rows[:, 1] & _LOW
+    return eighths << _EIGHTH

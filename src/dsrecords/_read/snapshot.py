@@ -6,22 +6,30 @@ Knows nothing of how a dataset is opened, nor of how many records are read at on
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from dsrecords._format import kernels
-from dsrecords._format.checksums import crc32
-from dsrecords._format.entries import Entries
-from dsrecords._format.frame import DELETE, FRAME
-from dsrecords._format.layout import LOW_32_BITS, NONE, PENDING, RECORD, offset_mix, position_mix
-from dsrecords._format.log import FrameRef
+from dsrecords._format.entries import Entries, FrameRef
+from dsrecords._format.frame import Kept
+from dsrecords._format.layout import (
+    NONE,
+    OFFSET_SIZE,
+    REVISION,
+    kind_of_word,
+    padded_size,
+    size_of_word,
+)
+from dsrecords._format.log import OF_RECORDS
+from dsrecords._read.log import Log
+from dsrecords._read.mark import Mark, beginning, metadata_at
 from dsrecords._read.plan import Item, Plan
-from dsrecords._read.verification import HEAD, Verified, block_around
+from dsrecords._read.verification import HEAD, REVISED, Verified, block_around
 from dsrecords._schema.header import Header
 from dsrecords._schema.schema import Field
 from dsrecords._storage.base import Storage
-from dsrecords.errors import CorruptError, SchemaError, StaleViewError
+from dsrecords.errors import CorruptError, SchemaError, StaleViewError, UnsupportedVersionError
 
 WRONG_CHECKSUM = "the checksum is wrong"
 
@@ -36,33 +44,32 @@ _MADE_AGAIN = "an index (no view) that is removed is made again"
 Columns = Callable[[Any, Plan, Any], list[Any]]
 
 
-class Log:
-    """The `.rec` that snapshots of one dataset share.
+class Found(NamedTuple):
+    """A record whose head is verified, as its row says.
 
-    Args:
-        storage: of the `.rec`.
-        end: up to where it is known to be whole, which grows. What an edit puts into entries that
-            are in use lies before it.
+    Attributes:
+        row: number of its row.
+        ref: of its frame.
+        head: all of it; the check in it may be mixed with what a row is mixed with.
+        kind: of its frame.
+        sizes: of its payloads, as the head stores them.
+        starts: offsets of the payloads that were asked for, counted from the first.
     """
 
-    def __init__(self, storage: Storage, end: int) -> None:
-        self.storage = storage
-        self.end = end
-
-    def map(self) -> memoryview:
-        """The log up to its end. A file that was cut short is a CorruptError, not a SIGBUS."""
-        end = self.end
-        window = self.storage.window(end)
-        return window[:end]
+    row: int
+    ref: FrameRef
+    head: bytes | memoryview
+    kind: int
+    sizes: Sequence[int]
+    starts: Sequence[int]
 
 
 class Snapshot:
     """The list of records, as it is at one moment.
 
     It holds no lock, starts no thread and has no file position: threads and forked processes may
-    share it. While one thread edits the list, others may go on reading: they find the old record
-    or the new one (see `Entries`), and neither is believed because the other was verified (see
-    `Verified`).
+    share it. It only grows: an edit makes another one (see `Entries`), and whoever has this one
+    goes on reading what it was.
 
     What is verified of a record is also there to be read: where a storage needs `ensure` to be
     called, that comes before verifying, and only there. So reading what is verified costs no call.
@@ -70,7 +77,7 @@ class Snapshot:
     Args:
         storage: of the `.rec`.
         header: its header.
-        entries: where each record is.
+        entries: the records, by their rows.
         end: up to where the log is known to be whole.
         verify: True: each byte when it is first read. "always": whenever it is read. False: sizes
             and offsets, but no checksums.
@@ -80,9 +87,7 @@ class Snapshot:
         file: path of the `.rec`, for messages.
         log: the `.rec`.
         data: the log, mapped as far as it was needed; see `mapped`.
-        shared: whether somebody else looks at these entries, so that edits must copy them first.
-        mark: which moment of the log the list is of: its end, how many edits it had, and the offset
-            and the check of its last frame.
+        mark: which moment of the log the list is of.
         columns: of records in a file of another format, what reads many of them; else None.
     """
 
@@ -105,11 +110,10 @@ class Snapshot:
         self.log = Log(storage, end)
         if verified is None:
             payload_count = len(header.schema.payloads)
-            verified = Verified(len(entries), payload_count)
+            verified = Verified(entries.row_count, payload_count)
         self.verified = verified
         self.data = memoryview(b"")
-        self.shared = False
-        self.mark = (end, 0, 0, 0)
+        self.mark = beginning(header)
 
     @property
     def end(self) -> int:
@@ -134,6 +138,14 @@ class Snapshot:
             self.data = data
         return data
 
+    def metadata(self, mark: Mark | None = None) -> dict[str, Any]:
+        """The metadata of the log at a moment; by default the last one that is known.
+
+        Raises:
+            CorruptError: it is damaged.
+        """
+        return metadata_at(mark or self.mark, self.storage, self.header)
+
     # The list after a change
 
     def append(self, ref: FrameRef) -> None:
@@ -144,56 +156,50 @@ class Snapshot:
             self.verified.make_room(count + 1)
         entries.append(ref)
 
-    def extend(self, refs: Any) -> None:
-        """Append the records of a batch to this list; refs as for `Entries.apply`."""
-        count = len(self.entries) + len(refs)
-        self.verified.make_room(count)
-        self.entries.apply(refs, 0, ())
+    def extend(self, rows: np.ndarray) -> None:
+        """Append records to this list: rows as for `Entries.extend`."""
+        self.verified.make_room(self.entries.row_count + len(rows))
+        self.entries.extend(rows)
 
     def edited(
         self,
-        refs: Any,
+        rows: np.ndarray,
         op: int,
         positions: Sequence[int],
+        shared_parts: Sequence[int] = (),
     ) -> Snapshot:
-        """The list after a batch that edits it.
-
-        This one goes on to be what it is, if it is shared. Else it may only be read by those who
-        are just doing so.
+        """The list after a batch that edits it; this one remains what it is.
 
         Args:
-            refs: as for `Entries.apply`.
+            rows: as for `Entries.apply`.
             op: the same; not 0.
             positions: the same.
+            shared_parts: for each of the rows, the parts of its record that are known to be right,
+                as they are those of another; and REVISED, if it is a revision. Nothing by default.
 
         Raises:
             CorruptError: the list does not have these positions.
         """
-        if self.shared:
-            entries = self.entries.copy()
-            verified = self.verified.copy()
-        else:
-            entries = self.entries
-            verified = self.verified.hand_over()  # before an entry changes
-        after = entries.apply(refs, op, positions)
-        count = len(entries) + len(refs)  # before the edit itself
-        verified.make_room(count)
-        if op == DELETE:
-            first = min(positions, default=count)
-            verified.forget_from(first, count)
-        else:
-            removed = range(len(after), count)
-            verified.forget(positions)
-            verified.forget(removed)
-        return self._with(after, verified)
+        entries = self.entries
+        first = entries.row_count
+        self.verified.make_room(first + len(rows))
+        after = entries.apply(rows, op, positions)
+        if after.mapped is not entries.mapped:  # they were copied together, in new memory
+            return self._with(after, None)
+        for row, parts in enumerate(shared_parts, first):
+            self.verified.remember(row, parts)
+        return self._with(after, self.verified)
 
     def with_entries(self, entries: Entries) -> Snapshot:
-        """The list with other entries, of whose records nothing is known."""
+        """A list with other rows, of whose records nothing is known."""
         return self._with(entries, None)
 
     def with_same_records(self, entries: Entries) -> Snapshot:
-        """The same list with entries of the same records that lie elsewhere in memory."""
-        verified = self.verified.copy()
+        """The same list with rows of the same records, and none that is gone, in other memory."""
+        verified = self.verified
+        if self.entries.is_edited:  # else the rows have the numbers that they had
+            numbers = self.entries.live_rows(0, len(entries))
+            verified = verified.picked(numbers)
         return self._with(entries, verified)
 
     def _with(self, entries: Entries, verified: Verified | None) -> Snapshot:
@@ -215,45 +221,65 @@ class Snapshot:
     def values(self, i: int, plan: Plan) -> Sequence[Any]:
         """The values of the fields of one record, in the plan's order. Raises CorruptError."""
         entries = self.entries
-        if i < entries.kept:
-            offset = entries.mapped_words[i + i]
-        else:
-            offset = entries.appended.words[2 * (i - entries.kept)]
-        known = self.verified.bits[i]  # after the entry: see `Verified`
         data = self.data
-        if (
-            known & plan.need != plan.need
-            or plan.header is not self.header
-            or len(data) < self.log.end
-        ):
-            offset = self.verified_offset(i, plan)
-            data = self.mapped()
-        unpacked = plan.unpack(data, offset)
-        starts: Sequence[int] = (offset + plan.head_size,)
-        if plan.payloads > 1:
-            starts = plan.payload_offsets(unpacked[: plan.payloads - 1], offset)
+        is_ready = plan.header is self.header and len(data) >= self.log.end
+        if is_ready and i < entries.direct:
+            if entries.has_heads:
+                unpacked = plan.unpack_row(entries.mapped_data, entries.row_size * i)
+                offset = unpacked[0]
+                is_verified = self.verified.bits[i] & plan.mask == plan.need
+                unpacked = unpacked[1:]
+            else:
+                offset = entries.mapped_words[i + i]
+                is_verified = self.verified.bits[i] & plan.mask == plan.need
+                if is_verified:
+                    unpacked = plan.unpack(data, offset)
+            if is_verified:
+                starts: Sequence[int] = (offset + plan.head_size,)
+                if plan.payloads > 1:
+                    starts = plan.payload_offsets(unpacked[: plan.payloads - 1], offset)
+                return self._made(i, plan, data, unpacked, offset, starts)
+        found = self.found(i, plan)
+        return self._made(
+            i,
+            plan,
+            self.mapped(),
+            plan.unpack(found.head),
+            found.ref.offset,
+            found.starts,
+        )
+
+    def _made(
+        self,
+        i: int,
+        plan: Plan,
+        data: memoryview,
+        unpacked: Sequence[Any],
+        offset: int,
+        starts: Sequence[int],
+    ) -> list[Any]:
+        """The values of one record, which is verified.
+
+        Args:
+            i: its position.
+            plan: what is read.
+            data: the log.
+            unpacked: its head.
+            offset: of its frame.
+            starts: of its payloads.
+        """
         values: list[Any] = []
         try:
             kernels.read_sample(data, unpacked, starts, plan.steps, plan.copy, values)
         except Exception as error:
-            self._explain(error, i, plan.items[len(values)], offset, starts)
+            item = plan.items[len(values)]
+            field = item.field
+            start = offset + field.number_offset
+            if field.number_slot < 0:
+                start = starts[field.payload]
+            self.raise_if_damaged(error, i, item, start)
             raise
         return values
-
-    def _explain(
-        self,
-        error: Exception,
-        i: int,
-        item: Item,
-        offset: int,
-        starts: Sequence[int],
-    ) -> None:
-        """Do what `raise_if_damaged` does, for the record whose frame is at `offset`."""
-        field = item.field
-        start = offset + field.number_offset
-        if field.number_slot < 0:
-            start = starts[field.payload]
-        self.raise_if_damaged(error, i, item, start)
 
     def load(
         self,
@@ -315,52 +341,71 @@ class Snapshot:
             plan: of all fields. They are verified, whatever was verified before.
         """
         self.check_plan(plan)
-        entry = self.entries.stored(i)
-        offset = self._verify(i, entry, _NOTHING_VERIFIED, plan, True)
+        row = self.entries.row(i)
+        found = self._find(i, row, self.entries.stored(row), _NOTHING_VERIFIED, plan, True)
         data = self.mapped()
-        layout = self.header.schema.layout
-        unpacked = layout.unpack(data, offset)
-        count = layout.payload_count
-        sizes = unpacked[:count]
-        numbers = list(unpacked[count:])
         payloads: list[bytes | None] = []
-        starts = layout.payload_offsets(sizes, offset)
-        for start, size in zip(starts, sizes):
+        for start, size in zip(found.starts, found.sizes):
             if size == NONE:
                 payloads.append(None)
                 continue
             payload = data[start : start + size]
             payloads.append(bytes(payload))
-        return numbers, payloads
+        return self._numbers(found), payloads
+
+    def kept(self, i: int, plan: Plan) -> tuple[list[Any], list[Kept]]:
+        """The numbers of a record as they are stored, and where its payloads are.
+
+        Args:
+            i: the record's position.
+            plan: of no payload, as these are not read. The head is verified, whatever was verified
+                before.
+        """
+        self.check_plan(plan)
+        row = self.entries.row(i)
+        found = self._find(i, row, self.entries.stored(row), _NOTHING_VERIFIED, plan, True)
+        layout = self.header.schema.layout
+        starts = self._starts(i, found, layout.payload_count)
+        kept = []
+        for start, size, checksum in zip(starts, found.sizes, layout.unpack_checksums(found.head)):
+            if size in (0, NONE):  # it is nowhere
+                start = 0
+            kept.append(Kept(start, size, checksum))
+        return self._numbers(found), kept
+
+    def _numbers(self, found: Found) -> list[Any]:
+        layout = self.header.schema.layout
+        unpacked = layout.unpack(found.head)
+        return list(unpacked[layout.payload_count :])
 
     # Preparing
 
-    def _ensure_head(self, offset: int, word: int, plan: Plan) -> None:
-        """Prepare a head; with it, if the plan has payloads, what the entry says is the record."""
+    def _ensure_head(self, ref: FrameRef, plan: Plan) -> None:
+        """Prepare a head; with it, if the plan has payloads, what the row says is the record."""
         size = self.header.schema.layout.size
+        if ref.head:
+            size = 0  # it is in the row
         if plan.payloads:
-            stated = 8 * (word & LOW_32_BITS)
-            size = max(size, min(stated, LARGEST_AHEAD))
-        self._ensure([offset], [offset + size])
+            size = max(size, min(ref.size, LARGEST_AHEAD))
+        if size:
+            self._ensure([ref.offset], [ref.offset + size])
 
     def _ensure_payloads(
         self,
-        offset: int,
         plan: Plan,
+        starts: Sequence[int],
         sizes: Sequence[int],
     ) -> None:
         """Prepare the payloads that a plan needs of a record whose head is verified."""
-        layout = self.header.schema.layout
-        all_starts = layout.payload_offsets(sizes[: plan.payloads - 1], offset)
-        starts = []
+        wanted_starts = []
         stops = []
         for number, _ in plan.wanted:
             size = sizes[number]
             if size != NONE:
-                start = all_starts[number]
-                starts.append(start)
+                start = starts[number]
+                wanted_starts.append(start)
                 stops.append(start + size)
-        self._ensure(starts, stops)
+        self._ensure(wanted_starts, stops)
 
     def _ensure(self, starts: Sequence[int], stops: Sequence[int]) -> None:
         self.storage.ensure(np.array(starts, np.uint64), np.array(stops, np.uint64))
@@ -377,15 +422,16 @@ class Snapshot:
             raise StaleViewError(text, file=self.file)
         plan.equal_headers.add(header)  # not to compare them again
 
-    def verified_offset(self, i: int, plan: Plan) -> int:
+    def verified_head(self, i: int, plan: Plan) -> bytes | memoryview:
+        """The head of a record, of which all that a plan needs is verified: see `found`."""
+        return self.found(i, plan).head
+
+    def found(self, i: int, plan: Plan) -> Found:
         """Verify what a plan needs of one record, unless it is verified, and remember it.
 
         Args:
             i: the record's position.
             plan: what is to be read.
-
-        Returns:
-            The offset of its frame.
 
         Raises:
             CorruptError: it is not what was written.
@@ -393,175 +439,263 @@ class Snapshot:
         """
         self.check_plan(plan)
         verified = self.verified
-        entry = self.entries.stored(i)
-        known = verified.bits[i]
-        if known & plan.need == plan.need:
-            return entry[0]
+        row = self.entries.row(i)
+        stored = self.entries.stored(row)
+        known = verified.bits[row]
         is_single = self.verify is True and not known & HEAD
-        if is_single and verified.count_single(i):
-            self._verify_block(i)
-            entry = self.entries.stored(i)
-            known = verified.bits[i]
-        return self._verify(i, entry, known, plan, self.verify)
+        if is_single and verified.count_single(row):
+            self._verify_block(row)
+            known = verified.bits[row]
+        return self._find(i, row, stored, known, plan, self.verify)
 
-    def _verify(
+    def _find(
         self,
         i: int,
-        entry: tuple[int, int],
+        row: int,
+        stored: bytes,
         known: int,
         plan: Plan,
         verify: bool | str,
-    ) -> int:
-        """Verify what is not known of one record, and return the offset of its frame.
+    ) -> Found:
+        """Verify what is not known of one record.
 
         Args:
             i: the record's position.
-            entry: its entry as it is stored.
-            known: the parts of the record at that entry that are verified.
+            row: the number of its row.
+            stored: the row.
+            known: the parts of the record of that row that are verified.
             plan: what is to be read.
             verify: whether to compare checksums.
         """
-        offset = entry[0]
+        ref = self.entries.ref_of(row, stored)
+        offset = ref.offset
         data = self.mapped()
-        header = self.header
-        layout = header.schema.layout
+        layout = self.header.schema.layout
         end = offset + layout.size
-        if offset & 7 or offset < header.size or end > len(data):
-            text = f"the index's entry points outside of the log; {_MADE_AGAIN}"
+        if offset & 7 or offset < self.header.size or end > len(data):
+            text = f"the index's row points outside of the log; {_MADE_AGAIN}"
             raise self.damaged(text, i, offset)
-        needs_ensuring = self.storage.needs_ensuring
-        if needs_ensuring:
-            self._ensure_head(offset, entry[1], plan)
-        unpacked = layout.unpack(data, offset)
-        sizes = unpacked[: layout.payload_count]
-        if not known & HEAD and not self._is_right_head(i, entry, data, sizes, verify):
-            now = self.entries.stored(i)
-            if now != entry:  # another thread has just put another record here
-                return self._verify(i, now, _NOTHING_VERIFIED, plan, verify)
-            raise self._wrong_head(i, entry, data, verify)
-        if needs_ensuring and plan.payloads:
-            self._ensure_payloads(offset, plan, sizes)
-        if verify and plan.payloads:
-            self._verify_payloads(i, offset, known, plan, data, sizes)
+        if self.storage.needs_ensuring:
+            self._ensure_head(ref, plan)
+        head: bytes | memoryview = stored[OFFSET_SIZE:]
+        if not ref.head:
+            head = data[offset:end]
+        sizes = layout.unpack(head)[: layout.payload_count]
+        word = int.from_bytes(head[8:16], "little")
+        kind = kind_of_word(word)
+        found = Found(row, ref, head, kind, sizes, ())
+        if not known & HEAD:
+            problem = self._wrong_head(found, word, len(data), verify)
+            if problem:
+                raise self.damaged(problem, i, offset)
+        parts = plan.need
+        if plan.payloads:
+            found = found._replace(starts=self._starts(i, found, plan.payloads))
+            if self.storage.needs_ensuring:
+                self._ensure_payloads(plan, found.starts, sizes)
+            if verify:
+                self._verify_payloads(i, found, known, plan, data)
+            if kind == REVISION:
+                parts |= REVISED
         if self.verify != "always":
-            self.verified.remember(i, plan.need)
-        return offset
+            self.verified.remember(row, parts)
+        return found
+
+    def _starts(self, i: int, found: Found, count: int) -> Sequence[int]:
+        """The offsets of the first payloads of a record whose head is verified."""
+        layout = self.header.schema.layout
+        offset = found.ref.offset
+        if found.kind != REVISION:
+            return layout.payload_offsets(found.sizes[: count - 1], offset)
+        if self.storage.needs_ensuring:
+            table = offset + layout.size
+            self._ensure([table], [table + layout.table_size])
+        return self.table_offsets(i, found.ref, found.sizes)
+
+    def table_offsets(
+        self,
+        i: int,
+        ref: FrameRef,
+        sizes: Sequence[int],
+    ) -> Sequence[int]:
+        """The offsets of all payloads of a revision, from the table behind its head.
+
+        Args:
+            i: the record's position.
+            ref: of its frame, whose head is verified, and whose table was prepared for being read.
+            sizes: of its payloads.
+
+        Raises:
+            CorruptError: the table is damaged.
+        """
+        layout = self.header.schema.layout
+        start = ref.offset + layout.size
+        stop = start + layout.table_size
+        offsets = self.header.frames.table_offsets(
+            self.mapped()[start:stop],
+            ref.check,
+            ref.offset,
+            ref.size,
+            sizes,
+        )
+        if offsets is None:
+            raise self.damaged("the table of a revision is damaged", i, start)
+        return offsets
 
     def _verify_payloads(
         self,
         i: int,
-        offset: int,
+        found: Found,
         known: int,
         plan: Plan,
         data: memoryview,
-        sizes: Sequence[int],
     ) -> None:
         """Compare the checksums of the payloads that a plan needs, but for those that are known."""
         schema = self.header.schema
-        starts = schema.layout.payload_offsets(sizes[: plan.payloads - 1], offset)
-        checksums = schema.layout.unpack_checksums(data, offset)
+        checksums = schema.layout.unpack_checksums(found.head)
         unknown = [number for number, part in plan.wanted if not known & part]
-        wrong = kernels.verify_payloads(data, unknown, starts, sizes, checksums)
+        wrong = kernels.verify_payloads(data, unknown, found.starts, found.sizes, checksums)
         if wrong >= 0:
             field = schema.payloads[wrong]
-            raise self.damaged(WRONG_CHECKSUM, i, starts[wrong], field)
-
-    def _is_right_head(
-        self,
-        i: int,
-        entry: tuple[int, int],
-        data: memoryview,
-        sizes: Sequence[int],
-        verify: bool | str,
-    ) -> bool:
-        """Whether a head verifies against itself and its entry."""
-        offset, word = entry
-        frames = self.header.frames
-        stored, kind, stated_size = FRAME.unpack_from(data, offset)
-        computed = stored
-        if verify:
-            covered = data[offset + 4 : offset + frames.layout.size]
-            computed = crc32(covered, frames.seed) ^ offset_mix(offset)
-        extent = frames.extent(sizes)
-        return (
-            computed == stored
-            and stored == word >> 32 ^ position_mix(i)
-            and kind in (RECORD, PENDING)
-            and stated_size == extent
-            and word & LOW_32_BITS in (extent >> 3, LOW_32_BITS)
-            and offset + extent <= len(data)
-        )
+            raise self.damaged(WRONG_CHECKSUM, i, found.starts[wrong], field)
 
     def _wrong_head(
         self,
-        i: int,
-        entry: tuple[int, int],
-        data: memoryview,
+        found: Found,
+        word: int,
+        end: int,
         verify: bool | str,
-    ) -> CorruptError:
-        """The error of a head that is not right."""
-        offset, word = entry
+    ) -> str:
+        """What is wrong with a head, verified against itself and its row; empty if nothing is.
+
+        Args:
+            found: the record.
+            word: of its frame.
+            end: of the log.
+            verify: whether to compare its check.
+        """
         frames = self.header.frames
-        stored, kind, size = FRAME.unpack_from(data, offset)
-        if verify and not frames.verifies(data[offset : offset + frames.layout.size], offset):
-            text = "the frame's check is wrong: its head, or the index's entry, is damaged"
-        elif stored != word >> 32 ^ position_mix(i):
-            text = f"the index's entry is of another record; {_MADE_AGAIN}"
-        elif kind in (RECORD, PENDING) and offset + size > len(data):
-            text = "the frame reaches beyond the log"
-        else:
-            text = f"no record has a frame of kind {kind} and {size} bytes with such payloads"
-        return self.damaged(text, i, offset)
+        ref = found.ref
+        is_in_log = not ref.head
+        size = size_of_word(word)
+        computed = ref.check
+        if verify:
+            computed = frames.check(found.head[4:], ref.offset)
+        if is_in_log:
+            check = int.from_bytes(found.head[:4], "little")
+            if verify and computed != check:
+                return "the frame's check is wrong: its head, or the index's row, is damaged"
+            if check != ref.check or ref.size not in (0, size):
+                return f"the index's row is of another record; {_MADE_AGAIN}"
+        elif computed != ref.check:
+            return f"the index's row is damaged; {_MADE_AGAIN}"
+        if found.kind in OF_RECORDS and ref.offset + size > end:
+            return "the frame reaches beyond the log"
+        if not self._can_be_record(found, size):
+            return f"no record has a frame of kind {found.kind} and {size} bytes with such payloads"
+        return ""
+
+    def _can_be_record(self, found: Found, size: int) -> bool:
+        """Whether a frame of this size can be that of a record with such payloads."""
+        frames = self.header.frames
+        layout = frames.layout
+        if found.kind == REVISION:
+            smallest = layout.size + layout.table_size
+            return layout.payload_count > 0 and smallest <= size == padded_size(size)
+        return found.kind in OF_RECORDS and size == frames.extent(found.sizes)
 
     def verify_heads(
         self,
-        positions: np.ndarray,
-        entries: np.ndarray,
+        numbers: np.ndarray,
+        rows: np.ndarray,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The heads of many records, and which are right; see `kernels.verify_heads`."""
+        """The heads of many records, and which are right.
+
+        Args:
+            numbers: of their rows: int64, (n,), n > 0.
+            rows: the rows: uint64, (n, width).
+
+        Returns:
+            The heads: structured, (n,), as `HeadLayout.dtype` or, where they are in the rows,
+            `HeadLayout.row_dtype` describes them; and which are right: bool, (n,).
+        """
         frames = self.header.frames
-        return kernels.verify_heads(
-            self.mapped(),
-            frames.layout,
+        layout = frames.layout
+        mixes = self.entries.mixes(numbers)
+        tables = frames.tables if self.verify else None
+        if not self.entries.has_heads:
+            return kernels.verify_heads(
+                self.mapped(),
+                layout,
+                frames.seed,
+                tables,
+                self.header.size,
+                mixes,
+                rows,
+                bool(self.verify),
+            )
+        heads = self.heads_in(rows)
+        right = kernels.verify_rows(
+            heads,
+            layout,
             frames.seed,
-            frames.tables,
+            tables,
             self.header.size,
-            positions,
-            entries,
+            self.log.end,
+            mixes,
             bool(self.verify),
         )
+        return heads, right
 
-    def _verify_block(self, i: int) -> None:
+    def heads_in(self, rows: np.ndarray) -> np.ndarray:
+        """The heads in rows that have some: from uint64, (n, width), to structured, (n,)."""
+        heads = rows.view(self.header.schema.layout.row_dtype)
+        return heads[:, 0]
+
+    def rows_at(self, positions: np.ndarray) -> np.ndarray:
+        """Copy the rows at these positions (int64, (n,)): uint64, (n, width)."""
+        numbers = self.entries.row_numbers(positions)
+        return self.entries.gather(numbers)
+
+    def _verify_block(self, row: int) -> None:
         """Verify the heads around one record together, if most of them lie near each other.
 
         Then a head takes a thirtieth of the time that it takes alone. If they do not, to read them
         all would be to read much that nobody asked for. What is damaged is left to whoever asks for
         it.
         """
-        block = block_around(i, len(self.entries))
-        positions = np.arange(block.start, block.stop)
-        rows = self.entries.rows(block.start, block.stop)
-        entries = np.array(rows)  # a copy: others may edit them meanwhile
-        offsets = entries[:, 0]
-        spread = int(offsets.max()) - int(offsets.min())
-        allowed = _SPREAD * self.header.schema.layout.size * len(entries)
-        if spread > allowed:
-            middle = int(np.median(offsets))
-            lowest = max(middle - allowed // 2, 0)
-            highest = middle + allowed // 2
-            near = (offsets >= lowest) & (offsets <= highest)
-            if near.mean() < _MOST:
+        block = block_around(row, self.entries.row_count)
+        numbers = np.arange(block.start, block.stop)
+        rows = np.ascontiguousarray(self.entries.rows(block.start, block.stop))
+        if not self.entries.has_heads:
+            near = self._near(rows)
+            if near is None:
                 return
-            positions = positions[near]  # the others were replaced
-            entries = entries[near]
-        if self.storage.needs_ensuring:
-            starts = entries[:, 0]
-            size = np.uint64(self.header.schema.layout.size)
-            self.storage.ensure(starts, starts + size)
-        _, right = self.verify_heads(positions, entries)
+            numbers = numbers[near]  # the others were replaced
+            rows = rows[near]
+            if self.storage.needs_ensuring:
+                starts = rows[:, 0]
+                size = np.uint64(self.header.schema.layout.size)
+                self.storage.ensure(starts, starts + size)
+        _, right = self.verify_heads(numbers, rows)
         if not right.all():
-            positions = positions[right]
-        self.verified.remember_many(positions, HEAD)
+            numbers = numbers[right]
+        self.verified.remember_many(numbers, HEAD)
+
+    def _near(self, rows: np.ndarray) -> np.ndarray | None:
+        """Which heads of a block lie near each other: bool, (n,). None if they are too few."""
+        offsets = rows[:, 0]
+        spread = int(offsets.max()) - int(offsets.min())
+        allowed = _SPREAD * self.header.schema.layout.size * len(rows)
+        if spread <= allowed:
+            return np.ones(len(rows), bool)
+        middle = int(np.median(offsets))
+        lowest = max(middle - allowed // 2, 0)
+        highest = middle + allowed // 2
+        near: np.ndarray = (offsets >= lowest) & (offsets <= highest)
+        if near.mean() < _MOST:
+            return None
+        return near
 
     # Errors
 
@@ -595,7 +729,9 @@ class Snapshot:
         """
         field = item.field
         is_payload = field.number_slot < 0
-        if isinstance(error, CorruptError) or (isinstance(error, SchemaError) and is_payload):
+        if isinstance(error, (CorruptError, UnsupportedVersionError)) or (
+            isinstance(error, SchemaError) and is_payload
+        ):
             kind = type(error)
             raise kind(
                 error.message,

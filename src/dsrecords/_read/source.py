@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
+from dsrecords._read.mark import Mark
 from dsrecords._read.snapshot import Snapshot
 from dsrecords._schema.header import Header
 
 Deserializers = Mapping[Any, Callable[..., Any] | None]  # by field; None: as its type says
+
+
+class Version(NamedTuple):
+    """Which list it is that somebody has seen.
+
+    Attributes:
+        id: of the dataset.
+        view: what tells a view file from others; 0 of the whole list.
+        mark: the moment of the log that the list was of.
+    """
+
+    id: bytes
+    view: int
+    mark: Mark
 
 
 class Source(Protocol):
@@ -39,18 +54,8 @@ class Source(Protocol):
         ...
 
     @property
-    def edits(self) -> int:
-        """How many edits the list has had. Appending is none: positions mean what they meant."""
-        ...
-
-    @property
     def view(self) -> int:
         """What tells a view file from others; 0 if the whole list was opened."""
-        ...
-
-    @property
-    def editing(self) -> int:
-        """How often an edit of the list was begun or ended: odd while one is under way."""
         ...
 
     def need_log(self) -> None:
@@ -59,6 +64,10 @@ class Source(Protocol):
 
     def deserializers(self, given: Deserializers) -> Deserializers:
         """Return the functions that read what functions like the given ones have written here."""
+        ...
+
+    def shows(self, version: Version) -> bool:
+        """Whether positions mean what they meant in this list: only appending is no change."""
         ...
 
     def refresh(self) -> None:

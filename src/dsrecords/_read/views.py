@@ -8,18 +8,15 @@ an index of all records.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from typing import Any
-
-import numpy as np
 
 from dsrecords._format import index as _index
 from dsrecords._format.checksums import crc32
-from dsrecords._format.entries import Entries, moved_words
 from dsrecords._format.header import VERSION
 from dsrecords._format.index import Slot
-from dsrecords._format.layout import PAGE
 from dsrecords._format.log import LogScanner
+from dsrecords._read.batch import as_array
+from dsrecords._read.mark import has_header, is_past, mark_of
 from dsrecords._read.snapshot import Snapshot
 from dsrecords._schema.header import Header
 from dsrecords._storage import files
@@ -55,23 +52,29 @@ def save(
     """
     _check_target(path, own, overwrite)
     storage = snapshot.storage
-    if version_at(storage.path) != storage.version():
+    header = snapshot.header
+    is_same_file = version_at(storage.path) == storage.version() and has_header(storage, header)
+    if not is_same_file or not is_past(snapshot.mark, storage, header):
         raise StaleViewError(
             "the dataset was compacted or replaced since: make the view of what it is now",
             file=snapshot.file,
         )
     count = len(positions)
     parts = []
+    checksum = 0
     for start in range(0, count, _CHUNK):
-        chunk = positions[start : start + _CHUNK]
-        old = np.asarray(chunk, np.int64)
-        part = _entries_as_bytes(snapshot.entries, old, start)
+        chunk = as_array(positions[start : start + _CHUNK])
+        part = snapshot.entries.remixed(chunk, start, 0)
+        checksum = crc32(memoryview(part).cast("B"), checksum)
         parts.append(part)
-    slot = _make_slot(snapshot, count, seq=_checksum(parts))
+    slot = _make_slot(snapshot, count, checksum)
+    for part in parts:
+        snapshot.entries.mix_salt(part, checksum)
+    rows = (memoryview(part).cast("B") for part in parts)
     # An index never vouches for bytes that are not on the disk.
     if isinstance(storage, LocalStorage):
         files.sync(storage.descriptor.number)
-    temporary = _index.write_whole(path, snapshot.header.raw, slot, parts)
+    temporary = _index.write_whole(path, header.raw, slot, rows)
     try:
         if overwrite:
             files.rename(temporary, path)
@@ -108,53 +111,35 @@ def _is_same_file(path: str, other: str) -> bool:
     return identity is not None and identity == files.identity(other)
 
 
-def _entries_as_bytes(
-    entries: Entries,
-    positions: np.ndarray,
-    start: int,
-) -> memoryview:
-    """The bytes of the entries at some positions, as they are at start, start + 1, …."""
-    rows = entries.gather(positions)
-    words = rows[:, 1]
-    stop = start + len(rows)
-    new_positions = np.arange(start, stop)
-    words[:] = moved_words(words, positions, new_positions)
-    return memoryview(rows).cast("B")
-
-
-def _checksum(parts: Iterable[memoryview]) -> int:
-    checksum = 0
-    for part in parts:
-        checksum = crc32(part, checksum)
-    return checksum
-
-
 def _make_slot(
     snapshot: Snapshot,
     count: int,
-    seq: int,
+    checksum: int,
 ) -> Slot:
-    """The slot of a view; its seq tells it from another view that is saved in its place."""
+    """The slot of a view; the checksum of its rows tells it from one that is saved in its place."""
     header = snapshot.header
-    end, edits, last, check = snapshot.mark
-    base = 2 * PAGE + header.size
+    mark = snapshot.mark
     return Slot(
         version=VERSION,
         flags=_index.VIEW,
         id=header.id,
-        seq=seq,
+        seq=checksum,
         count=count,
-        covered=end,
-        edits=edits,
-        last=last,
-        check=check,
-        base=base,
+        covered=mark.end,
+        last=mark.last,
+        check=mark.check,
+        base=_index.rows_offset(header.raw),
+        row=snapshot.entries.row_size,
+        salt=checksum,
+        edits=mark.edits,
+        metadata=mark.metadata,
+        end=mark.end,
     )
 
 
 def validate(
     slot: Slot,
-    is_usable: bool,
+    fits_file: bool,
     header: Header,
     log: Storage,
     index_path: str,
@@ -163,13 +148,13 @@ def validate(
 
     Args:
         slot: of the view.
-        is_usable: whether the slot fits the file that it is in, and the log.
+        fits_file: whether the slot fits the file that it is in.
         header: of the `.rec`.
         log: the `.rec`.
         index_path: of the view.
 
     Raises:
-        StaleViewError: it is of another dataset, or of this one before it was compacted.
+        StaleViewError: it is of another dataset or history, or of this one before it was compacted.
         CorruptError: it is damaged.
     """
     path = log.path
@@ -179,9 +164,13 @@ def validate(
             "make it anew",
             file=index_path,
         )
-    if not is_usable:
-        text = f"the view is damaged, or {path} is not the log that it was saved from"
-        raise CorruptError(text, file=index_path)
+    if not fits_file:
+        raise CorruptError("the view is damaged: make it anew", file=index_path)
+    if not is_past(mark_of(slot), log, header):
+        raise StaleViewError(
+            f"a view of a copy of {path} that was changed apart from it: make it anew",
+            file=index_path,
+        )
     edits = _edits_now(slot, header, log, index_path) - slot.edits
     if edits <= 0:
         return
@@ -201,17 +190,26 @@ def _edits_now(
     index_path: str,
 ) -> int:
     """How many edits the log has: what the dataset's own index says, and what came after that."""
-    start = slot.covered
-    edits = slot.edits
+    mark = mark_of(slot)
     own = os.path.splitext(log.path)[0] + ".idx"
     if own != index_path and _index.kind_of(own) == "index":
         newest = _newest_slot(own)
-        if newest is not None and _is_later(newest, slot, header):
-            start = newest.covered
-            edits = newest.edits
+        if newest is not None and _is_later(newest, slot, header, log):
+            mark = mark_of(newest)
+    edits = mark.edits
+    stop = log.size()
+    walk = LogScanner(
+        log,
+        header.frames,
+        mark.end,
+        stop,
+        mark.check,
+        slot.row,
+        payloads_from=stop,
+    )
     try:
-        for _, op, _ in LogScanner(log, header.frames, start, log.size()):
-            edits += op != 0
+        for batch in walk:
+            edits += batch.op != 0
     except UnsupportedVersionError:  # an edit of a kind that only a later version knows
         edits += 1
     return edits
@@ -229,8 +227,9 @@ def _is_later(
     newest: Slot,
     slot: Slot,
     header: Header,
+    log: Storage,
 ) -> bool:
     """Whether a slot of the dataset's own index covers as much of the log as the slot of a view."""
-    if newest.id != header.id or newest.flags:
+    if newest.id != header.id or newest.version != VERSION or newest.flags:
         return False
-    return newest.covered >= slot.covered
+    return newest.covered >= slot.covered and is_past(mark_of(newest), log, header)

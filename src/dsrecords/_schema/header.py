@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from dsrecords._format.frame import Frames
@@ -9,7 +10,7 @@ from dsrecords._format.header import RawHeader, header_json_error, make_raw_head
 from dsrecords._schema.schema import Schema
 from dsrecords._storage.base import Storage
 from dsrecords._types.base import describe
-from dsrecords.errors import SchemaError
+from dsrecords.errors import SchemaError, UnsupportedVersionError
 
 
 class Header:
@@ -35,7 +36,7 @@ class Header:
         self.size = raw.size
         self.schema = schema
         self.metadata = metadata
-        self.frames = Frames(schema.layout, raw.id)
+        self.frames = Frames(schema.layout, raw.id, raw.size)
 
 
 def make_header(
@@ -50,10 +51,21 @@ def make_header(
     """
     if not isinstance(metadata, dict):
         raise SchemaError(f"metadata must be a dict, not {describe(metadata)}")
-    json = schema.to_json()
-    json["metadata"] = metadata
-    raw = make_raw_header(json, id)
+    content = schema.to_json()
+    content["metadata"] = metadata
+    raw = make_raw_header(content, id)
     return Header(raw, schema, metadata)
+
+
+def metadata_json(header: Header, metadata: Any) -> bytes:
+    """Metadata as a frame stores it.
+
+    Raises:
+        SchemaError: it is not JSON, or too much for a header, where compaction will put it.
+    """
+    make_header(header.schema, metadata, header.id)
+    text = json.dumps(metadata, ensure_ascii=False, allow_nan=False)
+    return text.encode()
 
 
 def read_header(storage: Storage, offset: int = 0) -> Header:
@@ -61,7 +73,7 @@ def read_header(storage: Storage, offset: int = 0) -> Header:
 
     Raises:
         CorruptError: it is not a header, or damaged.
-        UnsupportedVersionError: it is of a later version.
+        UnsupportedVersionError: it is of a later version, or has scalars of a type that is.
     """
     raw = read_raw_header(storage, offset)
     try:
@@ -69,6 +81,9 @@ def read_header(storage: Storage, offset: int = 0) -> Header:
         metadata = raw.json.get("metadata", {})
         if not isinstance(metadata, dict):
             raise ValueError("metadata is not an object")
+    except UnsupportedVersionError as error:
+        error.file = storage.path
+        raise
     except (ValueError, RecursionError) as error:
         raise header_json_error(error, storage.path) from None
     return Header(raw, schema, metadata)

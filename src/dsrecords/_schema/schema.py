@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import operator
-import struct
 from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence, Set
 from typing import Any, NoReturn
 
@@ -26,7 +25,8 @@ from dsrecords._schema.stored import (
 from dsrecords._types.base import Type, describe
 from dsrecords._types.compressed import Zstd
 from dsrecords._types.scalars import Scalar
-from dsrecords.errors import SchemaError
+from dsrecords._types.unknown import CANNOT_BE_WRITTEN, Unknown, unknown_type
+from dsrecords.errors import SchemaError, UnsupportedVersionError
 
 Key = Any
 """The name of a field; its position where fields have no names."""
@@ -87,8 +87,13 @@ class Field:
             dictionary = self.type.dictionary
             if dictionary is not None:
                 stated["dict"] = base64.b64encode(dictionary).decode()
+        if isinstance(self.type, Unknown):
+            stated.update(self.type.others)
         return stated
 
+
+EncodedField = tuple[Field, Any]
+"""A field, and a value as it is stored: a number or a payload, or None."""
 
 _ScalarField = tuple[Field, Scalar]
 """A field that is a scalar, and its type."""
@@ -128,6 +133,7 @@ class Schema:
         self.layout = self._lay_out(scalars)
         self._count = len(fields)
         self._pick = self._make_pick(scalars)
+        self._unknown = _first_unknown(fields)
         self._usual_class = dict if named else tuple
 
     def _lay_out(self, scalars: Sequence[_ScalarField]) -> HeadLayout:
@@ -145,7 +151,7 @@ class Schema:
         return layout
 
     def _make_pick(self, scalars: Sequence[_ScalarField]) -> Callable[[Any], Any] | None:
-        """Return the function with which `packed` takes the numbers out of a sample.
+        """Return the function with which `picked` takes the numbers out of a sample.
 
         Returns:
             None where a sample can need more than `struct` does.
@@ -244,6 +250,8 @@ class Schema:
 
         Raises:
             SchemaError: it is not a schema, or states offsets that do not follow from its types.
+            UnsupportedVersionError: this version does not know the type of a scalar; names the
+                field.
             ValueError: a dictionary is not base64.
         """
         stated_fields = read_stated_fields(header)
@@ -253,21 +261,18 @@ class Schema:
             key: Key = position
             if named:
                 key = stated.get("name")
-            type = read_stated_type(stated)
-            field = Field(key, type)
-            fields.append(field)
+            fields.append(_stated_field(key, stated))
         schema = cls(fields, named)
         require_stated_layout(header, schema.to_json())
         return schema
 
     # Encoding samples
 
-    def packed(self, sample: Any, kind: int) -> bytes | None:
-        """Return the head of a sample of numbers, from byte 4 on: the fast path of `append`.
+    def picked(self, sample: Any) -> tuple[Any, ...] | None:
+        """Return the numbers of a sample as `HeadLayout.pack` takes them, for a fast `append`.
 
         Args:
             sample: what was given, whatever it is.
-            kind: of the frame.
 
         Returns:
             None if the sample (or the schema) needs `encode`, which also finds what is wrong.
@@ -276,12 +281,12 @@ class Schema:
         if pick is None or type(sample) is not self._usual_class or len(sample) != self._count:
             return None
         try:
-            numbers = pick(sample)
+            numbers: tuple[Any, ...] = pick(sample)
             if not _NUMBERS.issuperset(map(type, numbers)):
                 return None
-            return self.layout.pack(kind, self.layout.size, *numbers)
-        except (KeyError, struct.error, OverflowError):
+        except KeyError:
             return None
+        return numbers
 
     def encode(
         self,
@@ -296,6 +301,7 @@ class Schema:
 
         Raises:
             SchemaError: the sample does not fit; names the record and the field.
+            UnsupportedVersionError: as of `require_known_types`.
             OSError: a file that a value names cannot be read.
         """
         values = self.values(sample, record)
@@ -307,6 +313,8 @@ class Schema:
         record: int | None,
     ) -> Encoded:
         """Encode a sample, of which `values` has returned the values."""
+        if self._unknown is not None:
+            self.require_known_types()
         numbers: Numbers = self.layout.zeros.copy()
         payloads: Payloads = [None] * len(self.payloads)
         for field, value in zip(self.fields, values):
@@ -314,14 +322,9 @@ class Schema:
                 continue
             try:
                 encoded = field.dump(value)
-            except SchemaError as error:
-                cause = error.__cause__
-                raise SchemaError(error.message, record=record, field=field.key) from cause
-            except OSError:  # a file that does not exist is the caller's to see
+            except Exception as error:
+                _raise_encoding_error(error, field, record)
                 raise
-            except field.type.unreadable as error:
-                message = f"{field.type.name}: {error}"
-                raise SchemaError(message, record=record, field=field.key) from error
             if field.number_slot < 0:
                 payloads[field.payload] = encoded
                 continue
@@ -329,6 +332,42 @@ class Schema:
             if field.presence_slot >= 0:
                 numbers[field.presence_slot] = 1
         return numbers, payloads
+
+    def require_known_types(self) -> None:
+        """Raise UnsupportedVersionError if there is a field of which no value can be written."""
+        if self._unknown is not None:
+            _require_known_type(self._unknown)
+
+    def encode_some(self, part: Any, record: int) -> list[EncodedField]:
+        """Encode some fields of a sample.
+
+        Args:
+            part: a dict of their values.
+            record: its position, for errors.
+
+        Raises:
+            SchemaError, UnsupportedVersionError, OSError: as of `encode`.
+        """
+        if not isinstance(part, Mapping):
+            given = describe(part)
+            raise SchemaError(f"fields must be a dict of values, not {given}", record=record)
+        encoded = []
+        for key, value in part.items():
+            try:
+                field = self.field(key)
+            except SchemaError as error:
+                error.record = record
+                raise
+            _require_known_type(field)
+            stored = None
+            if value is not None or not field.type.nullable:
+                try:
+                    stored = field.dump(value)
+                except Exception as error:
+                    _raise_encoding_error(error, field, record)
+                    raise
+            encoded.append((field, stored))
+        return encoded
 
     def values(
         self,
@@ -431,6 +470,30 @@ class Schema:
         return f"the fields {names}"
 
 
+def _stated_field(key: Key, stated: dict[str, Any]) -> Field:
+    """Return the field of which this is stated. Raises what `read_stated_type` does."""
+    try:
+        type = read_stated_type(stated)
+    except UnsupportedVersionError as error:
+        error.field = key
+        raise
+    return Field(key, type)
+
+
+def _require_known_type(field: Field) -> None:
+    """Raise UnsupportedVersionError if this version does not know the type of a field."""
+    if isinstance(field.type, Unknown):
+        raise unknown_type(field.type.name, CANNOT_BE_WRITTEN, field.key)
+
+
+def _first_unknown(fields: Iterable[Field]) -> Field | None:
+    """Return the first field of a type that this version does not know; None if it knows all."""
+    for field in fields:
+        if isinstance(field.type, Unknown):
+            return field
+    return None
+
+
 def _require_valid_keys(keys: Sequence[Key], named: bool) -> None:
     if named:
         for key in keys:
@@ -462,6 +525,22 @@ def _is_packed_as_it_is(type: Scalar) -> bool:
     if type.nullable or type.direct == {bool}:
         return False
     return len(type.direct) > 0
+
+
+def _raise_encoding_error(
+    error: Exception,
+    field: Field,
+    record: int | None,
+) -> None:
+    """Raise SchemaError if a value does not fit; else nothing, and the error is the caller's."""
+    if isinstance(error, SchemaError):
+        cause = error.__cause__
+        raise SchemaError(error.message, record=record, field=field.key) from cause
+    if isinstance(error, OSError):  # a file that does not exist is the caller's to see
+        return
+    if isinstance(error, field.type.unreadable):
+        message = f"{field.type.name}: {error}"
+        raise SchemaError(message, record=record, field=field.key) from error
 
 
 def _first_outside(keys: Iterable[Key], others: Container[Key]) -> Key:

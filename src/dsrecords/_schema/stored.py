@@ -11,13 +11,16 @@ from typing import Any
 
 from dsrecords._types.base import Type
 from dsrecords._types.compressed import Zstd
-from dsrecords._types.parse import parse
+from dsrecords._types.parse import is_possible_name, parse
+from dsrecords._types.unknown import Unknown, unknown_type
 from dsrecords.errors import SchemaError
 
 MOST_FIELDS = 4096
 """The most fields that a schema can have."""
 
 _KNOWN = ("name", "type", "payload", "at", "present", "dict")
+_OF_EVERY_PAYLOAD = ("name", "type", "payload")
+_OF_SCALARS = ("at", "present")
 
 
 def read_stated_fields(header: Any) -> list[dict[str, Any]]:
@@ -44,16 +47,32 @@ def read_stated_type(field: dict[str, Any]) -> Type:
     """Return the type that is stated for a field, with its dictionary if it has one.
 
     Raises:
-        SchemaError: there is no such type.
+        SchemaError: what is stated is not the name of a type.
+        UnsupportedVersionError: it is a type of scalars that this version does not know, so that
+            nobody can say where the other scalars are.
         ValueError: the dictionary is not base64.
     """
     name = field.get("type")
-    type = parse(name)
+    try:
+        type = parse(name)
+    except SchemaError:
+        if isinstance(name, str) and is_possible_name(name):
+            return _unknown_type(name, field)
+        raise
     if "dict" in field and isinstance(type, Zstd) and type.size > 0:
         encoded = str(field["dict"])
         dictionary = base64.b64decode(encoded, validate=True)
         type.use(dictionary)
     return type
+
+
+def _unknown_type(name: str, field: dict[str, Any]) -> Unknown:
+    """Return the type of a field of payloads. Raises UnsupportedVersionError for any other."""
+    is_scalar = any(key in field for key in _OF_SCALARS)
+    if is_scalar or "payload" not in field:
+        raise unknown_type(name, "a later one must read the file")
+    others = {key: value for key, value in field.items() if key not in _OF_EVERY_PAYLOAD}
+    return Unknown(name, others)
 
 
 def require_stated_layout(header: dict[str, Any], layout: dict[str, Any]) -> None:
@@ -66,16 +85,18 @@ def require_stated_layout(header: dict[str, Any], layout: dict[str, Any]) -> Non
     Raises:
         SchemaError: it states another one.
     """
+    if _known_members(header) != _known_members(layout):
+        raise SchemaError("the offsets that the header states do not follow from its types")
+
+
+def _known_members(header: dict[str, Any]) -> str:
+    """Return, as JSON, in which 16.0 and 16 differ, and so do true and 1, what can be compared."""
     fields = []
     for field in header["fields"]:
         known = {name: field[name] for name in _KNOWN if name in field}
         fields.append(known)
-    stated = {
+    members = {
         "fields": fields,
         "head": header.get("head"),
     }
-    # Compared as JSON, in which 16.0 and 16 differ, and so do true and 1.
-    stated_json = json.dumps(stated, sort_keys=True)
-    expected_json = json.dumps(layout, sort_keys=True)
-    if stated_json != expected_json:
-        raise SchemaError("the offsets that the header states do not follow from its types")
+    return json.dumps(members, sort_keys=True)

@@ -6,6 +6,7 @@ that a test can replace one of them. All take explicit offsets: no shared file p
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import stat
@@ -26,6 +27,8 @@ PAGE_SIZE = mmap.PAGESIZE
 _CLOEXEC = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _NONBLOCK = getattr(os, "O_NONBLOCK", 0)  # so that opening a FIFO does not wait for its other end
 _MAX_BUFFERS = 512  # for one `pwritev`: POSIX guarantees 16, Linux and macOS accept 1024
+# `mmap` names it only from Python 3.13 on.
+_NORESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" else 0)
 _PROBE = [bytearray(1)]  # where `in_memory` reads to; nobody looks at it
 
 
@@ -71,8 +74,13 @@ def open_write(path: str) -> int:
     return _require_regular(fd, path)
 
 
-def create(path: str) -> int:
+def create(path: str, like: str | None = None) -> int:
     """Create a file.
+
+    Args:
+        path: of the file.
+        like: path of a file, which need not exist, whose owner and permissions the new one gets
+            before there is a byte in it; as far as this process may give them.
 
     Returns:
         Its descriptor, for reading and writing.
@@ -81,7 +89,25 @@ def create(path: str) -> int:
         FileExistsError: there is a file at `path`.
     """
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | _CLOEXEC
-    return os.open(path, flags, 0o666)
+    status = None
+    if like is not None and os.path.exists(like):
+        status = os.stat(like)
+    if status is None:
+        return os.open(path, flags, 0o666)
+    fd = os.open(path, flags, 0o600)
+    _copy_access(fd, status)
+    return fd
+
+
+def _copy_access(fd: int, status: os.stat_result) -> None:
+    """Give an open file the owner and the permissions of another."""
+    if hasattr(os, "fchown"):
+        own = os.fstat(fd)
+        if (own.st_uid, own.st_gid) != (status.st_uid, status.st_gid):
+            with contextlib.suppress(OSError):  # only the superuser may give files away
+                os.fchown(fd, status.st_uid, status.st_gid)
+    if hasattr(os, "fchmod"):
+        os.fchmod(fd, stat.S_IMODE(status.st_mode))
 
 
 def _require_regular(fd: int, path: str) -> int:
@@ -247,8 +273,18 @@ def map_read(fd: int, length: int) -> mmap.mmap:
 
 
 def map_private(fd: int, length: int) -> mmap.mmap:
-    """Map the first `length` bytes of a file; changes to the mapping stay in this process."""
-    return mmap.mmap(fd, length, access=mmap.ACCESS_COPY)
+    """Map the first `length` bytes of a file; changes to the mapping stay in this process.
+
+    No memory is set aside for changes to all of it, so that the file may be larger than memory.
+    """
+    if not _NORESERVE:
+        return mmap.mmap(fd, length, access=mmap.ACCESS_COPY)
+    return mmap.mmap(
+        fd,
+        length,
+        flags=mmap.MAP_PRIVATE | _NORESERVE,
+        prot=mmap.PROT_READ | mmap.PROT_WRITE,
+    )
 
 
 def in_memory(fd: int, offset: int) -> bool:

@@ -7,39 +7,44 @@ verified by itself.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from dsrecords._format import index as _index
-from dsrecords._format.layout import COMMIT, PAGE, PENDING, RECORD
-from dsrecords._format.log import FrameRef, ScannedFrame
+from dsrecords._format.entries import no_entries
+from dsrecords._format.layout import FIRST_SKIPPED, METADATA, NONE, PAGE, REVISION
+from dsrecords._format.log import OF_RECORDS, Batch, LogScanner, ScannedFrame, unknown_kind
+from dsrecords._read.extents import check_extents
+from dsrecords._read.mark import Mark, beginning, mark_of
 from dsrecords._read.open import State
-from dsrecords._read.snapshot import Snapshot
+from dsrecords._read.snapshot import WRONG_CHECKSUM, Snapshot
 from dsrecords._storage.registry import open_storage
-from dsrecords._tools.scan import LogScan, dirty_padding
-from dsrecords.errors import CorruptError
+from dsrecords._tools.scan import LogScan, checksum_of, dirty_padding, payload_starts
+from dsrecords.errors import CorruptError, DSRecordsError, UnsupportedVersionError
 
-_NO_COMMIT = "the pending records before it have no commit"
 _DIRTY_PADDING = "the padding behind a payload is not zero"
-_DAMAGED_ENTRY = "the index's entry is damaged; an index (no view) that is removed is made again"
+_DAMAGED_ROW = "the index's row is damaged; an index (no view) that is removed is made again"
+_CHUNK = 2**16  # rows that are compared together
+
+Problems = list[DSRecordsError]
 
 
-def check(state: State) -> list[CorruptError]:
+def check(state: State) -> Problems:
     """Check the log, the list and the index.
 
     Returns:
         An error for each thing that is wrong; an empty list if nothing is.
     """
     snapshot = state.snapshot
-    log = _LogCheck(state, snapshot)
+    slot = state.slot
+    log = _LogCheck(state, snapshot, slot)
     log.run()
-    if log.findings or state.view:  # there is no list of all records to compare with
-        problems = _verify_entries(state, snapshot, log)
-    else:
-        problems = _compare_entries(state, snapshot, log)
-    return problems + _index_problems(state)
+    problems = _ListCheck(state, snapshot, log).run()
+    if slot is not None:
+        problems += _index_problems(state, slot, log.covered)
+    return problems
 
 
 class _Finding(NamedTuple):
@@ -48,177 +53,303 @@ class _Finding(NamedTuple):
     text: str
     field: Any
     offset: int
+    kind: type[DSRecordsError] = CorruptError
 
 
 class _LogCheck:
     """Every frame of the log, verified, and the list that they mean.
 
+    Args:
+        state: of the dataset.
+        snapshot: how far the log is looked at.
+        slot: of the index.
+
     Attributes:
         findings: what is wrong; by the offset of the frame, for padding by its own offset.
-        entries: the list; it is complete if nothing is wrong.
+        entries: the list.
+        is_known: whether it is the list, and nothing hides what edits refer to.
+        revisions: the offsets of all revisions.
+        covered: the moment of the log of which the slot says that the rows are; None if the log has
+            none that ends there.
         scan: of the log.
     """
 
-    def __init__(self, state: State, snapshot: Snapshot) -> None:
+    def __init__(
+        self,
+        state: State,
+        snapshot: Snapshot,
+        slot: _index.Slot | None,
+    ) -> None:
         header = state.header
         self.findings: dict[int, _Finding] = {}
-        self.entries = _index.no_entries()
-        self.scan = LogScan(
-            state.storage,
-            header,
-            header.size,
-            snapshot.end,
-        )
-        self._schema = header.schema
-        self._pending: list[FrameRef] = []
+        self.entries = no_entries(snapshot.entries.row_size)
+        self.is_known = True
+        self.revisions: list[int] = []
+        self.covered: Mark | None = None
+        self.scan = LogScan(state.storage, header, header.size, snapshot.end)
+        self._storage = state.storage
+        self._header = header
+        self._stop = snapshot.end
+        self._slot = slot
+        self._mark = beginning(header)
+        self._note_moment(self._mark)
 
     def run(self) -> None:
         """Scan the whole log."""
-        schema = self._schema
-        walk = self.scan.walk
-        for found in self.scan:
-            wrong = found.problem or self._take(found)
-            if wrong:
-                field = schema.payload_key(found.payload)
-                self.findings[found.offset] = _Finding(wrong, field, found.problem_offset)
-            elif schema.payloads and found.kind in (RECORD, PENDING):
-                dirty = dirty_padding(walk, schema, found.offset)
-                if dirty:
-                    start, _ = dirty[0]
-                    self.findings[start] = _Finding(_DIRTY_PADDING, None, start)
+        start = self._scan_to_first_fault()
+        for found in LogScan(self._storage, self._header, start, self._stop):
+            self._look_at(found)
 
-    def _take(self, found: ScannedFrame) -> str:
-        """Apply a frame that verifies to the list.
-
-        Returns:
-            Why it cannot be where it is; an empty string if it can.
-        """
-        ref = (found.offset, found.size, found.check)
-        if found.kind == PENDING:
-            self._pending.append(ref)
-            return ""
-        pending = self._pending
-        if pending:
-            self._pending = []
-        if self.findings:  # behind damage nobody can tell what edits and commits refer to
-            return ""
-        if found.kind == COMMIT:
-            wrong, op, positions = self.scan.walk.commit(found.offset, found.size, pending)
-            return wrong or self._apply(pending, op, positions)
-        if pending:
-            return _NO_COMMIT
-        if found.kind == RECORD:
-            self.entries = self.entries.apply([ref], 0, ())
-        return ""
-
-    def _apply(
-        self,
-        refs: list[FrameRef],
-        op: int,
-        positions: Sequence[int],
-    ) -> str:
+    def _scan_to_first_fault(self) -> int:
+        """Take one batch after another, and return where the first frame is that cannot be here."""
+        walk = LogScanner(
+            self._storage,
+            self._header.frames,
+            self._header.size,
+            self._stop,
+            self._header.raw.check,
+            self.entries.row_size,
+            payloads_from=self._stop,  # they are looked at one by one, with their padding
+        )
         try:
-            self.entries = self.entries.apply(refs, op, positions)
+            for batch in walk:
+                self._take(batch)
+        except UnsupportedVersionError as error:
+            offset = error.offset or walk.end
+            self._note_unsupported(error, offset)
+            return offset
+        fault = walk.fault
+        if fault is None:
+            return self._stop
+        self.is_known = False
+        self._note(fault)
+        return fault.offset
+
+    def _take(self, batch: Batch) -> None:
+        before = self._mark
+        self._mark = Mark(
+            end=batch.end,
+            last=batch.last,
+            check=batch.check,
+            edits=before.edits + (batch.op != 0),
+            metadata=batch.metadata or before.metadata,
+        )
+        self._note_moment(self._mark)
+        if batch.metadata:
+            self._look_at(self.scan.walk.frame(batch.metadata))
+        if self._header.schema.payloads:
+            for offset in batch.rows[:, 0].tolist():
+                self._look_at(self.scan.walk.frame(offset))
+        if not self.is_known:
+            return
+        try:
+            self.entries = self.entries.apply(batch.rows, batch.op, batch.positions)
         except CorruptError as error:  # positions that the list does not have
-            return error.message
-        return ""
+            self.is_known = False
+            self.findings[batch.last] = _Finding(error.message, None, batch.last)
+
+    def _note_moment(self, mark: Mark) -> None:
+        if self._slot is not None and self._slot.covered == mark.end:
+            self.covered = mark
+
+    def _look_at(self, found: ScannedFrame) -> None:
+        """Note what is wrong with one frame, wherever it is."""
+        if found.problem:
+            self._note(found)
+        elif found.kind in OF_RECORDS:
+            self._look_at_record(found)
+        elif found.kind == METADATA:
+            self._look_at_metadata(found)
+        elif METADATA < found.kind < FIRST_SKIPPED:
+            self._note_unsupported(unknown_kind(found), found.offset)
+
+    def _look_at_record(self, found: ScannedFrame) -> None:
+        if found.kind == REVISION:
+            self.revisions.append(found.offset)
+        if self._header.schema.payloads:
+            dirty = dirty_padding(self.scan.walk, self._header, found)
+            if dirty:
+                start, _ = dirty[0]
+                self.findings[start] = _Finding(_DIRTY_PADDING, None, start)
+
+    def _look_at_metadata(self, found: ScannedFrame) -> None:
+        try:
+            self.scan.walk.metadata(found)
+        except (ValueError, RecursionError) as error:
+            self._note(found._replace(problem=f"the metadata: {error}"))
+
+    def _note(self, found: ScannedFrame) -> None:
+        field = self._header.schema.payload_key(found.payload)
+        self.findings[found.offset] = _Finding(found.problem, field, found.problem_offset)
+
+    def _note_unsupported(self, error: UnsupportedVersionError, offset: int) -> None:
+        self.is_known = False
+        self.findings[offset] = _Finding(error.message, None, offset, UnsupportedVersionError)
 
 
-def _compare_entries(
-    state: State,
-    snapshot: Snapshot,
-    log: _LogCheck,
-) -> list[CorruptError]:
-    """Compare the list with that of the log, which is whole.
+class _ListCheck:
+    """The list that the dataset shows, compared with the log."""
 
-    Returns:
-        An error for each entry that differs.
-    """
-    shown = snapshot.entries
-    count = len(shown)
-    count_in_log = len(log.entries)
-    if count != count_in_log:
-        text = f"the index has {count} records, the log {count_in_log}"
-        return [CorruptError(text, file=state.index_path)]
-    rows = shown.rows(0, count)
-    rows_of_log = log.entries.rows(0, count)
-    differing = (rows != rows_of_log).any(axis=1)
-    positions = np.flatnonzero(differing)
-    problems = []
-    for i in positions.tolist():
-        offset, _, _ = shown.get(i)
-        finding = _Finding(_DAMAGED_ENTRY, None, offset)
-        problems.append(_error(state, finding, i))
-    return problems
+    def __init__(
+        self,
+        state: State,
+        snapshot: Snapshot,
+        log: _LogCheck,
+    ) -> None:
+        self._state = state
+        self._snapshot = snapshot
+        self._header = state.header
+        self._entries = snapshot.entries
+        self._log = log
+        # A view shows some records of the list: there is nothing to compare it with.
+        self._is_list = log.is_known and not state.view
+        # Of revisions, the payloads that they keep: no more than the log has, or a small one could
+        # make it be read over and over again.
+        self._kept: dict[int, list[_Finding]] = {}
+        self._may_be_read = snapshot.end
 
+    def run(self) -> Problems:
+        """An error for each record that is damaged, then one for whatever else is wrong."""
+        problems: Problems = []
+        if not self._state.view:
+            problems += self._size_problems()
+        count = len(self._entries)
+        count_in_log = len(self._log.entries)
+        if self._is_list and count != count_in_log:
+            self._is_list = False
+            text = f"the index has {count} records, the log {count_in_log}"
+            problems.append(CorruptError(text, file=self._state.index_path))
+        told = set()
+        for i, finding in self._record_findings():
+            told.add(finding.offset)
+            problems.append(self._error(finding, i))
+        for finding in self._log.findings.values():
+            if finding.offset not in told:
+                problems.append(self._error(finding))
+        return problems
 
-def _verify_entries(
-    state: State,
-    snapshot: Snapshot,
-    log: _LogCheck,
-) -> list[CorruptError]:
-    """Verify each record of the list by itself.
-
-    Returns:
-        An error for each record that is damaged, then one for whatever else is wrong with the log.
-    """
-    entries = snapshot.entries
-    problems = []
-    elsewhere = dict(log.findings)
-    for i in range(len(entries)):
-        ref = entries.get(i)
-        offset = ref[0]
-        finding = log.findings.get(offset)
-        if finding is not None:
-            elsewhere.pop(offset, None)
-        elif log.scan.record(ref).problem:
-            finding = _Finding(_DAMAGED_ENTRY, None, offset)
-        if finding is not None:
-            problems.append(_error(state, finding, i))
-    problems += [_error(state, finding) for finding in elsewhere.values()]
-    return problems
-
-
-def _error(state: State, finding: _Finding, record: int | None = None) -> CorruptError:
-    return CorruptError(
-        finding.text,
-        file=state.path,
-        record=record,
-        field=finding.field,
-        offset=finding.offset,
-    )
-
-
-def _index_problems(state: State) -> list[CorruptError]:
-    """Check what the index has besides its entries: two slots, and a copy of the header."""
-    path = state.index_path
-    if state.slot is None:
+    def _size_problems(self) -> Problems:
+        try:
+            check_extents(self._snapshot)
+        except CorruptError as error:
+            return [error]
         return []
+
+    def _record_findings(self) -> Iterator[tuple[int, _Finding]]:
+        """What is wrong with records, by their positions, in their order."""
+        found_at = np.array([*self._log.findings], np.uint64)
+        revisions = np.array(self._log.revisions, np.uint64)
+        count = len(self._entries)
+        for first in range(0, count, _CHUNK):
+            positions = np.arange(first, min(first + _CHUNK, count))
+            rows = self._entries.remixed(positions, first, 0)
+            offsets = rows[:, 0]
+            is_damaged = self._are_damaged(positions, rows)
+            is_to_be_told_of = is_damaged | np.isin(offsets, found_at) | np.isin(offsets, revisions)
+            for k in np.flatnonzero(is_to_be_told_of).tolist():
+                for finding in self._findings_at(int(offsets[k]), bool(is_damaged[k])):
+                    yield first + k, finding
+
+    def _are_damaged(self, positions: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Which records are others than the log says, or not where their rows say: bool, (n,).
+
+        Args:
+            positions: of the records: int64, (n,), one behind the other.
+            rows: of them, mixed with their positions alone: uint64, (n, width).
+        """
+        if self._is_list:
+            rows_of_log = self._log.entries.remixed(positions, int(positions[0]), 0)
+            differ: np.ndarray = (rows != rows_of_log).any(axis=1)
+            return differ
+        damaged = np.zeros(len(positions), bool)
+        numbers = self._entries.row_numbers(positions)
+        for k in np.argsort(rows[:, 0]).tolist():  # as they lie in the file
+            ref = self._entries.ref(int(numbers[k]))
+            damaged[k] = self._log.scan.record(ref).problem != ""
+        return damaged
+
+    def _findings_at(self, offset: int, is_damaged: bool) -> list[_Finding]:
+        """What is wrong with a record.
+
+        Args:
+            offset: of its frame, as its row says.
+            is_damaged: whether it is another one than its row says.
+        """
+        finding = self._log.findings.get(offset)
+        if finding is not None:
+            return [finding]
+        if is_damaged:
+            return [_Finding(_DAMAGED_ROW, None, offset)]
+        if offset not in self._kept:  # a view may show it again and again
+            self._kept[offset] = self._damaged_kept_payloads(offset)
+        return self._kept[offset]
+
+    def _damaged_kept_payloads(self, offset: int) -> list[_Finding]:
+        """The payloads of a revision that lie in other frames, and are not what its head says."""
+        header = self._header
+        layout = header.schema.layout
+        walk = self._log.scan.walk
+        found = walk.frame(offset, payloads=False)
+        head = bytes(walk.read(offset, layout.size))
+        if found.problem or len(head) < layout.size:  # the file was changed just now
+            return []
+        sizes: tuple[int, ...] = layout.unpack(head)[: layout.payload_count]
+        starts = payload_starts(walk.read, header, found, sizes)
+        findings = []
+        for number, checksum in enumerate(layout.unpack_checksums(head)):
+            start = starts[number]
+            if not 0 < start < offset or sizes[number] == NONE:
+                continue
+            self._may_be_read -= sizes[number]
+            if self._may_be_read < 0:
+                break
+            if checksum_of(walk.read, start, sizes[number]) != checksum:
+                field = header.schema.payload_key(number)
+                findings.append(_Finding(WRONG_CHECKSUM, field, start))
+        return findings
+
+    def _error(self, finding: _Finding, record: int | None = None) -> DSRecordsError:
+        return finding.kind(
+            finding.text,
+            file=self._state.path,
+            record=record,
+            field=finding.field,
+            offset=finding.offset,
+        )
+
+
+def _index_problems(
+    state: State,
+    slot: _index.Slot,
+    covered: Mark | None,
+) -> Problems:
+    """Check what the index has besides its rows: two slots, and a copy of the header.
+
+    Args:
+        state: of the dataset.
+        slot: that is in use.
+        covered: what it should say of the log; None if that is not known.
+    """
+    path = state.index_path
     try:
         index = open_storage(path)
     except FileNotFoundError:
         return []
-    problems = []
+    problems: Problems = []
+    if not state.view and covered not in (None, mark_of(slot)):
+        text = "the slot says other things of the log than are in it"
+        problems.append(CorruptError(text, file=path, offset=PAGE * (slot.seq % 2)))
     valid = {slot.seq % 2 for slot in _index.read_slots(index)}
     for number in (0, 1):
         offset = PAGE * number
         page = index.read(offset, PAGE)
         was_written = any(page)
         if was_written and number not in valid:
-            problem = CorruptError(
-                "a slot is damaged",
-                file=path,
-                offset=offset,
-            )
-            problems.append(problem)
+            problems.append(CorruptError("a slot is damaged", file=path, offset=offset))
     header = state.header
     copy_offset = 2 * PAGE
     copy = index.read(copy_offset, header.size)
     if copy != header.raw.data:
-        problem = CorruptError(
-            "the copy of the header differs",
-            file=path,
-            offset=copy_offset,
-        )
-        problems.append(problem)
+        text = "the copy of the header differs"
+        problems.append(CorruptError(text, file=path, offset=copy_offset))
     return problems

@@ -8,9 +8,10 @@ from __future__ import annotations
 import dataclasses
 import os
 
-from dsrecords._format import index as _index
-from dsrecords._format.entries import Entries
+from dsrecords._format.entries import Entries, no_entries
 from dsrecords._format.log import LogScanner
+from dsrecords._read.extents import amplified
+from dsrecords._read.mark import Mark
 from dsrecords._read.open import State, default_index
 from dsrecords._storage.registry import absolute
 from dsrecords._tools.check import check
@@ -32,7 +33,7 @@ class Repair:
         problems: what is wrong; empty if nothing is.
         records: how many records can be saved.
         lost: positions in the list of the records that cannot be saved. Where the log is damaged
-            and no index covers the damage, nobody knows which records it held: those are not here.
+            and neither its other frames nor an index say which records it held, those are not here.
         output: path of the new dataset; None if none was written.
     """
 
@@ -64,8 +65,11 @@ def repair(
         What is wrong, and what was saved.
 
     Raises:
-        CorruptError: the headers in both files are damaged; with `in_place`, there is damage that
+        CorruptError: the headers in both files are damaged, or somebody has made the file to take
+            much more space when it is saved; with `in_place`, there is damage that
             cannot be mended in place.
+        UnsupportedVersionError: the file is of a later version of the format; with `in_place`, also
+            where only a part of it is.
         LockedError: with `in_place`, another writer has the dataset.
         FileExistsError: `output` exists.
     """
@@ -106,17 +110,26 @@ def _verify(salvage: Salvage, report: Repair) -> list[int]:
 
     Returns:
         The positions of those that can be saved.
+
+    Raises:
+        CorruptError: together they would take more bytes than the log has.
     """
     told_of = {problem.record for problem in report.problems}
+    offsets = {problem.offset for problem in report.problems}
     readable = []
+    total = 0
     for i in range(len(salvage.entries)):
         try:
-            salvage.encoded(i)
-            readable.append(i)
+            _, payloads = salvage.encoded(i)
         except CorruptError as error:
             report.lost.append(i)
-            if i not in told_of:
+            if i not in told_of and error.offset not in offsets:
                 report.problems.append(error)
+            continue
+        readable.append(i)
+        total += sum(len(payload) for payload in payloads if payload is not None)
+        if total > salvage.size:
+            raise amplified(salvage.path, total, salvage.size)
     return readable
 
 
@@ -128,7 +141,7 @@ def _save(salvage: Salvage, positions: list[int], output: str) -> None:
         output,
         index_path,
         header.schema,
-        header.metadata,
+        salvage.metadata,
         records,
     )
 
@@ -138,37 +151,53 @@ def _mend(path: str, index_path: str) -> None:
     descriptor = lock(path)
     state = State(path, index_path, True, torn=True)
     # Before the writer recovers: what cannot be mended must not be touched.
-    entries, dirty = _verify_log(state)
+    entries, mark, dirty = _verify_log(state)
     writer = Writer(state, descriptor)
     try:
         writer.clear(dirty)
+        state.snapshot.mark = mark
         writer.republish(entries)
     finally:
         writer.close()
 
 
-def _verify_log(state: State) -> tuple[Entries, list[tuple[int, int]]]:
+def _verify_log(state: State) -> tuple[Entries, Mark, list[tuple[int, int]]]:
     """Verify the whole log.
 
     Returns:
-        The list that it means, and the padding that is not zero: (start, stop) of each.
+        The list that it means, the moment that it is of, and the padding that is not zero: (start,
+        stop) of each.
 
     Raises:
         CorruptError: it is damaged.
+        UnsupportedVersionError: it is of a later version of the format.
     """
     header = state.header
     schema = header.schema
-    entries = _index.no_entries()
+    entries = no_entries(schema.layout.row_size)
     dirty: list[tuple[int, int]] = []
-    walk = LogScanner(state.storage, header.frames, header.size, state.snapshot.end)
-    for refs, op, positions in walk:
-        entries = entries.apply(refs, op, positions)
+    walk = LogScanner(
+        state.storage,
+        header.frames,
+        header.size,
+        state.snapshot.end,
+        header.raw.check,
+        schema.layout.row_size,
+    )
+    edits = 0
+    metadata = 0
+    for batch in walk:
+        entries = entries.apply(batch.rows, batch.op, batch.positions)
+        edits += batch.op != 0
+        metadata = batch.metadata or metadata
         if not schema.payloads:
             continue
-        for offset, _, _ in refs:
-            dirty += dirty_padding(walk, schema, offset)
+        for offset in batch.rows[:, 0].tolist():
+            found = walk.frame(offset, payloads=False)
+            dirty += dirty_padding(walk, header, found)
     fault = walk.fault
     if fault is not None:
         text = f"{fault.problem}: this cannot be mended in place; give an output"
         raise CorruptError(text, file=state.path, offset=fault.problem_offset)
-    return entries, dirty
+    mark = Mark(walk.end, walk.last or 0, walk.check, edits, metadata)
+    return entries, mark, dirty

@@ -14,12 +14,17 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _LONGEST_SHOWN = 200  # characters of a name in a message
 
 
+def is_unicode(text: str) -> bool:
+    """Return whether a string can be encoded: it has no half of a surrogate pair."""
+    return _SURROGATE.search(text) is None
+
+
 def quote(name: Any) -> str:
     """Return a name as it is if it is plain, else quoted as JSON does.
 
     Raises SchemaError if it is not a string of Unicode characters.
     """
-    if not isinstance(name, str) or _SURROGATE.search(name):
+    if not isinstance(name, str) or not is_unicode(name):
         raise SchemaError(f"a name must be a Unicode string, not {name!r}")
     if _PLAIN_NAME.fullmatch(name):
         return name

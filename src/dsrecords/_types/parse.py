@@ -20,7 +20,7 @@ from dsrecords._types.category import Category
 from dsrecords._types.compressed import Zstd
 from dsrecords._types.images import Image
 from dsrecords._types.messages import MsgPack, Protobuf
-from dsrecords._types.names import quote, shorten, unquote
+from dsrecords._types.names import is_unicode, quote, shorten, unquote
 from dsrecords._types.numbers import SCALARS, number_type
 from dsrecords._types.registered import Registered, registry
 from dsrecords._types.scalars import Scalar
@@ -105,6 +105,11 @@ def parse(name: Any, depth: int = 0) -> Type:
     if not advice:
         advice = f". Types are {_KNOWN_TYPES}"
     raise SchemaError(f"{shorten(name)} is not a type{advice}")
+
+
+def is_possible_name(name: str) -> bool:
+    """Return whether this can be the name of a type, if only in a later version of the library."""
+    return 0 < len(name) <= _LONGEST_NAME and is_unicode(name)
 
 
 def _error(text: str, problem: str) -> SchemaError:

@@ -12,7 +12,7 @@ import numpy as np
 
 from dsrecords._format.foreign import describe_foreign_file
 from dsrecords._format.frame import FRAME
-from dsrecords._format.layout import COMMIT, PAGE, PENDING, RECORD
+from dsrecords._format.layout import PAGE, kind_of_word, size_of_word
 from dsrecords._storage.registry import open_storage
 from dsrecords.errors import CorruptError
 
@@ -65,7 +65,7 @@ def read_index(path: str, index_path: str, must_exist: bool) -> np.ndarray:
 
 
 def header_was_zeroed(data: memoryview) -> bool:
-    """Whether this is a `.rec` of version 1 whose header was overwritten with zeros.
+    """Whether this is a `.rec` of our own whose header was overwritten with zeros.
 
     Its first frame begins at a multiple of 4096, and states its kind and size.
 
@@ -80,10 +80,10 @@ def header_was_zeroed(data: memoryview) -> bool:
     rest = size - start
     if start == 0 or rest < FRAME.size:
         return False
-    _, kind, frame_size = FRAME.unpack_from(data, start)
-    known_kind = kind in (RECORD, PENDING, COMMIT)
+    _, _, word = FRAME.unpack_from(data, start)
+    frame_size = size_of_word(word)
     possible_size = frame_size % 8 == 0 and FRAME.size <= frame_size <= rest
-    return bool(known_kind and possible_size)
+    return kind_of_word(word) != 0 and possible_size
 
 
 def _first_nonzero(data: memoryview) -> int | None:

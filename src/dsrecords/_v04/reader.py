@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 
 from dsrecords._format.checksums import crc32
-from dsrecords._format.entries import Entries, EntryRows
+from dsrecords._format.entries import Entries, memory_of
 from dsrecords._format.header import RawHeader
 from dsrecords._format.layout import LOW_32_BITS, PAGE
+from dsrecords._read.batch import as_array
 from dsrecords._read.plan import Plan
 from dsrecords._read.snapshot import Snapshot
+from dsrecords._read.source import Version
 from dsrecords._schema.header import Header
 from dsrecords._schema.schema import Field, Schema
 from dsrecords._storage.base import Storage
@@ -55,8 +57,6 @@ class V04State:
 
     # As those of `State`: nothing is edited, and no file of 0.4 is a view.
     view = 0
-    edits = 0
-    editing = 0
 
     def __init__(
         self,
@@ -104,7 +104,7 @@ class V04State:
             text = f"not a DSRecords file, nor one of dsrecords 0.4 with {field_count} fields"
             raise CorruptError(f"{text}: {reason}", file=self.path)
         id = _make_id(size, index, count)
-        raw = RawHeader(b"", id, {})
+        raw = RawHeader(b"", 0, 0, id, {})
         self.header = Header(raw, schema, {})
         self.snapshot = V04Snapshot(
             storage,
@@ -131,6 +131,10 @@ class V04State:
         if isinstance(given, Mapping):
             return {key: reader_of_function(function) for key, function in given.items()}
         return [reader_of_function(function) for function in given]
+
+    def shows(self, version: Version) -> bool:
+        """Whether these are the files that had this version: see `Source`."""
+        return self.header.id == version.id
 
     def problems(self) -> list[CorruptError]:
         """Return what is wrong, as far as that shows without checksums."""
@@ -203,13 +207,13 @@ class V04Snapshot(Snapshot):
             values.append(value)
         return values
 
-    def _columns(self, positions: np.ndarray, plan: Plan, out: Any) -> list[Any]:
+    def _columns(self, positions: range | np.ndarray, plan: Plan, out: Any) -> list[Any]:
         """Read many records, field by field: a list for each field of the plan."""
         if out:
             text = "out is for columns that are arrays, which a file of dsrecords 0.4 does not have"
             raise SchemaError(text, file=self.file)
         columns: list[list[Any]] = [[] for _ in plan.items]
-        for i in positions.tolist():
+        for i in as_array(positions).tolist():
             values = self.values(i, plan)
             for column, value in zip(columns, values):
                 column.append(value)
@@ -224,5 +228,4 @@ def _entries_of(offsets: np.ndarray) -> Entries:
     rows = np.empty((len(offsets), 2), np.uint64)
     rows[:, 0] = offsets
     rows[:, 1] = PAGE // 8
-    words = rows.reshape(-1)
-    return Entries(EntryRows(memoryview(words)), len(offsets))
+    return Entries(memory_of(rows), len(offsets))

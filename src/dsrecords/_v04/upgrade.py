@@ -171,7 +171,7 @@ class _Samples:
         for start in range(0, count, _WINDOW):
             stop = min(start + _WINDOW, count)
             positions = np.arange(start, stop)
-            entries = snapshot.entries.gather(positions)
-            prefetch(snapshot, entries, heads_only=False)
+            rows = snapshot.rows_at(positions)
+            prefetch(snapshot, rows, heads_only=False)
             for i in range(start, stop):
                 yield self._plan.read(snapshot, i)

@@ -96,7 +96,7 @@ class Builder:
             if not files.lock(file.number):
                 raise LockedError("another process is making it", file=self._partial)
             files.pwrite(file.number, header.raw.data, 0)
-            state = State(self._partial, f"{self._partial}.idx", True)
+            state = State(self._partial, f"{self._partial}.idx", True, new=True)
             return Writer(state, file, checkpoints=False)
         except BaseException:
             file.close()

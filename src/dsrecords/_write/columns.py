@@ -13,7 +13,7 @@ import numpy as np
 
 from dsrecords._format.checksums import crc32
 from dsrecords._format.frame import Frames
-from dsrecords._format.layout import NONE, PENDING, padding
+from dsrecords._format.layout import NONE, padding, size_of_word
 from dsrecords._schema.schema import Field, Key, Schema
 from dsrecords._types.base import describe
 from dsrecords._types.scalars import Scalar
@@ -29,11 +29,15 @@ class Packed(NamedTuple):
 
     Attributes:
         buffers: their bytes.
-        locations: offset, size and check of each: uint64, (n, 3).
+        heads: of the frames: structured, (n,).
+        offsets: of the frames: uint64, (n,).
+        end: offset behind the last one.
     """
 
     buffers: list[bytes]
-    locations: np.ndarray
+    heads: np.ndarray
+    offsets: np.ndarray
+    end: int
 
 
 class Columns:
@@ -50,9 +54,11 @@ class Columns:
     Raises:
         SchemaError: a column is missing, unknown, of another length, or a value does not fit (names
             record and field).
+        UnsupportedVersionError: this version does not know the type of a field.
     """
 
     def __init__(self, schema: Schema, columns: Any, start: int) -> None:
+        schema.require_known_types()
         self._layout = schema.layout
         self._start = start
         given = _by_key(schema, columns)
@@ -126,17 +132,15 @@ class Columns:
             chunk = slice(first, stop)
             payloads = [column[chunk] for column in self._payloads]
             heads = self._heads(chunk, payloads)
-            locations = frames.pack(heads, end)
+            offsets = frames.pack(heads, end)
             buffers = _buffers(heads, payloads)
-            yield Packed(buffers, locations)
-            offset, size, _ = locations[-1].tolist()
-            end = offset + size
+            end = int(offsets[-1]) + size_of_word(int(heads["word"][-1]))
+            yield Packed(buffers, heads, offsets, end)
 
     def _heads(self, chunk: slice, payloads: Sequence[Payloads]) -> np.ndarray:
         """The heads of a chunk of records, but for what they say of their frames."""
         count = chunk.stop - chunk.start
         heads = np.zeros(count, self._layout.dtype)
-        heads["kind"] = PENDING
         for name, numbers in self._numbers.items():
             heads[name] = numbers[chunk]
         for number, column in enumerate(payloads):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +20,7 @@ def compact(
     index_path: str,
     snapshot: Snapshot,
     positions: Sequence[int] | np.ndarray,
+    metadata: dict[str, Any],
     replace: bool = False,
 ) -> Descriptor:
     """Write records of a dataset to a new one. They are verified, and copied as they are stored.
@@ -28,6 +30,7 @@ def compact(
         index_path: of its index.
         snapshot: the list.
         positions: of the records.
+        metadata: of the new dataset.
         replace: whether the new dataset takes the place of this one, whose lock is held.
 
     Returns:
@@ -50,7 +53,7 @@ def compact(
         path,
         index_path,
         schema,
-        header.metadata,
+        metadata,
         records,
         overwrite=replace,
         held=replace,

@@ -7,19 +7,24 @@ that a power loss could still take. Knows nothing of samples.
 
 from __future__ import annotations
 
+import struct
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from dsrecords._format import index as _index
-from dsrecords._format.entries import Entries
-from dsrecords._format.frame import COMMIT_HEAD, Frames
+from dsrecords._format import kernels
+from dsrecords._format.entries import Entries, FrameRef, row_checks, row_of
+from dsrecords._format.frame import COMMIT_HEAD, NO_PREV, Frames
+from dsrecords._format.header import CHECK_OFFSET, VERSION
 from dsrecords._format.index import Slot
 from dsrecords._format.layout import PENDING, RECORD
-from dsrecords._format.log import LARGEST_COMMIT
+from dsrecords._format.log import LARGEST_COMMIT, Batch
+from dsrecords._read.extents import BATCH_BYTES, BATCH_RECORDS
 from dsrecords._read.open import State
-from dsrecords._schema.encoded import Encoded
+from dsrecords._schema.encoded import Encoded, Revised
 from dsrecords._storage import files
 from dsrecords._storage.local import LocalStorage
 from dsrecords._write.columns import Packed
@@ -27,18 +32,26 @@ from dsrecords._write.lock import lock, release_after_fork
 from dsrecords._write.recovery import recover
 from dsrecords.errors import DSRecordsError, ReadOnlyError
 
+# A whole index is written after edits if it is small, or if opening has to replay many frames.
+_SMALL_INDEX = 4 * 2**20  # bytes
+_MANY_FRAMES = 1000
+
 # A checkpoint after so many frames or bytes bounds what opening has to replay.
 _CHECKPOINT_FRAMES = 16_384
 _CHECKPOINT_BYTES = 64 * 2**20
 # Opening replays thousands of records without payloads together: so many times as many of those.
 _CHECKPOINT_NUMBERS = 4
 
-# `extend` writes one commit for so many records or bytes.
-_BATCH_RECORDS = 4096
-_BATCH_BYTES = 4 * 2**20
-
 _JOINED = 2**16  # bytes: up to here, joining buffers costs less than writing them one by one
 _MOST_POSITIONS = (LARGEST_COMMIT - COMMIT_HEAD) // 8  # in one edit
+
+
+class _Edit(NamedTuple):
+    """What a commit does besides adding records: see `Writer.batch`."""
+
+    op: int
+    positions: Sequence[int]
+    shared_parts: Sequence[int]
 
 
 class Writer:
@@ -85,7 +98,9 @@ class Writer:
         self._unpublished_bytes = 0
         # Whether there is something to publish even where nothing was written since.
         self._index_is_behind = False
-        # Whether the published entries are no longer the beginning of the list.
+        # Whether the published rows are no longer the beginning of the list.
+        self._rows_differ = False
+        # Whether the index is to be written as a whole, whatever is in it.
         self._must_rewrite_index = False
         self._checkpoints = checkpoints
         self._most_unpublished_frames = _CHECKPOINT_FRAMES
@@ -101,11 +116,11 @@ class Writer:
         slot = self.state.slot
         if slot is None:
             self._index_is_behind = True
-            self._must_rewrite_index = False  # there is none
+            self._rows_differ = False  # there are none
         else:
-            covers_all = slot.covered == self.state.snapshot.end
-            self._index_is_behind = not covers_all or self.state.half_slot
-            self._must_rewrite_index = slot.edits != self.state.edits
+            vouches_for_all = slot.end == self.state.snapshot.end
+            self._index_is_behind = not vouches_for_all or self.state.half_slot
+            self._rows_differ = slot.edits != self.state.edits
         self._unpublished_frames = 0
         self._interrupted = False
 
@@ -140,23 +155,48 @@ class Writer:
                 self.be_ready()
             state = self.state
             end = state.snapshot.log.end
-            buffers, size, check = state.header.frames.record(RECORD, *encoded, end)
+            prev = state.snapshot.mark.check
+            buffers, size, check = state.header.frames.record(RECORD, prev, *encoded, end)
             self._write(buffers, end, size)
-            state.append((end, size, check))
+            state.append(FrameRef(end, size, check, buffers[1]))
             self._written(1, size)
 
-    def append_packed(self, head: bytes) -> None:
-        """Add one record without payloads, whose head is packed already, but for its check."""
+    def append_numbers(self, numbers: Sequence[Any]) -> bool:
+        """Add one record without payloads: its numbers, as `HeadLayout.pack` takes them.
+
+        Returns:
+            False if one of them does not fit; then nothing was done.
+        """
         with self.mutex:
             if self._why_stopped or self._interrupted:
                 self.be_ready()
             state = self.state
-            end = state.snapshot.log.end
-            frame, check = state.header.frames.alone(head, end)
+            frames = state.header.frames
+            snapshot = state.snapshot
+            end = snapshot.log.end
+            try:
+                head = frames.layout.pack(snapshot.mark.check, frames.alone_word, *numbers)
+            except (struct.error, OverflowError):
+                return False
+            frame, check = frames.alone(head, end)
             size = len(frame)
             self._write((frame,), end, size)
-            state.append((end, size, check))
+            state.append(FrameRef(end, size, check, head))
             self._written(1, size)
+            return True
+
+    def set_metadata(self, json: bytes) -> None:
+        """Put other metadata in the place of what there is: JSON, as it is stored."""
+        with self.mutex:
+            self.be_ready()
+            snapshot = self.state.snapshot
+            start = snapshot.end
+            frame, check = self.state.header.frames.metadata(snapshot.mark.check, json, start)
+            end = start + len(frame)
+            self._write((frame,), start, len(frame))
+            nothing = self._no_rows()
+            self.state.apply(Batch(nothing, 0, (), end, start, check, start))
+            self._written(1, len(frame))
 
     def extend(self, records: Iterable[Encoded]) -> None:
         """Add many records, in batches. If the iterator raises, those before are written first."""
@@ -170,7 +210,7 @@ class Writer:
                 for payload in record[1]:
                     if payload is not None:
                         size += len(payload)
-                if len(batch) == _BATCH_RECORDS or size >= _BATCH_BYTES:
+                if len(batch) == BATCH_RECORDS or size >= BATCH_BYTES:
                     full = batch
                     batch = []  # before writing, which may raise
                     size = 0
@@ -181,33 +221,42 @@ class Writer:
 
     def batch(
         self,
-        records: Sequence[Encoded],
+        records: Sequence[Encoded | Revised],
         op: int = 0,
         positions: Sequence[int] = (),
+        shared_parts: Sequence[int] = (),
     ) -> None:
         """Add records and edit the list, all at once or not at all.
 
         Args:
-            records: to be added.
+            records: to be added; revisions share payloads with records that are there.
             op: the kind of edit, TAKE_LAST or DELETE; 0: none.
-            positions: of the edit.
+            positions: of the edit; of DELETE start, stop, start, stop, ….
+            shared_parts: as of `Snapshot.edited`.
         """
         with self.mutex:
             self.be_ready()
             if len(records) == 1 and not op:
-                self.append(records[0])
+                (record,) = records
+                assert isinstance(record, tuple)
+                self.append(record)
                 return
             frames = self.state.header.frames
             start = self.state.snapshot.end
             end = start
             buffers: list[bytes] = []
-            locations = np.empty((len(records), 3), np.uint64)
-            for number, (numbers, payloads) in enumerate(records):
-                frame, size, check = frames.record(PENDING, numbers, payloads, end)
-                buffers += frame
-                locations[number] = end, size, check
-                end += size
-            self._commit(buffers, locations, op, positions, start, end)
+            rows = [self._no_rows()]
+            for record in records:
+                if isinstance(record, Revised):
+                    packed = frames.revision(record.numbers, record.payloads, end)
+                else:
+                    packed = frames.record(PENDING, NO_PREV, *record, end)
+                buffers += packed.buffers
+                ref = FrameRef(end, packed.size, packed.check, packed.head)
+                rows.append(row_of(ref, self._width))
+                end += packed.size
+            edit = _Edit(op, positions, shared_parts)
+            self._commit(buffers, np.concatenate(rows), edit, start, end)
 
     def packed_batch(self, pack: Callable[[Frames, int], Iterable[Packed]]) -> None:
         """Add pending frames as one batch.
@@ -220,18 +269,26 @@ class Writer:
             start = self.state.snapshot.end
             end = start
             parts = []
-            for buffers, locations in pack(self.state.header.frames, start):
-                self._write(buffers, end, sum(map(len, buffers)))
-                parts.append(locations)
-                end = int(locations[-1, 0] + locations[-1, 1])
-            self._commit([], np.concatenate(parts), 0, (), start, end)
+            for part in pack(self.state.header.frames, start):
+                self._write(part.buffers, end, sum(map(len, part.buffers)))
+                parts.append(kernels.make_rows(part.heads, part.offsets, self._width))
+                end = part.end
+            edit = _Edit(0, (), ())
+            self._commit([], np.concatenate(parts), edit, start, end)
+
+    @property
+    def _width(self) -> int:
+        """Of a row, in words of eight bytes."""
+        return self.state.snapshot.entries.width
+
+    def _no_rows(self) -> np.ndarray:
+        return np.empty((0, self._width), np.uint64)
 
     def _commit(
         self,
         buffers: list[bytes],
-        locations: np.ndarray,
-        op: int,
-        positions: Sequence[int],
+        rows: np.ndarray,
+        edit: _Edit,
         start: int,
         end: int,
     ) -> None:
@@ -239,25 +296,30 @@ class Writer:
 
         Args:
             buffers: what is not written yet of the pending frames.
-            locations: offset, size and check of each pending frame: uint64, (n, 3).
-            op: as in `batch`, and so are the positions.
-            positions: see there.
+            rows: of the pending frames: uint64, (n, width).
+            edit: what is done besides adding them.
             start: offset of the first pending frame.
             end: offset behind the last one.
         """
-        if len(positions) > _MOST_POSITIONS:
-            raise DSRecordsError(
-                f"{len(positions)} positions in one edit; at most {_MOST_POSITIONS}"
-            )
-        frames = self.state.header.frames
-        commit, check = frames.commit(start, locations[:, 2], op, positions, end)
+        count = len(edit.positions)
+        if count > _MOST_POSITIONS:
+            raise DSRecordsError(f"{count} positions in one edit; at most {_MOST_POSITIONS}")
+        commit, check = self.state.header.frames.commit(
+            self.state.snapshot.mark.check,
+            start,
+            row_checks(rows),
+            edit.op,
+            edit.positions,
+            end,
+        )
         size = sum(map(len, buffers)) + len(commit)
         new_end = end + len(commit)
         self._write([*buffers, commit], new_end - size, size)
-        self.state.apply(locations, op, positions, new_end, end, check)
-        if op:
-            self._must_rewrite_index = True
-        self._written(len(locations) + 1, new_end - start)
+        batch = Batch(rows, edit.op, edit.positions, new_end, end, check, 0)
+        self.state.apply(batch, edit.shared_parts)
+        if edit.op:
+            self._rows_differ = True
+        self._written(len(rows) + 1, new_end - start)
 
     def clear(self, parts: Iterable[tuple[int, int]]) -> None:
         """Write zeros over parts of the log that mean nothing. To be followed by `republish`.
@@ -271,6 +333,8 @@ class Writer:
 
     def _write(self, buffers: Sequence[bytes], offset: int, size: int) -> None:
         assert self._file is not None
+        if not self._interrupted:
+            self.require_own_log()
         self._interrupted = True
         try:
             if size <= _JOINED:
@@ -280,6 +344,24 @@ class Writer:
         except OSError as error:
             self._why_stopped = f"writing failed ({error}): close this dataset and open it again"
             raise
+
+    def require_own_log(self) -> None:
+        """Raise ReadOnlyError if another program has put other bytes into the file.
+
+        What is written would otherwise land amid them, an index beside them, and a compaction would
+        take their place.
+        """
+        assert self._file is not None
+        state = self.state
+        mark = state.snapshot.mark
+        offset = mark.last or CHECK_OFFSET
+        stored = files.pread(self._file.number, 4, offset)
+        if stored != mark.check.to_bytes(4, "little"):
+            self._why_stopped = (
+                "the file was overwritten while it was open for writing: nothing more is written "
+                "to it; open it again"
+            )
+            raise ReadOnlyError(self._why_stopped, file=state.path)
 
     def _written(self, frames: int, size: int) -> None:
         """Note that a change is complete, and make a checkpoint if one is due."""
@@ -304,6 +386,7 @@ class Writer:
             self.be_ready()
             if not self.in_place():
                 raise ReadOnlyError(self._why_stopped, file=self.state.path)
+            self.require_own_log()
             try:
                 if self._index_is_behind or self._unpublished_frames:
                     self._publish_durably()
@@ -340,27 +423,49 @@ class Writer:
 
     def _publish(self) -> None:
         state = self.state
+        path = state.index_path
         entries = state.snapshot.entries
         old = state.slot
+        if old is not None and self._is_as_published(old):
+            if not self._rows_differ:
+                slot = self._slot_in_place(old)
+                _index.publish_appended(path, old, slot, entries)
+                self._map(slot)
+                return
+            is_large = old.base + old.row * old.count >= _SMALL_INDEX
+            if is_large and state.frames_behind < _MANY_FRAMES:
+                state.slot = old._replace(seq=old.seq + 1, end=state.snapshot.end)
+                _index.publish_slot(path, state.slot)
+                return
+        if not _index.may_be_replaced(path):
+            raise ReadOnlyError(
+                "a file that is no index of this dataset was put here: move it away",
+                file=path,
+            )
         slot = self.next_slot()
-        if (
-            old is not None
-            and not self._must_rewrite_index
-            and state.slot_file == files.identity(state.index_path)
-        ):
-            _index.publish_appended(state.index_path, old, slot, entries)
-        else:
-            if not _index.may_be_replaced(state.index_path):
-                raise ReadOnlyError(
-                    "a file that is no index of this dataset was put here: move it away",
-                    file=state.index_path,
-                )
-            _index.publish_whole(state.index_path, state.header.raw, slot, entries)
+        _index.publish_whole(path, state.header.raw, slot, entries)
+        self._map(slot)
+
+    def _is_as_published(self, old: Slot) -> bool:
+        """Whether the index is the one whose newest slot this is, so that it can be added to."""
+        state = self.state
+        if self._must_rewrite_index or state.slot_file != files.identity(state.index_path):
+            return False
+        slots = _index.read_slots(LocalStorage(state.index_path))
+        return bool(slots) and slots[0] == old
+
+    def _map(self, slot: Slot) -> None:
+        """Go on with the rows that were published, all of them."""
+        state = self.state
         index = LocalStorage(state.index_path)
         mapped = _index.map_entries(index, slot)
+        mark = state.snapshot.mark
         state.snapshot = state.snapshot.with_same_records(mapped)
+        state.snapshot.mark = mark
         state.slot = slot
         state.slot_file = index.version()
+        state.frames_behind = 0
+        self._rows_differ = False
         self._must_rewrite_index = False
 
     def republish(self, entries: Entries) -> None:
@@ -372,20 +477,36 @@ class Writer:
             self.checkpoint()
 
     def next_slot(self) -> Slot:
-        """The slot that the index is to have next."""
+        """The slot of the whole index that is to be published next."""
         state = self.state
-        seq = 1
-        if state.slot is not None:
-            seq = state.slot.seq + 1
-        return _index.make_slot(
-            state.header.raw,
-            seq,
-            len(state.snapshot.entries),
-            state.snapshot.end,
-            state.edits,
-            state.last,
-            state.check,
+        mark = state.snapshot.mark
+        header = state.header
+        return Slot(
+            version=VERSION,
+            flags=0,
+            id=header.id,
+            seq=self._next_seq(),
+            count=len(state.snapshot.entries),
+            covered=mark.end,
+            last=mark.last,
+            check=mark.check,
+            base=_index.rows_offset(header.raw),
+            row=state.snapshot.entries.row_size,
+            salt=mark.check,
+            edits=mark.edits,
+            metadata=mark.metadata,
+            end=mark.end,
         )
+
+    def _slot_in_place(self, old: Slot) -> Slot:
+        """The slot for rows that are added to those of a file: the salt stays what it is."""
+        return self.next_slot()._replace(salt=old.salt, row=old.row)
+
+    def _next_seq(self) -> int:
+        slot = self.state.slot
+        if slot is None:
+            return 1
+        return slot.seq + 1
 
     # The end
 
