@@ -9,6 +9,7 @@ import pickle
 import subprocess
 import sys
 import tempfile
+import warnings
 from importlib.metadata import version
 from importlib.resources import files
 
@@ -62,7 +63,11 @@ def main():
             raise AssertionError("a sample without a label was appended")
 
     os.remove(index_path)
-    with dsrecords.open(path) as ds:
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        ds = dsrecords.open(path)
+    assert ["is missing" in str(warning.message) for warning in told] == [True], told
+    with ds:
         assert len(ds) == len(rows)
         for got, wanted in zip(ds, rows, strict=True):
             same(got, wanted)

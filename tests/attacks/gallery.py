@@ -17,7 +17,13 @@ import zstandard
 from bytes_by_hand import COMMIT, DELETE, NUMBER, PENDING, REVISION, TAKE_LAST, TEXT, Log, Old
 
 import dsrecords
-from dsrecords import CorruptError, DSRecordsError, StaleViewError, UnsupportedVersionError
+from dsrecords import (
+    CorruptError,
+    DSRecordsError,
+    ReadOnlyError,
+    StaleViewError,
+    UnsupportedVersionError,
+)
 
 NONE = 2**64 - 1
 NAMED = "named.idx"
@@ -234,6 +240,20 @@ def a_dictionary_of_zstd_that_claims_what_it_has_not(path):
     write(path, log)
 
 
+@attack(UnsupportedVersionError, "read flags 0x01")
+def a_header_with_a_flag_that_readers_must_know(path):
+    log = Log(read_flags=1)
+    log.number(1)
+    write(path, log)
+
+
+@attack(ReadOnlyError, "write flags 0x80")
+def a_header_with_a_flag_that_writers_must_know(path):
+    log = Log(write_flags=0x80)
+    log.number(1)
+    write(path, log)
+
+
 # The log
 
 
@@ -388,13 +408,24 @@ def a_revision_whose_table_is_of_another(path):
     write(path, *in_use(log, log.frames[1:]))
 
 
+@attack(CorruptError, "table of a revision")
+def a_revision_whose_table_may_be_of_any_frame(path):
+    """Its checksum is right, but does not begin with the check of the frame."""
+    log = Log(TEXT)
+    old = log.old(log.text("one", 1))
+    table = zlib.crc32(struct.pack("<Q", old.offset))
+    log.text(old, 2, kind=REVISION, table=table)
+    log.commit(TAKE_LAST, [0])
+    write(path, *in_use(log, log.frames[1:]))
+
+
 @attack(CorruptError, "again and again")
-def a_thousand_revisions_that_keep_a_payload_of_a_million_bytes(path):
-    """Each may be read, but copying all of them would make a thousand times as much of the file."""
+def two_hundred_revisions_that_keep_a_payload_of_a_million_bytes(path):
+    """Each may be read, but copying all of them would make two hundred times as much of the file."""
     log = Log(TEXT)
     at = log.text("x" * 1_000_000, 0)
     kept = log.old(at)
-    for n in range(1, 1001):
+    for n in range(1, 201):
         log.text(kept, n, kind=REVISION)
     log.commit()
     write(path, log)

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import traceback
 import warnings
+import zlib
 from pathlib import Path
 
 import gallery
@@ -17,6 +18,8 @@ import pytest
 from gallery import ATTACKS
 
 from dsrecords._format import frame as _frame
+from dsrecords._format import header as _header
+from dsrecords._format import log as _log
 from dsrecords._types import arrays as _arrays
 
 pytestmark = pytest.mark.slow
@@ -112,25 +115,67 @@ def allocate_first(data, dtype, shape, copy, view=_arrays.view):
     return view(data, dtype, shape, copy)
 
 
+class Passing:
+    """How a header is unpacked, but for one of its numbers, which is taken for 0."""
+
+    def __init__(self, number, real=_header._START):
+        self.number, self.real, self.size = number, real, real.size
+
+    def unpack(self, data):
+        fields = list(self.real.unpack(data))
+        fields[self.number] = 0
+        return fields
+
+
+# Of each what is put in its place, and the file that it would not be noticed without.
 DEFECTS = {
     "the size of a frame is not compared with its payloads": (
-        _frame.Frames,
-        "extent",
-        lambda frames, sizes: frames.layout.size + sum(size + 7 & -8 for size in sizes) % 2**64,
+        [
+            (
+                _frame.Frames,
+                "extent",
+                lambda frames, sizes: (
+                    frames.layout.size + sum(size + 7 & -8 for size in sizes) % 2**64
+                ),
+            )
+        ],
         "payloads of 2 to the 64 bytes behind an index",
     ),
     "memory is taken before a shape is compared with its payload": (
-        _arrays,
-        "view",
-        allocate_first,
+        [(_arrays, "view", allocate_first)],
         "a free shape larger than its payload",
+    ),
+    "a flag that readers must know is passed over": (
+        [(_header, "_START", Passing(3))],
+        "a header with a flag that readers must know",
+    ),
+    "a flag that writers must know is passed over": (
+        [(_header, "_START", Passing(4))],
+        "a header with a flag that writers must know",
+    ),
+    "frames of any unknown kind are passed over": (
+        [(_frame, "FIRST_SKIPPED", 6), (_log, "FIRST_SKIPPED", 6)],
+        "a frame of a kind that must not be passed over",
+    ),
+    "an unknown edit is passed over": (
+        [(_log, "DELETE", 2**32)],
+        "an edit of a kind that nobody knows",
+    ),
+    "an old payload may be anywhere": (
+        [(_frame, "_is_old", lambda offset, size, first_offset, stop: True)],
+        "a revision whose old payload is in the header",
+    ),
+    "the table of a revision may be that of any other": (
+        [(_frame, "_table_crc", lambda offsets, check: zlib.crc32(offsets))],
+        "a revision whose table may be of any frame",
     ),
 }
 
 
 @pytest.mark.parametrize("defect", DEFECTS)
 def test_a_planted_defect_is_caught(defect, tmp_path, monkeypatch):
-    *patch, name = DEFECTS[defect]
-    monkeypatch.setattr(*patch)
+    patches, name = DEFECTS[defect]
+    for patch in patches:
+        monkeypatch.setattr(*patch)
     with pytest.raises(AssertionError):
         answered(name, tmp_path)

@@ -756,6 +756,37 @@ def test_del_takes_an_index_a_slice_a_list_or_a_mask_and_keeps_the_order(made, k
     assert list(ds) == [*wanted, row(10)]
 
 
+@pytest.mark.parametrize(
+    ("key", "runs"),
+    [(3, 1), (slice(4), 1), (slice(None), 1), (slice(6, 2, -1), 1), (slice(None, None, 2), 5), (slice(9, None, -3), 4),
+     ([1, 2, 3, 7], 2), ([7, 3, 1, 2, -7], 2), (np.arange(10) > 6, 1), ([i % 3 == 0 for i in range(10)], 4)],
+    ids=shown,
+)  # fmt: skip
+def test_a_deletion_takes_16_bytes_for_each_run_of_records(made, key, runs):
+    wanted = [row(i) for i in range(10) if i not in np.atleast_1d(np.arange(10)[key])]
+    before = os.path.getsize(made)
+    with dsrecords.open(made) as ds:
+        del ds[key]
+        assert os.path.getsize(made) - before == 40 + 16 * runs
+    assert there(made) == wanted
+
+
+def test_deletions_of_a_long_list_are_those_of_an_array(path):
+    ds = dsrecords.open(numbered(path, 100_000))
+    wanted = np.arange(100_000)
+    for key in (slice(30_000), slice(None, None, 7), wanted % 11 == 3, [5, 50_000, -1], 17):
+        key = key[wanted] if isinstance(key, np.ndarray) else key
+        view, before = ds[:], wanted
+        del ds[key]
+        wanted = np.delete(wanted, key)
+        assert (ds.column("n") == wanted).all()
+        assert (view.column("n") == before).all()
+        assert ds[len(wanted) // 2] == {"n": wanted[len(wanted) // 2]}
+    assert (dsrecords.open(path).column("n") == wanted).all()
+    ds.close()
+    assert (dsrecords.open(path).column("n") == wanted).all()
+
+
 @pytest.mark.parametrize("key", [10, -11, [0, 10], [-11], [True] * 9])
 def test_del_of_what_is_not_there_is_an_index_error_and_deletes_nothing(made, key):
     ds = dsrecords.open(made)

@@ -20,13 +20,18 @@ from power_loss import LostError, Tally
 import dsrecords
 from dsrecords import LockedError, make_dataset
 
-SCHEMA = {"n": "int64", "text": "str"}
+SCHEMA = {"n": "int64", "text": "str", "rest": "bytes"}
 THREADS, PROCESSES = 8, 2  # processes of each kind
 SHARED = 40  # numbers of samples that the threads read from the writer's own object: there are never fewer
 
 
 def pair(n):
-    return {"n": n, "text": f"{n} " * (abs(n) % 50)}
+    return {"n": n, "text": f"{n} " * (abs(n) % 50), "rest": b"the same in all"}
+
+
+def part(n):
+    """What differs between samples: the rest stays where it is."""
+    return {"n": n, "text": pair(n)["text"]}
 
 
 def consistent(samples):
@@ -46,9 +51,13 @@ def change(ds, chance):
     elif kind < 5:
         a, b = chance.sample(range(len(ds)), 2)
         total = ds[a, "n"] + ds[b, "n"]
-        ds.update({a: pair(n), b: pair(total - n)})
+        if kind == 3:
+            ds.update({a: part(n), b: part(total - n)}, partial=True)
+        else:
+            ds.update({a: pair(n), b: pair(total - n)})
     elif kind == 5:
-        ds.extend_columns({"n": [n, -n], "text": [pair(n)["text"], pair(-n)["text"]]})
+        ds.extend_columns({key: [pair(n)[key], pair(-n)[key]] for key in SCHEMA})
+        ds.set_metadata({"changes": ds.metadata.get("changes", 0) + 1})
     elif kind == 6:
         ds.flush(sync=n % 4 == 0)
     elif n % 4 == 0:
@@ -64,7 +73,7 @@ def read(path, stop, notes, seed):
     warnings.simplefilter(
         "ignore"
     )  # opening may look at an index that is just being replaced, and says so
-    chance, looks = random.Random(seed), 0
+    chance, looks, changes = random.Random(seed), 0, 0
     try:
         ds = dsrecords.open(path)
         while not os.path.exists(stop):
@@ -74,12 +83,13 @@ def read(path, stop, notes, seed):
                 ds = dsrecords.open(path)
             view = ds[:]
             batch = view.batch(slice(None))
+            batch["n"] = batch["n"].tolist()
             consistent(
-                [
-                    {"n": n, "text": text}
-                    for n, text in zip(batch["n"].tolist(), batch["text"], strict=True)
-                ]
+                [dict(zip(batch, row, strict=True)) for row in zip(*batch.values(), strict=True)]
             )
+            before, changes = changes, view.metadata.get("changes", 0)
+            if changes < before:
+                raise LostError("older metadata came back")
             consistent(list(view[::-1]))
             order = chance.sample(range(len(view)), 20)
             if view.__getitems__(order) != [view[i] for i in order]:

@@ -55,6 +55,21 @@ class Killed(BaseException):
     """The process is no more. What it wrote is there for others."""
 
 
+class Opened:
+    """An open file of a machine, which is closed there, whenever that is."""
+
+    def __init__(self, machine, fd):
+        self.machine = machine
+        self.fd = fd
+
+    def fileno(self):
+        return self.fd
+
+    def close(self):
+        if self.fd in self.machine.fds:
+            self.machine.close(self.fd)
+
+
 class Machine:
     """Files in memory, behind the calls that `files` makes. Stands in the place of the modules `os`, `mmap` and `fcntl`.
 
@@ -97,7 +112,8 @@ class Machine:
         """Within, `files` works on this machine. What a broken state would be looked at again for is looked at once."""
         patches = (
             (files, "os", self),
-            (files, "mmap", self),
+            (files, "io", self),
+            (files, "mapping", self),
             (files, "fcntl", self),
             (_state, "_TRIES", 1),
             (_state, "_PATIENCE", 1),
@@ -148,6 +164,14 @@ class Machine:
             return writes
         self.failed.append(call)
         raise OSError(fault.kind, os.strerror(fault.kind))
+
+    def FileIO(self, path, mode):  # noqa: N802 - as in `io`
+        flags = {
+            "rb": self.O_RDONLY,
+            "r+b": self.O_RDWR,
+            "x+b": self.O_RDWR | self.O_CREAT | self.O_EXCL,
+        }
+        return Opened(self, self.open(path, flags[mode]))
 
     def open(self, path, flags, mode=0o777):
         self._enter("create" if flags & os.O_CREAT else "open")
@@ -256,22 +280,19 @@ class Machine:
             raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
         file.locked_by = fd
 
-    def mmap(self, fd, length, access=None, flags=None, prot=None):
+    def map_read(self, fd, length):
+        self._enter("mmap")
+        return memoryview(bytes(self.fds[fd].data[:length]))
+
+    def map_private(self, fd, length):
         self._enter("mmap")
         data = self.fds[fd].data
-        if not 0 < length <= len(data):
-            raise ValueError("mmap length is greater than file size")
-        return bytes(data[:length]) if access == self.ACCESS_READ else data[:length]
+        if len(data) < length:
+            raise ValueError("the file is shorter")
+        return memoryview(bytearray(data[:length]))
 
-
-def _close(descriptor, close=files.Descriptor.close):
-    """In the place of `Descriptor.close`: a descriptor of a machine is closed there, whenever that is."""
-    if descriptor.number < FIRST_FD:
-        close(descriptor)
-        return
-    number, descriptor.number = descriptor.number, -1
-    if (machine := _machines.get(number)) is not None and number in machine.fds:
-        machine.close(number)
+    def will_need(self, window, start, length):
+        pass
 
 
 def _remembered_header(storage, read_header=_state.read_header):
@@ -293,7 +314,6 @@ def _remembered_header(storage, read_header=_state.read_header):
 _headers = {}
 _fds = itertools.count(FIRST_FD)  # no two machines have the same
 _machines = weakref.WeakValueDictionary()  # by descriptor
-files.Descriptor.close = files.Descriptor.__del__ = _close
 
 
 def put(data, offset, new):

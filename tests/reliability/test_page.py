@@ -3,11 +3,14 @@
 import re
 from pathlib import Path
 
+import test_checkpoints
 import test_concurrency
 import test_damage
+import test_events_model
 import test_fuzz
 import test_gallery
 import test_kills
+import test_mixtures
 import test_power_loss
 import test_salvage
 import test_state_machine
@@ -18,12 +21,15 @@ PLANTED = {
     "test_power_loss.py": test_power_loss.DEFECTS,
     "test_system_errors.py": test_system_errors.DEFECTS,
     "test_damage.py": (*test_damage.DEFECTS, *test_damage.MORE_DEFECTS),
+    "test_mixtures.py": test_mixtures.DEFECTS,
+    "../write/test_checkpoints.py": test_checkpoints.DEFECTS,
     "test_kills.py": test_kills.DEFECTS,
     "test_concurrency.py": test_concurrency.DEFECTS,
     "../dataset/test_state_machine.py": test_state_machine.DEFECTS,
     "../attacks/test_gallery.py": test_gallery.DEFECTS,
     "test_fuzz.py": test_fuzz.DEFECTS,
     "test_salvage.py": test_salvage.DEFECTS,
+    "test_events_model.py": test_events_model.DEFECTS,
 }
 
 

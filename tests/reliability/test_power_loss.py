@@ -36,6 +36,38 @@ def test_every_crash_leaves_a_state_that_the_list_was_in():
     )  # the simulation does reach the states where later writes outlived earlier ones
 
 
+KINDS = {
+    "publish_appended": ((("append", "publish", "extend", "describe", "publish"), SMALL_INDEX),),
+    "publish_whole": (
+        (("delete", "publish", "revise", "publish"), SMALL_INDEX),
+        (("revise", "replace", "revise", "replace", "publish", "append", "publish"), 0),  # so many
+    ),
+    "publish_slot": (
+        (("revise", "publish", "append", "describe", "publish", "delete_ranges", "publish"), 0),
+        (("remove", "publish", "reopen", "update", "reopen", "append"), 0),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_of_checkpoint_may_be_cut_off_at_each_call(kind, monkeypatch):
+    publish, called = getattr(_index, kind), []
+
+    def noted(*arguments, **options):
+        called.append(kind)
+        return publish(*arguments, **options)
+
+    monkeypatch.setattr(_index, kind, noted)
+    start, tally = power_loss.start_of("a dataset"), Tally()
+    for operations, small_index in KINDS[kind]:
+        before = len(called)
+        power_loss.survey(
+            operations, start, tally, SEED, draws=3, again=0.02, small_index=small_index
+        )
+        assert len(called) > before
+    assert tally["states"] > 150
+
+
 class Without:
     """A module as it is at each moment, but for some of its functions."""
 

@@ -24,8 +24,10 @@ sys.path[:0] = [str(ROOT / "tests" / folder) for folder in ("", "attacks", "data
 
 import concurrency  # noqa: E402
 import damage  # noqa: E402
+import events as model_of_events  # noqa: E402
 import fuzz  # noqa: E402
 import kills  # noqa: E402
+import mixtures  # noqa: E402
 import power_loss  # noqa: E402
 import salvage  # noqa: E402
 import system_errors  # noqa: E402
@@ -35,14 +37,10 @@ from power_loss import Tally  # noqa: E402
 from workloads import INDEX, PATH, all_short, small_writers  # noqa: E402
 
 PAGE = ROOT / "docs" / "reliability.md"
-CUTS, BURSTS, MENDS, ROUNDS, BITS = (
-    500,
-    5000,
-    500,
-    50,
-    250,
-)  # what one task does: cuts, damages, kills, bytes to flip
+# What one task does: cuts, damages, kills, bytes to flip, copies to exchange.
+CUTS, BURSTS, MENDS, ROUNDS, BITS, COPIES = 500, 5000, 500, 50, 250, 25
 READERS = 4
+RUNS, OPCODES = 100, 250  # what one task does: runs of the model of events, interruptions
 
 
 def spread(function, tasks, jobs):
@@ -236,6 +234,30 @@ def _mends(seed, count):
     return dict(tally)
 
 
+def mixed(options):
+    """Files of copies that were edited apart, exchanged and half overwritten."""
+    tally = counted(
+        _mixed,
+        [(options.seed + COPIES * n, count) for n, count in _number(options.copies, COPIES)],
+        options.jobs,
+    )
+    return (
+        f"{tally['pairs of copies']:,} pairs of copies: {tally['exchanged']:,} files exchanged, {tally['mixtures']:,} mixed block by"
+        f" block, {tally['views']:,} views; {tally['overwritten under a writer']:,} logs overwritten under a writer,"
+        f" {tally['overwritten under a reader']:,} under a reader, {tally['indexes exchanged under a writer']:,} indexes exchanged"
+    ), (
+        f"{tally['shown']:,} read as a list that one of the two was, {tally['shown in part']:,} with errors for some records;"
+        f" {tally['refused']:,} refused; 0 wrong lists; 0 writes into files of others"
+    )
+
+
+def _mixed(seed, count):
+    tally = Tally()
+    for number in range(count):
+        mixtures.trials(tally, seed + number)
+    return dict(tally)
+
+
 def kill(options):
     """Processes killed."""
     tally = counted(
@@ -307,9 +329,59 @@ def fuzzing(options):
     )
 
 
+def events(options):
+    """Random events around a dataset, and a Python list."""
+    tally = counted(
+        model_of_events.runs,
+        [(options.seed + 1000 * n, count) for n, count in _number(options.runs, RUNS)],
+        options.jobs,
+    )
+    runs = tally.pop("runs")
+    kinds = ", ".join(f"{number:,} {name}" for name, number in sorted(tally.items()))
+    return f"{runs:,} runs of {sum(tally.values()):,} events: {kinds}", (
+        "0 differences; 0 descriptors and locks left"
+    )
+
+
+def interruptions(options):
+    """An exception at each opcode of each change."""
+    tasks = []
+    for name in model_of_events.CHANGES:
+        for is_later in (False, True):
+            numbers = range(0, model_of_events.opcodes(name, is_later), options.every)
+            parts = range(0, len(numbers), OPCODES)
+            tasks += [(name, is_later, numbers[at : at + OPCODES]) for at in parts]
+    tally = counted(model_of_events.interruptions, tasks, options.jobs)
+    return (
+        f"{tally['interruptions']:,} opcodes of {len(model_of_events.CHANGES)} changes, each the first and a later one of its handle",
+        "0 lists other than those of before and after; 0 descriptors and locks left",
+    )
+
+
+def makers(options):
+    """Six processes make one dataset at once."""
+    tasks = [(count,) for _, count in _number(options.races, ROUNDS)]
+    tally = counted(model_of_events.races, tasks, options.jobs)
+    return (
+        f"{tally['races']:,} races of six processes",
+        "one has made it each time, and it is that one's; nothing else is left",
+    )
+
+
+def signals(options):
+    """A timer that saves amid appends."""
+    tasks = [(60 * options.signals, options.seed + n) for n in range(options.jobs)]
+    tally = counted(model_of_events.signals, tasks, options.jobs)
+    return (
+        f"{options.signals:g} min in each of {options.jobs} processes: {tally['signals']:,} signals amid {tally['appends']:,} appends",
+        "0 lost, 0 twice",
+    )
+
+
 PARTS = {
     "truncation": truncation, "power": power, "kill": kill, "flips": flips, "bursts": bursts, "errors": errors,
-    "together": together, "model": model, "hostile": hostile, "fuzzing": fuzzing, "mends": mends,
+    "mixed": mixed, "together": together, "model": model, "hostile": hostile, "fuzzing": fuzzing, "mends": mends,
+    "events": events, "interruptions": interruptions, "makers": makers, "signals": signals,
 }  # fmt: skip
 
 
@@ -343,7 +415,12 @@ def main():
     parser.add_argument("--bursts", type=int, default=1_000_000)
     parser.add_argument("--pairs", type=int, default=20_000, help="of cuts in both files")
     parser.add_argument("--mends", type=int, default=20_000)
+    parser.add_argument("--copies", type=int, default=1000, help="pairs that are edited apart")
     parser.add_argument("--rounds", type=int, default=1000, help="of kill -9")
+    parser.add_argument("--runs", type=int, default=10_000, help="of the model of events")
+    parser.add_argument("--every", type=int, default=1, help="so many opcodes one is interrupted")
+    parser.add_argument("--races", type=int, default=1000, help="of makers")
+    parser.add_argument("--signals", type=float, default=10, help="minutes")
     parser.add_argument("--examples", type=int, default=2000, help="of the model")
     parser.add_argument(
         "--minutes",

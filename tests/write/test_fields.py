@@ -124,6 +124,27 @@ def test_revisions_are_revised(made):
     everywhere(made, wanted)
 
 
+def test_the_schema_of_revisions_changes(made):
+    with dsrecords.open(made) as ds:
+        ds[4, ["label", "text"]] = [40, "new"]
+        ds[5, "label"] = 50
+        ds.add_field("length", "int8", lambda sample: len(sample["text"]))
+        ds[4, "length"] = 9
+        ds[5, "blob"] = b"b"
+        ds.rename_fields({"text": "words"})
+        ds.cast({"label": "int32"})
+        ds.drop_fields(["score"])
+        wanted = [
+            {"label": sample["label"], "words": sample["text"], "blob": sample["blob"], "length": len(sample["text"])}
+            for sample in rows(10)
+        ]  # fmt: skip
+        wanted[4] |= {"label": 40, "words": "new", "length": 9}
+        wanted[5] |= {"label": 50, "blob": b"b"}
+        assert list(ds) == wanted
+    assert list(dsrecords.open(made)) == wanted
+    assert dsrecords.open(made).check() == []
+
+
 @pytest.mark.parametrize(
     ("change", "error", "says"),
     [
@@ -232,8 +253,12 @@ def test_functions_of_ones_own_write_single_fields_too(path):
         ds[0, "n"] = 2
         ds[0, "a"] = "def"
         ds[0, "n"] = 3
+    with dsrecords.open(path) as ds:  # without the function: the others can be replaced
+        ds[0, "n"] = 4
+        with pytest.raises(SchemaError, match="field 'a'"):
+            ds[0, "a"] = "ghi"
     ds = IndexedRecordDataset(path, deserializers={"a": lambda data: bytes(data).decode()})
-    assert ds[0] == {"a": "fed", "n": 3}
+    assert ds[0] == {"a": "fed", "n": 4}
 
 
 # What it costs, and what it does not touch

@@ -26,7 +26,7 @@ def step(chance, model):
         for i in range(3)
     ]
     at, other = chance.randrange(count or 1), chance.randrange(count or 1)
-    kind = chance.randrange(10)
+    kind = chance.randrange(12)
     if count > MOST:
         return (lambda ds: ds.__delitem__(slice(0, None, 2))), model[1::2]
     if count < 5 or kind < 3:
@@ -51,6 +51,13 @@ def step(chance, model):
         if at < len(left):
             left[at] = model[-1]
         return (lambda ds: ds.quick_remove_at(at)), left
+    if kind == 9:
+        part = {"text": f"{model[at]['label']} " * chance.choice([0, 1, 10, 2000])}
+        changed = [*model]
+        changed[at] = {**model[at], **part}
+        return (lambda ds: ds.update({at: part}, partial=True)), changed
+    if kind == 10:
+        return (lambda ds: ds.set_metadata({"number": number})), model
     files = (lambda ds: ds.flush()) if number % 4 else (lambda ds: ds.compact())
     return files, model
 

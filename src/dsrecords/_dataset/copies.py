@@ -76,8 +76,12 @@ def reopened(origin: Origin) -> Reading:
     positions = origin.positions
     count = reading.count()
     if not source.shows(origin.version) or _highest(positions) >= count:
-        message = "the dataset was changed since this copy of it was made"
-        raise StaleViewError(message, file=path)
+        raise StaleViewError(
+            "it was edited since this copy was pickled or copied, so that positions mean other "
+            "records: copy it anew; or save the view with save_view, and give its path to the "
+            "workers: a view file goes on showing the records of then",
+            file=path,
+        )
     has_grown = count > len(positions)
     if has_grown or origin.is_selection:
         return reading.showing(positions, origin.version)

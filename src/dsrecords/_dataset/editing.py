@@ -6,7 +6,7 @@ The first change takes the writer's lock, which is held until the dataset is clo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,16 +19,27 @@ from dsrecords._read.open import State, default_index
 from dsrecords._read.selection import several
 from dsrecords._read.snapshot import Snapshot
 from dsrecords._read.source import Source
+from dsrecords._schema.encoded import Encoded, Revised
 from dsrecords._schema.header import metadata_json
 from dsrecords._storage.files import Descriptor
 from dsrecords._types.base import describe
 from dsrecords._write.columns import Columns
 from dsrecords._write.compact import compact
-from dsrecords._write.lock import first_change
+from dsrecords._write.gate import Gate
+from dsrecords._write.lock import release_after_fork
 from dsrecords._write.revise import Reviser
 from dsrecords._write.rows import Rows
-from dsrecords._write.writer import Writer
+from dsrecords._write.writer import ListChangedError, Writer
 from dsrecords.errors import ReadOnlyError, SchemaError, StaleViewError
+
+
+class _Edit(NamedTuple):
+    """An edit of the list: see `Writer.batch`."""
+
+    records: Sequence[Encoded | Revised]
+    op: int
+    positions: Sequence[int]
+    shared_parts: Sequence[int] = ()
 
 
 class Editing:
@@ -44,18 +55,20 @@ class Editing:
     def __init__(self, reading: Reading) -> None:
         self.reading = reading
         self.writer: Writer | None = None
+        self._gate = Gate(reading.path)
+        release_after_fork(self)
 
-    def begin(self, positions: bool = True) -> Writer:
+    def forked(self) -> None:
+        """In a forked child: another thread of the parent may have been amid a change."""
+        self._gate = Gate(self.reading.path)
+
+    def begin(self) -> Writer:
         """Return the writer, ready for a change.
-
-        Args:
-            positions: whether the change is of positions in the list, which must still mean what
-                they meant when the files were read.
 
         Raises:
             ReadOnlyError: this is a view, or of dsrecords 0.4.
             LockedError: another writer has the dataset.
-            StaleViewError: another writer has edited it meanwhile.
+            SchemaError: another writer has changed the schema, and what was given does not fit it.
         """
         reading = self.reading
         log = self._log()
@@ -67,18 +80,55 @@ class Editing:
             )
         if self.writer is not None:
             return self.writer
-        known = reading.version()
-        with first_change():  # of two threads, one takes the file's lock
+        with self._gate:  # of two threads, one takes the file's lock
             if self.writer is None:
-                self.writer = Writer(log)
-            writer = self.writer
-        reading.bind()
-        if positions and not log.shows(known):
-            raise StaleViewError(
-                "another writer changed it since it was opened: look again, then repeat",
-                file=reading.path,
-            )
+                self.writer = self._make_writer(log)
+        return self.writer
+
+    def _make_writer(self, log: State) -> Writer:
+        writer = Writer(log, gate=self._gate)
+        try:
+            self.reading.bind()
+        except BaseException:
+            writer.let_go("it could not be opened for writing")
+            raise
         return writer
+
+    def _edit(self, make: Callable[[Snapshot], _Edit]) -> None:
+        """Edit the list, at positions in the list that is shown.
+
+        Args:
+            make: what is to be done, from that list. It may call code of the user's.
+
+        Raises:
+            StaleViewError: another writer has edited it since, or code that this call runs has.
+        """
+        seen = self.reading.snapshot()
+        known = self.reading.version()
+        are_files_read_anew = self.writer is None
+        writer = self.begin()
+        are_files_read_anew |= writer.recover_if_interrupted()
+        if are_files_read_anew and not self._log().shows(known):
+            raise StaleViewError(
+                "another writer changed it since it was opened, or the last change was interrupted "
+                "and is done: look again, then repeat",
+                file=self.reading.path,
+            )
+        while True:
+            edit = make(seen)
+            if not edit.positions:
+                return
+            try:
+                writer.batch(edit.records, edit.op, edit.positions, edit.shared_parts, seen)
+                return
+            except ListChangedError:
+                if writer.was_changed_here():
+                    raise StaleViewError(
+                        "it was edited by code that this edit has called (an index, a serializer): "
+                        "nothing was done",
+                        file=self.reading.path,
+                    ) from None
+            seen = self.reading.snapshot()  # another thread was faster: from what it left
 
     def _log(self) -> State:
         source = self.reading.opened()
@@ -90,7 +140,7 @@ class Editing:
 
     def append(self, sample: Any) -> None:
         """Add one sample."""
-        writer = self.writer or self.begin(positions=False)
+        writer = self.writer or self.begin()
         schema = self.reading.fields.schema
         numbers = schema.picked(sample)
         if numbers is not None and writer.append_numbers(numbers):
@@ -100,7 +150,7 @@ class Editing:
 
     def extend(self, samples: Iterable[Any]) -> None:
         """Add many samples; the position that an error names is among those given."""
-        writer = self.begin(positions=False)
+        writer = self.begin()
         start = self.reading.count()
         schema = self.reading.fields.schema
         try:
@@ -117,7 +167,7 @@ class Editing:
 
     def extend_columns(self, columns: Any) -> None:
         """Add many samples, given field by field, as one batch."""
-        writer = self.begin(positions=False)
+        writer = self.begin()
         schema = self.reading.fields.schema
         prepared = Columns(schema, columns, self.reading.count())
         if prepared.count:
@@ -128,39 +178,40 @@ class Editing:
         if not isinstance(samples, Mapping):
             example = "ds.update({7: sample, 9: other})"
             raise TypeError(f"update takes a dict of positions and samples: {example}")
-        writer = self.begin()
         reading = self.reading
-        with writer.mutex:
-            snapshot = reading.snapshot()
-            positions = [reading.position(index, snapshot) for index in samples]
-            if len(set(positions)) < len(positions):
-                raise IndexError("two of the indices are the same record")
-            schema = reading.fields.schema
-            if partial:
-                self._revise(writer, snapshot, dict(zip(positions, samples.values())))
-                return
-            encoded = [schema.encode(new, i) for i, new in zip(positions, samples.values())]
-            if encoded:  # they are appended, then taken from the end, the last one first
-                writer.batch(encoded, TAKE_LAST, positions[::-1])
 
-    def _revise(
-        self,
-        writer: Writer,
-        snapshot: Snapshot,
-        samples: Mapping[int, Any],
-    ) -> None:
-        """Replace some fields of the records at some positions."""
+        def make(snapshot: Snapshot) -> _Edit:
+            by_position: dict[int, Any] = {}
+            for index, sample in samples.items():
+                position = reading.position(index, snapshot)
+                if position in by_position:
+                    raise IndexError("two of the indices are the same record")
+                by_position[position] = sample
+            if partial:
+                return self._revision(snapshot, by_position)
+            return self._replacement(by_position)
+
+        self._edit(make)
+
+    def _replacement(self, samples: Mapping[int, Any]) -> _Edit:
+        schema = self.reading.fields.schema
+        records = [schema.encode(sample, i) for i, sample in samples.items()]
+        # They are appended, then taken from the end, the last one first.
+        positions = list(samples)[::-1]
+        return _Edit(records, TAKE_LAST, positions)
+
+    def _revision(self, snapshot: Snapshot, samples: Mapping[int, Any]) -> _Edit:
         schema = self.reading.fields.schema
         encoded = {i: schema.encode_some(part, i) for i, part in samples.items()}
         changed = {i: part for i, part in encoded.items() if part}
-        if not changed:
-            return
         reviser = Reviser(snapshot)
         replacements = [reviser.revised(i, part) for i, part in changed.items()]
-        records = [replacement.record for replacement in replacements]
-        parts = [replacement.shared_parts for replacement in replacements]
-        positions = list(changed)
-        writer.batch(records, TAKE_LAST, positions[::-1], parts)
+        return _Edit(
+            [replacement.record for replacement in replacements],
+            TAKE_LAST,
+            list(changed)[::-1],
+            [replacement.shared_parts for replacement in replacements],
+        )
 
     def replace(self, index: Any, sample: Any) -> None:
         """Replace one sample; or fields of it, where the index is a tuple with them behind."""
@@ -188,7 +239,7 @@ class Editing:
 
     def set_metadata(self, metadata: Any) -> None:
         """Put other metadata in the place of what there is."""
-        writer = self.begin(positions=False)
+        writer = self.begin()
         log = self._log()
         writer.set_metadata(metadata_json(log.header, metadata))
 
@@ -199,26 +250,21 @@ class Editing:
                 "samples are deleted whole: del ds[7], del ds[[7, 9]]; "
                 "a field of all of them: ds.drop_fields(name)"
             )
-        writer = self.begin()
         reading = self.reading
-        with writer.mutex:
-            snapshot = reading.snapshot()
+
+        def make(snapshot: Snapshot) -> _Edit:
             if several(key):
                 found = reading.positions(key, snapshot)
-                ranges = _ranges(found)
-            else:
-                position = reading.position(key, snapshot)
-                ranges = [position, position + 1]
-            if ranges:
-                writer.batch((), DELETE, ranges)
+                return _Edit([], DELETE, _ranges(found))
+            position = reading.position(key, snapshot)
+            return _Edit([], DELETE, [position, position + 1])
+
+        self._edit(make)
 
     def take_last(self, index: int) -> None:
         """Put the last sample in the place of another, which is deleted."""
-        writer = self.begin()
-        with writer.mutex:
-            snapshot = self.reading.snapshot()
-            position = self.reading.position(index, snapshot)
-            writer.batch((), TAKE_LAST, [position])
+        reading = self.reading
+        self._edit(lambda snapshot: _Edit([], TAKE_LAST, [reading.position(index, snapshot)]))
 
     # Files
 
@@ -226,7 +272,7 @@ class Editing:
         """Make all changes durable, and publish the index."""
         source = self.reading.opened()
         if self.writer is None and self._has_no_index(source):
-            self.begin(positions=False)
+            self.begin()
         if self.writer is not None:
             self.writer.checkpoint(sync)
 
@@ -237,9 +283,20 @@ class Editing:
         return source.slot is None and not source.refuses
 
     def refresh(self) -> None:
-        """Read what others have written; a writer knows all already."""
-        if self.writer is None or self.reading.is_view():
-            self.reading.refresh()
+        """Read what others have written; a writer knows all already.
+
+        Unless it lost the files, which were replaced, or left them to the process that it was
+        forked from: then it is none any more.
+        """
+        writer = self.writer
+        if writer is not None and not self.reading.is_view():
+            if writer.in_place():
+                writer.recover_if_interrupted()
+                return
+            if self.writer is not writer:  # a signal handler has compacted meanwhile
+                return
+            self.writer = None
+        self.reading.refresh()
 
     def compact(self) -> None:
         """Write the records anew, in the place of the old files."""
@@ -289,23 +346,50 @@ class Editing:
         """
         writer = self.begin()
         log = self._log()
-        with writer.mutex:
+        with self._gate:
             writer.be_ready()
+            writer.require_in_place()
             writer.require_own_log()
             writer.sync()  # a crash may leave the old log without its index: it must be whole then
+            descriptor = None
             try:
                 descriptor = write(log.snapshot)
+                self._go_on_with(descriptor, writer, options)
             except BaseException:
-                if not writer.in_place():  # the new files are there: let go of the old ones
-                    self.writer = None
-                    log.reopen()
-                    self.reading.bind(options)
+                self._go_on_after_failure(descriptor, writer, options)
                 raise
-            writer.let_go("the dataset was compacted")
-            if options is not None:
-                self.reading.options = options
-            self.writer = Writer(log, descriptor)
-            self.reading.bind()
+
+    def _go_on_with(
+        self,
+        descriptor: Descriptor,
+        writer: Writer,
+        options: Options | None,
+    ) -> None:
+        """Write to the new files from now on, whose lock is held already."""
+        log = self._log()
+        if options is not None:
+            self.reading.options = options
+        self.writer = None
+        writer.let_go("the dataset was compacted")
+        new = Writer(log, descriptor, gate=self._gate)
+        self.reading.bind()
+        self.writer = new
+
+    def _go_on_after_failure(
+        self,
+        descriptor: Descriptor | None,
+        writer: Writer,
+        options: Options | None,
+    ) -> None:
+        """Let go of what there is of the new files and, if they are in place, of the old ones."""
+        if self.writer is not None and writer.in_place():
+            return
+        self.writer = None
+        writer.let_go("the dataset was compacted")
+        if descriptor is not None:
+            descriptor.close()
+        self._log().reopen()
+        self.reading.bind(options)
 
     def close(self) -> None:
         """Publish the index, and release the lock and the files."""

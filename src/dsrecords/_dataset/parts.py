@@ -23,7 +23,7 @@ from dsrecords._schema.schema import Field, Key, Schema
 from dsrecords._types.base import Load, Type, describe
 from dsrecords._types.binary import Bytes, Custom
 from dsrecords._types.images import Image
-from dsrecords.errors import DSRecordsError, SchemaError
+from dsrecords.errors import SchemaError
 
 _STORED_UNCHANGED = (Bytes, Custom, Image)  # types that store the bytes they are given
 
@@ -122,11 +122,9 @@ def records(
     Raises:
         SchemaError: a value does not fit, or there are not as many values as records.
         CorruptError: a record is damaged.
-        DSRecordsError: the list was changed meanwhile.
     """
     check_extents(snapshot)
     everything = _plan_of_everything(snapshot)
-    end = snapshot.end
     count = len(snapshot.entries)
     given = _given_values(parts)
     for values in given:
@@ -138,9 +136,6 @@ def records(
         for part in parts:
             part.fill(new, old)
         yield new
-    if snapshot.end != end:
-        message = "it was changed while its schema was: nothing was done"
-        raise DSRecordsError(message, file=snapshot.file)
     for values in given:
         values.expect_no_more()
 

@@ -309,21 +309,27 @@ class Entries:
 
     # Appending
 
-    def append(self, ref: FrameRef) -> None:
-        """Append the row of one record, whose head must be there if the rows have heads."""
+    def append(
+        self,
+        offset: int,
+        size: int,
+        check: int,
+        head: bytes,
+    ) -> None:
+        """Append the row of one record: see `FrameRef`. A row without a head does not need it."""
         used = self.used
         row = self.kept + used
         start = self.row_size * used
         appended = self.appended
         if start == appended.words.nbytes:
             appended.make_room(used + 1)
-        mixed = ref.check ^ row_mix(row) ^ self.salt
+        mixed = check ^ row_mix(row) ^ self.salt
         if self.has_heads:
-            _LONG.pack_into(appended.data, start, ref.offset, mixed)
-            appended.data[start + _HEAD_START : start + self.row_size] = ref.head
+            _LONG.pack_into(appended.data, start, offset, mixed)
+            appended.data[start + _HEAD_START : start + self.row_size] = head
         else:
-            eighths = min(ref.size >> 3, _SIZE_UNKNOWN)
-            _SHORT.pack_into(appended.data, start, ref.offset, eighths, mixed)
+            eighths = min(size >> 3, _SIZE_UNKNOWN)
+            _SHORT.pack_into(appended.data, start, offset, eighths, mixed)
         self.used = used + 1  # last: only now can another thread see it
 
     def extend(self, rows: np.ndarray) -> None:

@@ -128,7 +128,7 @@ class Frames:
         numbers: list[Any],
         payloads: Sequence[bytes | None],
         offset: int,
-    ) -> Packed:
+    ) -> tuple[list[bytes], int, int]:
         """Pack the frame of a record.
 
         Args:
@@ -137,6 +137,9 @@ class Frames:
             numbers: its numbers and presences, as `HeadLayout.pack` takes them.
             payloads: its payloads.
             offset: of the frame.
+
+        Returns:
+            What a `Packed` is, as a plain tuple.
         """
         layout = self.layout
         size = layout.size
@@ -165,7 +168,7 @@ class Frames:
         check = self.check(head, offset)
         buffers[0] = _pack_check(check)
         buffers[1] = head
-        return Packed(buffers, size, check)
+        return buffers, size, check
 
     def revision(
         self,

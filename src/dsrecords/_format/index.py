@@ -150,12 +150,12 @@ def map_entries(storage: Storage, slot: Slot) -> Entries:
 
 def publish_slot(path: str, slot: Slot) -> None:
     """Publish how far the log is on the disk, with the rows that the index has."""
-    fd = files.open_write(path)
+    file = files.open_write(path)
     try:
-        _write_slot(fd, slot)
-        files.sync(fd)
+        _write_slot(file.number, slot)
+        files.sync(file.number)
     finally:
-        files.close(fd)
+        file.close()
 
 
 def publish_appended(path: str, old: Slot, slot: Slot, entries: Entries) -> None:
@@ -170,7 +170,8 @@ def publish_appended(path: str, old: Slot, slot: Slot, entries: Entries) -> None
         slot: the new slot.
         entries: of the whole list.
     """
-    fd = files.open_write(path)
+    file = files.open_write(path)
+    fd = file.number
     try:
         offset = slot.base + slot.row * old.count
         for part in parts(entries, slot, old.count):
@@ -180,11 +181,12 @@ def publish_appended(path: str, old: Slot, slot: Slot, entries: Entries) -> None
         _write_slot(fd, slot)
         files.sync(fd)
     finally:
-        files.close(fd)
+        file.close()
 
 
 def publish_whole(
     path: str,
+    log_path: str,
     header: RawHeader,
     slot: Slot,
     entries: Entries,
@@ -194,6 +196,7 @@ def publish_whole(
 
     Args:
         path: of the index.
+        log_path: of the log.
         header: of the log.
         slot: of the new index.
         entries: of the whole list.
@@ -202,7 +205,8 @@ def publish_whole(
     Returns:
         The path under which it was written, beside `path`.
     """
-    temporary = write_whole(path, header, slot, parts(entries, slot, 0))
+    rows = parts(entries, slot, 0)
+    temporary = write_whole(path, log_path, header, slot, rows)
     if rename:
         files.rename(temporary, path)
     return temporary
@@ -210,14 +214,19 @@ def publish_whole(
 
 def write_whole(
     path: str,
+    log_path: str,
     header: RawHeader,
     slot: Slot,
     rows: Iterable[bytes | memoryview],
 ) -> str:
     """Write an index beside `path`, and wait until it is on the disk.
 
+    It may be read by whoever may read the one that is there, or else the log: there are heads of
+    records in it.
+
     Args:
         path: where it is to go. Nothing happens there.
+        log_path: of the log.
         header: of the log.
         slot: of the index.
         rows: as bytes.
@@ -227,7 +236,8 @@ def write_whole(
     """
     suffix = os.urandom(4).hex()
     temporary = f"{path}.{suffix}.tmp"
-    fd = files.create(temporary, like=path)
+    file = files.create(temporary, like=[path, log_path])
+    fd = file.number
     try:
         _write_slot(fd, slot)
         files.pwrite(fd, header.data, _HEADER_OFFSET)
@@ -240,7 +250,7 @@ def write_whole(
         files.unlink(temporary)
         raise
     finally:
-        files.close(fd)
+        file.close()
     return temporary
 
 

@@ -13,7 +13,7 @@ from collections.abc import Hashable, Sequence
 from typing import Any
 
 from dsrecords._format import index as _index
-from dsrecords._format.entries import Entries, FrameRef, no_entries
+from dsrecords._format.entries import Entries, no_entries
 from dsrecords._format.header import VERSION
 from dsrecords._format.index import Slot
 from dsrecords._format.layout import PAGE, SHORT_ROW
@@ -75,8 +75,9 @@ class State:
     """
 
     refuses = ""
+    _ignores_index = False
     half_slot = False
-    _was_interrupted = False  # while `refresh` read
+    _was_interrupted = False  # amid a `refresh` or a change
 
     header: Header
     snapshot: Snapshot
@@ -111,6 +112,7 @@ class State:
         self._verify = verify
         self._index_must_exist = index_must_exist
         self._new = new
+        self._told = ""  # what was told of the index, which is not repeated
         # What somebody names may be a view: only where a dataset's own index belongs does the log
         # stand in for what is damaged.
         self._may_be_remade = not index_must_exist or index_path == _beside(path)
@@ -139,6 +141,18 @@ class State:
                 if attempt >= _TRIES - 1:
                     raise
             time.sleep(_PAUSE * 2**attempt)
+
+    def remake(self) -> None:
+        """Make the list again from the log alone: another program has written into the index.
+
+        Raises:
+            CorruptError: the header or the log is damaged.
+        """
+        self._ignores_index = True
+        try:
+            self.reopen()
+        finally:
+            self._ignores_index = False
 
     def _open_log(self) -> None:
         self.storage = open_storage(self.path)
@@ -185,8 +199,7 @@ class State:
         self.snapshot.entries.settle()
         if self.snapshot.end < index.end:
             raise self._not_vouched(index)
-        if self.slot is None:
-            self._warn_of_remade_list(index)
+        self._warn_of_remade_list(index)
         return True
 
     def _open_index(self) -> _IndexFile:
@@ -195,6 +208,8 @@ class State:
         Raises:
             OSError: it was named.
         """
+        if self._ignores_index:
+            return _IndexFile(None, self.header.id, "no longer what was written")
         try:
             return _IndexFile(open_storage(self.index_path), self.header.id)
         except FileNotFoundError:
@@ -311,7 +326,13 @@ class State:
         )
 
     def _warn_of_remade_list(self, index: _IndexFile) -> None:
-        if self._new:
+        """Warn if the list was made again, unless that was told already."""
+        problem = ""
+        if self.slot is None:
+            problem = index.problem()
+        was_told = problem == self._told
+        self._told = problem
+        if was_told or not problem or self._new:
             return
         rest = ""
         if self.unfinished:
@@ -320,7 +341,7 @@ class State:
                 "or a file that was cut short"
             )
         warn_user(
-            f"{self.index_path} is {index.problem()}: the list was made again from {self.path}, "
+            f"{self.index_path} is {problem}: the list was made again from {self.path}, "
             f"in memory; dsrecords.open(path).flush() writes the index{rest}"
         )
 
@@ -415,17 +436,6 @@ class State:
             offset=fault.problem_offset,
         )
 
-    def append(self, ref: FrameRef) -> None:
-        """Take one record into the list."""
-        end = ref.offset + ref.size
-        snapshot = self.snapshot
-        mark = snapshot.mark
-        # First: another thread may read the record once it is in the list, or save a view of it.
-        snapshot.log.end = end
-        snapshot.mark = Mark(end, ref.offset, ref.check, mark.edits, mark.metadata)
-        snapshot.append(ref)
-        self.frames_behind += 1
-
     def apply(self, batch: Batch, shared_parts: Sequence[int] = ()) -> None:
         """Take a whole batch into the list.
 
@@ -443,7 +453,7 @@ class State:
             before.edits + is_edit,
             batch.metadata or before.metadata,
         )
-        snapshot.end = batch.end  # first, as in `append`
+        snapshot.end = batch.end  # first, as in `Snapshot.append`
         if is_edit:
             edited = snapshot.edited(batch.rows, batch.op, batch.positions, shared_parts)
             edited.mark = mark
@@ -465,6 +475,10 @@ class State:
         except CorruptError:  # or a writer is just cutting off what a killed one left
             self.reopen()
         self._was_interrupted = False
+
+    def distrust(self) -> None:
+        """Let the next `refresh` read the files anew: a change of this object did not end."""
+        self._was_interrupted = True
 
     def is_what_it_was(self) -> bool:
         """Whether the file at the path is the one that was read, and still begins as it did."""

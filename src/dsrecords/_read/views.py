@@ -74,7 +74,13 @@ def save(
     # An index never vouches for bytes that are not on the disk.
     if isinstance(storage, LocalStorage):
         files.sync(storage.descriptor.number)
-    temporary = _index.write_whole(path, header.raw, slot, rows)
+    temporary = _index.write_whole(
+        path,
+        storage.path,
+        header.raw,
+        slot,
+        rows,
+    )
     try:
         if overwrite:
             files.rename(temporary, path)

@@ -7,12 +7,15 @@ that a test can replace one of them. All take explicit offsets: no shared file p
 from __future__ import annotations
 
 import contextlib
+import io
 import mmap
 import os
 import stat
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
+
+from dsrecords._storage import mapping
 
 try:
     import fcntl
@@ -24,79 +27,89 @@ Buffer = Any  # bytes, bytearray, memoryview, or a C-contiguous array
 PAGE_SIZE = mmap.PAGESIZE
 """The unit, in bytes, in which the system maps files and reads ahead."""
 
-_CLOEXEC = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-_NONBLOCK = getattr(os, "O_NONBLOCK", 0)  # so that opening a FIFO does not wait for its other end
 _MAX_BUFFERS = 512  # for one `pwritev`: POSIX guarantees 16, Linux and macOS accept 1024
-# `mmap` names it only from Python 3.13 on.
-_NORESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" else 0)
 _PROBE = [bytearray(1)]  # where `in_memory` reads to; nobody looks at it
 
 
 class Descriptor:
-    """A file descriptor that is closed with the last reference to it, if not before.
+    """An open file, closed with the last reference to it, if not before.
+
+    The file is Python's own object for one, which is made and closed without an instruction of
+    Python's in between: so an exception such as that of Ctrl-C never leaves a descriptor open that
+    nobody knows.
+
+    Args:
+        path: of the file.
+        mode: as of `io.FileIO`.
 
     Attributes:
         number: of the descriptor; -1 once it is closed.
     """
 
-    def __init__(self, number: int) -> None:
-        self.number = number
+    number = -1
 
-    # A default argument, since `os` may be gone when the interpreter exits.
-    def close(self, close: Callable[[int], None] = os.close) -> None:
+    def __init__(self, path: str, mode: str) -> None:
+        self._file = io.FileIO(path, mode)
+        self.number = self._file.fileno()
+
+    def close(self) -> None:
         """Close it; does nothing the second time."""
-        number = self.number
         self.number = -1
-        if number >= 0:
-            close(number)
+        self._file.close()
 
-    __del__ = close
+    def __del__(self) -> None:
+        # So that Python does not warn of a file that was not closed.
+        with contextlib.suppress(AttributeError):  # it was never opened
+            self._file.close()
 
 
-def open_read(path: str) -> int:
+def open_read(path: str) -> Descriptor:
     """Open a regular file for reading.
 
-    Returns:
-        Its descriptor.
-
     Raises:
-        OSError: it is not a regular file. A FIFO or a device is refused without waiting for it.
+        OSError: it is not a regular file. A FIFO or a device is refused without opening it.
     """
-    flags = os.O_RDONLY | _CLOEXEC | _NONBLOCK
-    fd = os.open(path, flags)
-    return _require_regular(fd, path)
+    return _open_regular(path, "rb")
 
 
-def open_write(path: str) -> int:
+def open_write(path: str) -> Descriptor:
     """Open a regular file for reading and writing; otherwise as `open_read`."""
-    flags = os.O_RDWR | _CLOEXEC | _NONBLOCK
-    fd = os.open(path, flags)
-    return _require_regular(fd, path)
+    return _open_regular(path, "r+b")
 
 
-def create(path: str, like: str | None = None) -> int:
-    """Create a file.
+def _open_regular(path: str, mode: str) -> Descriptor:
+    # Before it is opened: to open a FIFO is to wait for its other end.
+    _require_regular(os.stat(path), path)
+    file = Descriptor(path, mode)
+    _require_regular(os.fstat(file.number), path)
+    return file
+
+
+def _require_regular(status: os.stat_result, path: str) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(f"{path} is not a regular file")
+
+
+def create(path: str, like: Sequence[str] = ()) -> Descriptor:
+    """Create a file, and open it for reading and writing.
 
     Args:
         path: of the file.
-        like: path of a file, which need not exist, whose owner and permissions the new one gets
-            before there is a byte in it; as far as this process may give them.
-
-    Returns:
-        Its descriptor, for reading and writing.
+        like: paths of files, of which the first that exists gives the new one its owner and
+            permissions before there is a byte in it; as far as this process may give them.
 
     Raises:
         FileExistsError: there is a file at `path`.
     """
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | _CLOEXEC
-    status = None
-    if like is not None and os.path.exists(like):
-        status = os.stat(like)
-    if status is None:
-        return os.open(path, flags, 0o666)
-    fd = os.open(path, flags, 0o600)
-    _copy_access(fd, status)
-    return fd
+    file = Descriptor(path, "x+b")
+    for other in like:
+        try:
+            status = os.stat(other)
+        except OSError:  # most likely there is none
+            continue
+        _copy_access(file.number, status)
+        break
+    return file
 
 
 def _copy_access(fd: int, status: os.stat_result) -> None:
@@ -104,28 +117,17 @@ def _copy_access(fd: int, status: os.stat_result) -> None:
     if hasattr(os, "fchown"):
         own = os.fstat(fd)
         if (own.st_uid, own.st_gid) != (status.st_uid, status.st_gid):
-            with contextlib.suppress(OSError):  # only the superuser may give files away
-                os.fchown(fd, status.st_uid, status.st_gid)
+            for user in (status.st_uid, -1):  # only the superuser may give files away
+                with contextlib.suppress(OSError):
+                    os.fchown(fd, user, status.st_gid)
+                    break
     if hasattr(os, "fchmod"):
         os.fchmod(fd, stat.S_IMODE(status.st_mode))
-
-
-def _require_regular(fd: int, path: str) -> int:
-    mode = os.fstat(fd).st_mode
-    if not stat.S_ISREG(mode):
-        os.close(fd)
-        raise OSError(f"{path} is not a regular file")
-    return fd
 
 
 def exists(path: str) -> bool:
     """Whether there is anything at this path, a broken symbolic link included."""
     return os.path.lexists(path)
-
-
-def close(fd: int) -> None:
-    """Close a descriptor."""
-    os.close(fd)
 
 
 def size(fd: int) -> int:
@@ -158,6 +160,11 @@ def pread(fd: int, count: int, offset: int) -> bytes:
             break
         data += more
     return data
+
+
+def holds(fd: int, data: bytes, offset: int) -> bool:
+    """Whether the bytes of an open file from `offset` on are these. For writers, so not Windows."""
+    return os.pread(fd, len(data), offset) == data
 
 
 def pwrite(fd: int, data: Buffer, offset: int) -> None:
@@ -212,11 +219,14 @@ def sync_directory(path: str) -> None:
     if os.name == "nt":
         return
     directory = os.path.dirname(path) or "."
-    fd = os.open(directory, os.O_RDONLY)
+    fds: list[int] = []
     try:
-        os.fsync(fd)
+        # In one call of C: no exception comes between opening it and knowing its number.
+        fds.extend(map(os.open, [directory], [os.O_RDONLY]))
+        os.fsync(fds[0])
     finally:
-        os.close(fd)
+        for fd in fds:
+            os.close(fd)
 
 
 def lock(fd: int) -> bool:
@@ -267,24 +277,14 @@ def unlink(path: str) -> None:
     os.unlink(path)
 
 
-def map_read(fd: int, length: int) -> mmap.mmap:
-    """Map the first `length` bytes of a file for reading."""
-    return mmap.mmap(fd, length, access=mmap.ACCESS_READ)
+def map_read(fd: int, length: int) -> memoryview:
+    """Map the first `length` bytes of a file for reading: see `mapping.map_read`."""
+    return mapping.map_read(fd, length)
 
 
-def map_private(fd: int, length: int) -> mmap.mmap:
-    """Map the first `length` bytes of a file; changes to the mapping stay in this process.
-
-    No memory is set aside for changes to all of it, so that the file may be larger than memory.
-    """
-    if not _NORESERVE:
-        return mmap.mmap(fd, length, access=mmap.ACCESS_COPY)
-    return mmap.mmap(
-        fd,
-        length,
-        flags=mmap.MAP_PRIVATE | _NORESERVE,
-        prot=mmap.PROT_READ | mmap.PROT_WRITE,
-    )
+def map_private(fd: int, length: int) -> memoryview:
+    """Map the first `length` bytes of a file; changes to the mapping stay in this process."""
+    return mapping.map_private(fd, length)
 
 
 def in_memory(fd: int, offset: int) -> bool:
@@ -299,19 +299,14 @@ def in_memory(fd: int, offset: int) -> bool:
         return False
 
 
-def will_need(mapping: memoryview, start: int, length: int) -> None:
+def will_need(window: memoryview, start: int, length: int) -> None:
     """Let the system begin to read a part of a mapping.
 
     Args:
-        mapping: of a file. Anything else is left alone.
+        window: a mapping of a file.
         start: a multiple of `PAGE_SIZE`, before the mapping's end.
         length: bytes.
     """
-    if not hasattr(mmap, "MADV_WILLNEED"):
-        return
-    mapped = mapping.obj
-    if not isinstance(mapped, mmap.mmap):
-        return
     if start % PAGE_SIZE == 0:
-        length = min(length, len(mapped) - start)
-        mapped.madvise(mmap.MADV_WILLNEED, start, length)
+        length = min(length, len(window) - start)
+        mapping.will_need(window, start, length)

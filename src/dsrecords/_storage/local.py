@@ -10,6 +10,7 @@ from dsrecords._storage import files
 from dsrecords.errors import CorruptError
 
 _LARGE = 2**20  # bytes
+_SMALLEST_MAPPING = 2**20  # bytes
 _FAR = 2**62  # an offset that no file reaches
 
 
@@ -30,11 +31,11 @@ class LocalStorage:
 
     needs_ensuring = False
     _window = memoryview(b"")  # the largest so far
+    _mapping = memoryview(b"")  # which that is the beginning of
 
     def __init__(self, path: str) -> None:
-        fd = files.open_read(path)
         self.path = path
-        self.descriptor = files.Descriptor(fd)
+        self.descriptor = files.open_read(path)
 
     def close(self) -> None:
         """Close the file. Windows stay valid."""
@@ -69,20 +70,30 @@ class LocalStorage:
         size = self.size()
         if size < length:
             raise self._cut_short(length, size)
+        mapping = self._mapping
+        if len(mapping) < length:
+            mapping = self._map(length)
+            self._mapping = mapping
         # No further than asked for: behind that, a writer may cut off what another left.
-        mapping = files.map_read(self.descriptor.number, length)
-        window = memoryview(mapping)
+        window = mapping[:length]
         if length > len(self._window):  # unless another thread has mapped more meanwhile
             self._window = window
         return window
 
+    def _map(self, length: int) -> memoryview:
+        """Map the file, and as much again of what it may become: a log grows."""
+        number = self.descriptor.number
+        try:
+            return files.map_read(number, max(2 * length, _SMALLEST_MAPPING))
+        except OSError:  # the system does not map so much
+            return files.map_read(number, length)
+
     def writable_window(self, length: int) -> memoryview:
         """The beginning of the file, mapped privately: see `Storage.writable_window`."""
         try:
-            mapping = files.map_private(self.descriptor.number, length)
+            return files.map_private(self.descriptor.number, length)
         except (OverflowError, ValueError):  # it is shorter
             raise self._cut_short(length, self.size()) from None
-        return memoryview(mapping)
 
     def _cut_short(self, length: int, size: int) -> CorruptError:
         return CorruptError(

@@ -125,7 +125,7 @@ class Replay:
             if added is None:
                 return
             for ref in added:
-                self.entries.append(ref)
+                self.entries.append(*ref)
             pending = []
 
 

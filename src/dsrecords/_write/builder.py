@@ -15,7 +15,7 @@ from dsrecords._schema.header import Header, make_header
 from dsrecords._schema.schema import Schema
 from dsrecords._storage import files
 from dsrecords._storage.local import LocalStorage
-from dsrecords._write.lock import lock, release_after_fork
+from dsrecords._write.lock import lock, locked_from_birth, release_after_fork
 from dsrecords._write.writer import Writer
 from dsrecords.errors import LockedError
 
@@ -87,34 +87,70 @@ class Builder:
                 )
 
     def _begin(self, header: Header) -> Writer:
-        """Create the data file under its other name, with the header alone."""
-        if files.exists(self._partial):  # left by a killed process, unless its lock is held
-            lock(self._partial).close()
-            files.unlink(self._partial)
-        file = self._create_partial()
+        """Create the data file under its other name, with the header alone.
+
+        It is born under a name that nobody else has, and has its lock before it gets that other
+        name: of several makers at one path, each sees that another one is at work.
+        """
+        suffix = os.urandom(4).hex()
+        born = f"{self._partial}.{suffix}.tmp"
+        file = self._create(born)
         try:
-            if not files.lock(file.number):
-                raise LockedError("another process is making it", file=self._partial)
+            if not locked_from_birth(file):
+                raise LockedError("another process has locked it", file=born)
             files.pwrite(file.number, header.raw.data, 0)
+            self._name_partial(born)
             state = State(self._partial, f"{self._partial}.idx", True, new=True)
             return Writer(state, file, checkpoints=False)
         except BaseException:
+            self._remove_partial(file)
+            if files.exists(born):
+                files.unlink(born)
             file.close()
             raise
 
-    def _create_partial(self) -> files.Descriptor:
+    def _create(self, born: str) -> files.Descriptor:
         folder = os.path.dirname(self._path)
         index_folder = os.path.dirname(self._index_path)
         try:
             if index_folder != folder:
                 # To learn now, not when all is written, whether it exists.
                 files.sync_directory(self._index_path)
-            return files.Descriptor(files.create(self._partial))
+            return files.create(born, like=[self._path])
         except FileNotFoundError as error:
             missing = index_folder
-            if error.filename == self._partial:
+            if error.filename == born:
                 missing = folder
             raise FileNotFoundError(error.errno, "there is no such folder", missing) from None
+
+    def _name_partial(self, born: str) -> None:
+        """Give the new file the name that it has until the end.
+
+        Raises:
+            LockedError: another process is making the dataset.
+        """
+        while True:
+            try:
+                files.link(born, self._partial)
+                return
+            except FileExistsError:
+                self._remove_what_was_left()
+
+    def _remove_what_was_left(self) -> None:
+        """Remove the file of a maker that was killed, whose lock is not held any more."""
+        try:
+            left = lock(self._partial)
+        except FileNotFoundError:  # another maker was faster
+            return
+        except LockedError:
+            raise LockedError("another process is making it", file=self._partial) from None
+        files.unlink(self._partial)
+        left.close()
+
+    def _remove_partial(self, file: files.Descriptor) -> None:
+        """Remove the new file under its other name, if that is its name."""
+        if files.identity(self._partial) == files.identity(file.number):
+            files.unlink(self._partial)
 
     def finish(self, replace: bool) -> files.Descriptor:
         """Put both files in place, durably.
@@ -138,6 +174,7 @@ class Builder:
             files.sync(self._replaced.number)
         index = _index.publish_whole(
             self._index_path,
+            self._partial,
             state.header.raw,
             writer.next_slot(),
             state.snapshot.entries,
@@ -179,10 +216,9 @@ class Builder:
 
     def abandon(self) -> None:
         """Remove what was written so far, unless it is in place already, and release all locks."""
+        self.writer.remove_file(self._partial)
         self.writer.let_go("it was abandoned")
         self._release_replaced()
-        if files.exists(self._partial):
-            files.unlink(self._partial)
 
     def forked(self) -> None:
         """In a forked child, such as a worker that encodes: leave the lock to the parent."""

@@ -24,7 +24,7 @@ _CHUNK = 4096  # records packed together
 Payloads = list[bytes | None]  # of one field, one a record
 
 
-class Packed(NamedTuple):
+class PackedRecords(NamedTuple):
     """Frames that are ready to be written.
 
     Attributes:
@@ -125,7 +125,7 @@ class Columns:
                 field=field.key,
             ) from error
 
-    def pack(self, frames: Frames, end: int) -> Iterator[Packed]:
+    def pack(self, frames: Frames, end: int) -> Iterator[PackedRecords]:
         """Pack pending frames, chunk by chunk, for a log that ends at `end`."""
         for first in range(0, self.count, _CHUNK):
             stop = min(first + _CHUNK, self.count)
@@ -135,7 +135,7 @@ class Columns:
             offsets = frames.pack(heads, end)
             buffers = _buffers(heads, payloads)
             end = int(offsets[-1]) + size_of_word(int(heads["word"][-1]))
-            yield Packed(buffers, heads, offsets, end)
+            yield PackedRecords(buffers, heads, offsets, end)
 
     def _heads(self, chunk: slice, payloads: Sequence[Payloads]) -> np.ndarray:
         """The heads of a chunk of records, but for what they say of their frames."""

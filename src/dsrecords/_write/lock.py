@@ -8,7 +8,6 @@ here, and gives it up in every child. Knows nothing of what is written.
 from __future__ import annotations
 
 import os
-import threading
 import weakref
 from typing import Protocol
 
@@ -24,7 +23,7 @@ class Holder(Protocol):
 
 
 _holders: weakref.WeakSet[Holder] = weakref.WeakSet()
-_first_change = threading.Lock()
+_lockable: weakref.WeakSet[files.Descriptor] = weakref.WeakSet()
 
 
 def lock(path: str) -> files.Descriptor:
@@ -37,12 +36,24 @@ def lock(path: str) -> files.Descriptor:
         LockedError: another writer has the dataset.
     """
     while True:
-        file = files.Descriptor(files.open_write(path))
-        if not files.lock(file.number):
-            raise LockedError("another writer has it: close that one first", file=path)
-        if files.identity(path) == files.identity(file.number):
-            return file
+        file = files.open_write(path)
+        _lockable.add(file)  # before it has the lock: a child that is forked now closes it
+        try:
+            if not files.lock(file.number):
+                raise LockedError("another writer has it: close that one first", file=path)
+            if files.identity(path) == files.identity(file.number):
+                return file
+        except BaseException:  # it is not to be open for as long as the exception is remembered
+            file.close()
+            raise
         # It was replaced between opening and locking: this is the lock of a file without a name.
+        file.close()
+
+
+def locked_from_birth(file: files.Descriptor) -> bool:
+    """Take the lock of a file that nobody else knows yet; False if the system refuses it."""
+    _lockable.add(file)
+    return files.lock(file.number)
 
 
 def release_after_fork(holder: Holder) -> None:
@@ -50,14 +61,9 @@ def release_after_fork(holder: Holder) -> None:
     _holders.add(holder)
 
 
-def first_change() -> threading.Lock:
-    """The mutex under which threads of this process decide who becomes the writer of a dataset."""
-    return _first_change
-
-
 def _after_fork() -> None:
-    global _first_change
-    _first_change = threading.Lock()  # another thread of the parent may have held it
+    for file in list(_lockable):
+        file.close()
     for holder in list(_holders):
         holder.forked()
 

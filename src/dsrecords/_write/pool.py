@@ -21,6 +21,8 @@ _CHUNKS_PER_WORKER = 2  # that wait for it, or for their turn to be written
 Numbered = Iterator[tuple[int, Any]]  # samples and their positions
 Results = list[Encoded | BaseException]
 
+_PR_SET_PDEATHSIG = 1  # of Linux: see prctl(2)
+
 _worker = threading.local()  # of a process or a thread of the pool: the schema
 
 
@@ -74,6 +76,7 @@ def _records(future: Future[Results]) -> Iterator[Encoded]:
 
 def _pool(schema: Schema, num_workers: int) -> Executor:
     import multiprocessing
+    import os
     import platform
     from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
@@ -84,7 +87,7 @@ def _pool(schema: Schema, num_workers: int) -> Executor:
         num_workers,
         multiprocessing.get_context("fork"),
         initializer=_begin_process,
-        initargs=(schema,),
+        initargs=(schema, os.getpid()),
     )
 
 
@@ -92,11 +95,20 @@ def _begin(schema: Schema) -> None:
     _worker.schema = schema
 
 
-def _begin_process(schema: Schema) -> None:
-    """Leave Ctrl-C to the parent, which ends its workers: no worker is to print a traceback."""
+def _begin_process(schema: Schema, parent: int) -> None:
+    """Leave Ctrl-C to the parent, which ends its workers: no worker is to print a traceback.
+
+    And end with the parent, also where that is killed: a worker would wait for it for ever.
+    """
+    import ctypes
+    import os
     import signal
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    libc = ctypes.CDLL(None)
+    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it was killed before
+        os.kill(os.getpid(), signal.SIGKILL)
     _begin(schema)
 
 

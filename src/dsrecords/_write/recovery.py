@@ -65,7 +65,7 @@ def _cut_tail(state: State, file: files.Descriptor, end: int) -> None:
 def _save_tail(state: State, end: int, size: int) -> None:
     """Keep a copy of a tail of which some verifies: only a person can judge what it is worth."""
     path = _unused_path(f"{state.path}.tail-{end}")
-    tail = files.Descriptor(files.create(path))
+    tail = files.create(path, like=[state.path])
     for offset in range(end, size, _COPY_CHUNK):
         data = state.storage.read(offset, min(_COPY_CHUNK, size - offset))
         files.pwrite(tail.number, data, offset - end)

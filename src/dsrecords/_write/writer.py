@@ -17,17 +17,19 @@ import numpy as np
 from dsrecords._format import index as _index
 from dsrecords._format import kernels
 from dsrecords._format.entries import Entries, FrameRef, row_checks, row_of
-from dsrecords._format.frame import COMMIT_HEAD, NO_PREV, Frames
+from dsrecords._format.frame import COMMIT_HEAD, NO_PREV, Frames, Packed
 from dsrecords._format.header import CHECK_OFFSET, VERSION
 from dsrecords._format.index import Slot
 from dsrecords._format.layout import PENDING, RECORD
 from dsrecords._format.log import LARGEST_COMMIT, Batch
 from dsrecords._read.extents import BATCH_BYTES, BATCH_RECORDS
 from dsrecords._read.open import State
+from dsrecords._read.snapshot import Snapshot
 from dsrecords._schema.encoded import Encoded, Revised
 from dsrecords._storage import files
 from dsrecords._storage.local import LocalStorage
-from dsrecords._write.columns import Packed
+from dsrecords._write.columns import PackedRecords
+from dsrecords._write.gate import Gate
 from dsrecords._write.lock import lock, release_after_fork
 from dsrecords._write.recovery import recover
 from dsrecords.errors import DSRecordsError, ReadOnlyError
@@ -44,6 +46,10 @@ _CHECKPOINT_NUMBERS = 4
 
 _JOINED = 2**16  # bytes: up to here, joining buffers costs less than writing them one by one
 _MOST_POSITIONS = (LARGEST_COMMIT - COMMIT_HEAD) // 8  # in one edit
+
+
+class ListChangedError(Exception):
+    """The list was edited since the positions of a change were computed. Never shown to users."""
 
 
 class _Edit(NamedTuple):
@@ -64,12 +70,14 @@ class Writer:
 
     Args:
         state: of the dataset; brought up to date.
-        descriptor: of the `.rec`, for writing, if its lock is held already.
+        descriptor: of the `.rec`, for writing, if its lock is held already. If this fails, the
+            caller still has it.
         checkpoints: whether to publish the index every now and then; else only when asked to.
+        gate: of the dataset, if it has one.
 
     Attributes:
         state: the same.
-        mutex: held during each change. Whoever computes positions for a change must hold it too.
+        gate: held during each change.
 
     Raises:
         LockedError: another writer has the dataset.
@@ -82,15 +90,19 @@ class Writer:
         state: State,
         descriptor: files.Descriptor | None = None,
         checkpoints: bool = True,
+        gate: Gate | None = None,
     ) -> None:
+        # Of the `.rec`, with the lock; None once this writer has let go of it.
+        self._file = descriptor
         if state.refuses:
             raise ReadOnlyError(state.refuses, file=state.path)
-        self.state = state
-        self.mutex = threading.RLock()
-        # Of the `.rec`, with the lock; None once this writer has let go of it.
-        self._file: files.Descriptor | None = descriptor or lock(state.path)
         # Why this writer does not go on; empty while it does.
         self._why_stopped = ""
+        self.state = state
+        self.gate = gate or Gate(state.path)
+        self._last_editor = 0  # the thread that made the last edit
+        # Whether a checkpoint was asked for amid a change, after which it is made.
+        self._checkpoint_is_due = False
         # Whether an exception came amid a change: the files are the truth, not what is in memory.
         self._interrupted = False
         # What was written since the last checkpoint.
@@ -106,8 +118,15 @@ class Writer:
         self._most_unpublished_frames = _CHECKPOINT_FRAMES
         if not state.header.schema.payloads:
             self._most_unpublished_frames *= _CHECKPOINT_NUMBERS
-        self._recover()
-        release_after_fork(self)
+        release_after_fork(self)  # before there is a lock
+        try:
+            if self._file is None:
+                self._file = lock(state.path)
+            self._recover()
+        except BaseException:
+            if descriptor is None:  # no lock is to last for as long as an exception is remembered
+                self.let_go("it could not be opened for writing")
+            raise
 
     def _recover(self) -> None:
         """Read the files anew, and see how far the index is behind."""
@@ -134,32 +153,49 @@ class Writer:
         if reason:
             raise ReadOnlyError(reason, file=self.state.path)
         if self._interrupted:
+            self.require_in_place()  # or another file would be cut to the length of this one
             self._recover()
 
     def in_place(self) -> bool:
         """Whether the path still leads to the file that is being written; else let go of that."""
-        if self._file is not None:
-            named = files.identity(self.state.path)
-            if named != files.identity(self._file.number):
-                self.let_go(
-                    "the file was replaced or removed while it was open for writing: open it again"
-                )
+        file = self._file
+        if file is None:
+            return False
+        try:
+            is_named = files.identity(self.state.path) == files.identity(file.number)
+        except OSError:
+            if self._file is not file:  # a signal handler has compacted meanwhile
+                return False
+            raise
+        if not is_named:
+            self.let_go(
+                "the file was replaced or removed while it was open for writing: open it again"
+            )
         return self._file is not None
+
+    def require_in_place(self) -> None:
+        """Raise ReadOnlyError, and let go of the file, if the path leads to another one."""
+        if not self.in_place():
+            raise ReadOnlyError(self._why_stopped, file=self.state.path)
 
     # Changes
 
     def append(self, encoded: Encoded) -> None:
         """Add one record, which is there when this returns."""
-        with self.mutex:
-            if self._why_stopped or self._interrupted:
-                self.be_ready()
-            state = self.state
-            end = state.snapshot.log.end
-            prev = state.snapshot.mark.check
-            buffers, size, check = state.header.frames.record(RECORD, prev, *encoded, end)
-            self._write(buffers, end, size)
-            state.append(FrameRef(end, size, check, buffers[1]))
-            self._written(1, size)
+        with self.gate:
+            self._append(encoded)
+
+    def _append(self, encoded: Encoded) -> None:
+        if self._why_stopped or self._interrupted:
+            self.be_ready()
+        state = self.state
+        snapshot = state.snapshot
+        end = snapshot.log.end
+        buffers, size, check = state.header.frames.record(RECORD, snapshot.check, *encoded, end)
+        self._write(buffers, end, size)
+        snapshot.append(end, size, check, buffers[1])
+        state.frames_behind += 1
+        self._written(1, size)
 
     def append_numbers(self, numbers: Sequence[Any]) -> bool:
         """Add one record without payloads: its numbers, as `HeadLayout.pack` takes them.
@@ -167,7 +203,7 @@ class Writer:
         Returns:
             False if one of them does not fit; then nothing was done.
         """
-        with self.mutex:
+        with self.gate:
             if self._why_stopped or self._interrupted:
                 self.be_ready()
             state = self.state
@@ -175,19 +211,20 @@ class Writer:
             snapshot = state.snapshot
             end = snapshot.log.end
             try:
-                head = frames.layout.pack(snapshot.mark.check, frames.alone_word, *numbers)
+                head = frames.layout.pack(snapshot.check, frames.alone_word, *numbers)
             except (struct.error, OverflowError):
                 return False
             frame, check = frames.alone(head, end)
             size = len(frame)
             self._write((frame,), end, size)
-            state.append(FrameRef(end, size, check, head))
+            snapshot.append(end, size, check, head)
+            state.frames_behind += 1
             self._written(1, size)
             return True
 
     def set_metadata(self, json: bytes) -> None:
         """Put other metadata in the place of what there is: JSON, as it is stored."""
-        with self.mutex:
+        with self.gate:
             self.be_ready()
             snapshot = self.state.snapshot
             start = snapshot.end
@@ -225,6 +262,7 @@ class Writer:
         op: int = 0,
         positions: Sequence[int] = (),
         shared_parts: Sequence[int] = (),
+        seen: Snapshot | None = None,
     ) -> None:
         """Add records and edit the list, all at once or not at all.
 
@@ -233,13 +271,19 @@ class Writer:
             op: the kind of edit, TAKE_LAST or DELETE; 0: none.
             positions: of the edit; of DELETE start, stop, start, stop, ….
             shared_parts: as of `Snapshot.edited`.
+            seen: the list that the positions are of; by default that of now.
+
+        Raises:
+            ListChangedError: it was edited since.
         """
-        with self.mutex:
+        with self.gate:
             self.be_ready()
+            if seen is not None:
+                self._require_unedited(seen)
             if len(records) == 1 and not op:
                 (record,) = records
                 assert isinstance(record, tuple)
-                self.append(record)
+                self._append(record)
                 return
             frames = self.state.header.frames
             start = self.state.snapshot.end
@@ -250,7 +294,7 @@ class Writer:
                 if isinstance(record, Revised):
                     packed = frames.revision(record.numbers, record.payloads, end)
                 else:
-                    packed = frames.record(PENDING, NO_PREV, *record, end)
+                    packed = Packed(*frames.record(PENDING, NO_PREV, *record, end))
                 buffers += packed.buffers
                 ref = FrameRef(end, packed.size, packed.check, packed.head)
                 rows.append(row_of(ref, self._width))
@@ -258,13 +302,35 @@ class Writer:
             edit = _Edit(op, positions, shared_parts)
             self._commit(buffers, np.concatenate(rows), edit, start, end)
 
-    def packed_batch(self, pack: Callable[[Frames, int], Iterable[Packed]]) -> None:
+    def was_changed_here(self) -> bool:
+        """Whether the last edit was made by this thread."""
+        return self._last_editor == threading.get_ident()
+
+    def recover_if_interrupted(self) -> bool:
+        """Read the files anew if a change was interrupted: they may have it, or not.
+
+        Returns:
+            Whether one was.
+        """
+        with self.gate:
+            was_interrupted = self._interrupted
+            if was_interrupted:
+                self.be_ready()
+            return was_interrupted
+
+    def _require_unedited(self, seen: Snapshot) -> None:
+        snapshot = self.state.snapshot
+        is_same = snapshot.header.id == seen.header.id
+        if not is_same or snapshot.mark.edits != seen.mark.edits:
+            raise ListChangedError
+
+    def packed_batch(self, pack: Callable[[Frames, int], Iterable[PackedRecords]]) -> None:
         """Add pending frames as one batch.
 
         Args:
             pack: makes the frames, part by part, for a log that ends at the given offset.
         """
-        with self.mutex:
+        with self.gate:
             self.be_ready()
             start = self.state.snapshot.end
             end = start
@@ -319,6 +385,7 @@ class Writer:
         self.state.apply(batch, edit.shared_parts)
         if edit.op:
             self._rows_differ = True
+            self._last_editor = threading.get_ident()
         self._written(len(rows) + 1, new_end - start)
 
     def clear(self, parts: Iterable[tuple[int, int]]) -> None:
@@ -352,54 +419,62 @@ class Writer:
         take their place.
         """
         assert self._file is not None
-        state = self.state
-        mark = state.snapshot.mark
-        offset = mark.last or CHECK_OFFSET
-        stored = files.pread(self._file.number, 4, offset)
-        if stored != mark.check.to_bytes(4, "little"):
-            self._why_stopped = (
-                "the file was overwritten while it was open for writing: nothing more is written "
-                "to it; open it again"
-            )
-            raise ReadOnlyError(self._why_stopped, file=state.path)
+        snapshot = self.state.snapshot
+        check = snapshot.check.to_bytes(4, "little")
+        if files.holds(self._file.number, check, snapshot.last or CHECK_OFFSET):
+            return
+        self._why_stopped = (
+            "the file was overwritten while it was open for writing: nothing more is written to "
+            "it; open it again"
+        )
+        raise ReadOnlyError(self._why_stopped, file=self.state.path)
 
     def _written(self, frames: int, size: int) -> None:
         """Note that a change is complete, and make a checkpoint if one is due."""
         self._interrupted = False
         self._unpublished_frames += frames
         self._unpublished_bytes += size
-        if self._checkpoints and (
-            self._unpublished_frames >= self._most_unpublished_frames
-            or self._unpublished_bytes >= _CHECKPOINT_BYTES
-        ):
-            self.checkpoint()
+        is_due = self._checkpoint_is_due
+        if self._checkpoints:
+            is_due |= self._unpublished_frames >= self._most_unpublished_frames
+            is_due |= self._unpublished_bytes >= _CHECKPOINT_BYTES
+        if is_due:
+            self._make_checkpoint(sync=False)
 
     # Checkpoints
 
     def checkpoint(self, sync: bool = False) -> None:
         """Make what the log holds durable, and publish the index of it.
 
+        Amid a change, as where a signal handler asks for it, it is made right after the change.
+
         Args:
             sync: whether to make the names of the files durable as well.
         """
-        with self.mutex:
+        if self.gate.is_held_here():
+            self._checkpoint_is_due = True
+            return
+        with self.gate:
             self.be_ready()
-            if not self.in_place():
-                raise ReadOnlyError(self._why_stopped, file=self.state.path)
-            self.require_own_log()
-            try:
-                if self._index_is_behind or self._unpublished_frames:
-                    self._publish_durably()
-                if sync:
-                    self.sync()
-                    files.sync_directory(self.state.path)
-                    files.sync_directory(self.state.index_path)
-            except OSError as error:
-                # After a failed sync nobody knows what is on the disk: it is never tried again.
-                self._why_stopped = (
-                    f"a checkpoint failed ({error}): close this dataset and open it again"
-                )
-                raise
+            self._make_checkpoint(sync)
+
+    def _make_checkpoint(self, sync: bool) -> None:
+        self.require_in_place()
+        self._checkpoint_is_due = False
+        self.require_own_log()
+        try:
+            if self._index_is_behind or self._unpublished_frames:
+                self._publish_durably()
+            if sync:
+                self.sync()
+                files.sync_directory(self.state.path)
+                files.sync_directory(self.state.index_path)
+        except OSError as error:
+            # After a failed sync nobody knows what is on the disk: it is never tried again.
+            self._why_stopped = (
+                f"a checkpoint failed ({error}): close this dataset and open it again"
+            )
+            raise
 
     def sync(self) -> None:
         """Wait until the log is on the disk, its length as well."""
@@ -423,36 +498,61 @@ class Writer:
 
     def _publish(self) -> None:
         state = self.state
-        path = state.index_path
-        entries = state.snapshot.entries
         old = state.slot
-        if old is not None and self._is_as_published(old):
-            if not self._rows_differ:
-                slot = self._slot_in_place(old)
-                _index.publish_appended(path, old, slot, entries)
-                self._map(slot)
+        if old is not None and not self._must_rewrite_index and self._is_same_index():
+            if self._is_as_published(old):
+                self._publish_in_place(old)
                 return
-            is_large = old.base + old.row * old.count >= _SMALL_INDEX
-            if is_large and state.frames_behind < _MANY_FRAMES:
-                state.slot = old._replace(seq=old.seq + 1, end=state.snapshot.end)
-                _index.publish_slot(path, state.slot)
-                return
+            self._require_replaceable_index()
+            state.remake()  # for rows of it are mapped, and may be others by now
+        self._require_replaceable_index()
+        self._publish_whole()
+
+    def _require_replaceable_index(self) -> None:
+        """Raise ReadOnlyError if something that is no index has the index's path."""
+        path = self.state.index_path
         if not _index.may_be_replaced(path):
             raise ReadOnlyError(
                 "a file that is no index of this dataset was put here: move it away",
                 file=path,
             )
-        slot = self.next_slot()
-        _index.publish_whole(path, state.header.raw, slot, entries)
-        self._map(slot)
+
+    def _is_same_index(self) -> bool:
+        """Whether the file at the index's path is the one whose rows are mapped."""
+        return self.state.slot_file == files.identity(self.state.index_path)
 
     def _is_as_published(self, old: Slot) -> bool:
-        """Whether the index is the one whose newest slot this is, so that it can be added to."""
-        state = self.state
-        if self._must_rewrite_index or state.slot_file != files.identity(state.index_path):
-            return False
-        slots = _index.read_slots(LocalStorage(state.index_path))
+        """Whether the newest slot of the index is this one, so that it can be added to."""
+        slots = _index.read_slots(LocalStorage(self.state.index_path))
         return bool(slots) and slots[0] == old
+
+    def _publish_in_place(self, old: Slot) -> None:
+        """Add to the index what it does not say yet, or write it anew after many edits."""
+        state = self.state
+        path = state.index_path
+        is_large = old.base + old.row * old.count >= _SMALL_INDEX
+        if not self._rows_differ:
+            slot = self._slot_in_place(old)
+            _index.publish_appended(path, old, slot, state.snapshot.entries)
+            self._map(slot)
+        elif is_large and state.frames_behind < _MANY_FRAMES:
+            state.slot = old._replace(seq=old.seq + 1, end=state.snapshot.end)
+            _index.publish_slot(path, state.slot)
+        else:
+            self._publish_whole()
+
+    def _publish_whole(self) -> None:
+        """Put another index in the place of what there is."""
+        state = self.state
+        slot = self.next_slot()
+        _index.publish_whole(
+            state.index_path,
+            state.path,
+            state.header.raw,
+            slot,
+            state.snapshot.entries,
+        )
+        self._map(slot)
 
     def _map(self, slot: Slot) -> None:
         """Go on with the rows that were published, all of them."""
@@ -470,11 +570,11 @@ class Writer:
 
     def republish(self, entries: Entries) -> None:
         """Write the index anew, with these entries instead of those that it has."""
-        with self.mutex:
+        with self.gate:
             self.state.snapshot = self.state.snapshot.with_entries(entries)
             self._must_rewrite_index = True
             self._index_is_behind = True
-            self.checkpoint()
+            self._make_checkpoint(sync=False)
 
     def next_slot(self) -> Slot:
         """The slot of the whole index that is to be published next."""
@@ -518,6 +618,11 @@ class Writer:
         finally:
             self.let_go("this dataset is closed")
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it has the lock, so that what this process knows of the files is all there is."""
+        return self._file is not None
+
     def let_go(self, reason: str) -> None:
         """Release the lock. From now on nothing is written, for this reason if none came before."""
         self._why_stopped = self._why_stopped or reason
@@ -525,17 +630,22 @@ class Writer:
             self._file.close()
             self._file = None
 
+    def remove_file(self, path: str) -> None:
+        """Remove the file that is written, if it is at this path; the lock is still held."""
+        if self._file is not None and files.identity(path) == files.identity(self._file.number):
+            files.unlink(path)
+
     def hand_over(self) -> files.Descriptor:
-        """The descriptor with the lock, which is no longer this writer's."""
+        """The descriptor with the lock, by which another writer goes on."""
         assert self._file is not None
-        file = self._file
-        self._file = None
         self._why_stopped = "another writer has taken over"
-        return file
+        return self._file
 
     def forked(self) -> None:
         """In a forked child: leave the lock to the parent."""
-        self.mutex = threading.RLock()  # another thread of the parent may have held it
+        self.gate = Gate(self.state.path)  # another thread of the parent may have held it
+        if self._interrupted:  # amid a change, which ends in the parent only
+            self.state.distrust()
         self.let_go(
             "this process was forked from the writer: only the parent writes; "
             "open the dataset anew to write here"
