@@ -316,10 +316,10 @@ def log_with_payloads(count):
         payloads = [rng.choice([None, b"", rng.randbytes(rng.randrange(30))]) for _ in range(3)]
         offset = len(data)
         if i % 5 == 4:
-            packed = frames.revision([i], payloads, offset)
+            buffers = frames.revision([i], payloads, offset).buffers
         else:
-            packed = frames.record(1 + i % 2, 0, [i], payloads, offset)
-        data += b"".join(packed.buffers)
+            buffers, _, _ = frames.record(1 + i % 2, 0, [i], payloads, offset)
+        data += b"".join(buffers)
         offsets.append(offset)
     return bytes(data), np.array(offsets, np.uint64)
 
