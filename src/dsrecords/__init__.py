@@ -13,6 +13,7 @@ from dsrecords._write.create import make_dataset
 from dsrecords.dataset import IndexedRecordDataset, open
 from dsrecords.errors import (
     CorruptError,
+    DecodeError,
     DSRecordsError,
     LockedError,
     ReadOnlyError,
@@ -25,6 +26,7 @@ __version__ = "1.0.0"
 __all__ = [
     "CorruptError",
     "DSRecordsError",
+    "DecodeError",
     "IndexedRecordDataset",
     "LockedError",
     "ReadOnlyError",

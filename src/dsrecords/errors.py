@@ -3,6 +3,7 @@
     DSRecordsError
     ├── SchemaError (ValueError): a sample, a type or a schema that does not fit
     ├── CorruptError (ValueError): bytes that are not what was written
+    ├── DecodeError (ValueError): bytes as they were written, which cannot be decoded here
     ├── UnsupportedVersionError (ValueError): a file of a later version of the format
     ├── LockedError (BlockingIOError): another writer has the dataset open
     ├── ReadOnlyError (io.UnsupportedOperation): a change that this dataset does not allow
@@ -20,6 +21,7 @@ from typing import Any
 __all__ = [
     "CorruptError",
     "DSRecordsError",
+    "DecodeError",
     "LockedError",
     "ReadOnlyError",
     "SchemaError",
@@ -95,6 +97,10 @@ class SchemaError(DSRecordsError, ValueError):
 
 class CorruptError(DSRecordsError, ValueError):
     """Bytes of a file that are not what was written, or that no writer writes."""
+
+
+class DecodeError(DSRecordsError, ValueError):
+    """Bytes that are what was written, and that a decoder of another package cannot read here."""
 
 
 class UnsupportedVersionError(DSRecordsError, ValueError):
