@@ -176,9 +176,15 @@ def look(crash, states, known, tally, eyes):
     return found if found.machine is not None else None
 
 
-def look_again(found, tally, seed, eyes):
-    """The crash comes again, at each event of the recovery."""
-    states, machine = [found.state, with_mark(found.state)], found.machine
+def look_again(found, others, tally, seed, eyes):
+    """The crash comes again, at each event of the recovery.
+
+    `others`: what else might have been there after the first one. A frame may lack nothing but zeros at its end, and get them by
+    the second: then what was in progress at the first is there as a whole.
+    """
+    others = [state for state in others if state not in (found.state, None)]
+    states = [*others, found.state, with_mark(found.state)]
+    machine = found.machine
     machine.events = [
         *machine.events[: found.recovered - 1],
         ("begin", 1),
@@ -187,9 +193,12 @@ def look_again(found, tally, seed, eyes):
     known = marks(states)
     for crash in crashes(machine, seed, draws=1):
         before = tally["states"]
-        look(
-            crash._replace(power=True), states, known, tally, eyes
-        )  # what the first one left may still be there
+        again = crash._replace(  # what the first one left may still be there
+            power=True,
+            low=0,
+            high=crash.high + len(others),
+        )
+        look(again, states, known, tally, eyes)
         tally["crashes in recovery"] += tally["states"] - before
 
 
@@ -206,7 +215,8 @@ def survey(
             try:
                 found = look(crash, world.states, known, tally, eyes)
                 if found and rng.random() < again:
-                    look_again(found, tally, seed, eyes)
+                    others = world.states[crash.low : crash.high + 1]
+                    look_again(found, others, tally, seed, eyes)
             except LostError as lost:
                 what = "a loss of power" if crash.power else "a kill"
                 raise LostError(f"{operations}, {what} at event {crash.at}: {lost}") from lost
