@@ -475,6 +475,8 @@ class Writer:
                 self.sync()
                 files.sync_directory(self.state.path)
                 files.sync_directory(self.state.index_path)
+        except ReadOnlyError:  # another file is in the way: nothing failed, and the log is durable
+            raise
         except OSError as error:
             # After a failed sync nobody knows what is on the disk: it is never tried again.
             self._why_stopped = (
@@ -494,6 +496,8 @@ class Writer:
 
     def _publish_durably(self) -> None:
         assert self._file is not None
+        if not self._is_same_index():
+            self._require_replaceable_index()
         self._interrupted = True
         files.sync(self._file.number)
         self._publish()
