@@ -176,15 +176,9 @@ def look(crash, states, known, tally, eyes):
     return found if found.machine is not None else None
 
 
-def look_again(found, others, tally, seed, eyes):
-    """The crash comes again, at each event of the recovery.
-
-    `others`: what else might have been there after the first one. A frame may lack nothing but zeros at its end, and get them by
-    the second: then what was in progress at the first is there as a whole.
-    """
-    others = [state for state in others if state not in (found.state, None)]
-    states = [*others, found.state, with_mark(found.state)]
-    machine = found.machine
+def look_again(found, tally, seed, eyes):
+    """The crash comes again, at each event of the recovery."""
+    states, machine = [found.state, with_mark(found.state)], found.machine
     machine.events = [
         *machine.events[: found.recovered - 1],
         ("begin", 1),
@@ -193,12 +187,9 @@ def look_again(found, others, tally, seed, eyes):
     known = marks(states)
     for crash in crashes(machine, seed, draws=1):
         before = tally["states"]
-        again = crash._replace(  # what the first one left may still be there
-            power=True,
-            low=0,
-            high=crash.high + len(others),
-        )
-        look(again, states, known, tally, eyes)
+        look(
+            crash._replace(power=True), states, known, tally, eyes
+        )  # what the first one left may still be there
         tally["crashes in recovery"] += tally["states"] - before
 
 
@@ -215,8 +206,7 @@ def survey(
             try:
                 found = look(crash, world.states, known, tally, eyes)
                 if found and rng.random() < again:
-                    others = world.states[crash.low : crash.high + 1]
-                    look_again(found, others, tally, seed, eyes)
+                    look_again(found, tally, seed, eyes)
             except LostError as lost:
                 what = "a loss of power" if crash.power else "a kill"
                 raise LostError(f"{operations}, {what} at event {crash.at}: {lost}") from lost

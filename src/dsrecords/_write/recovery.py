@@ -12,7 +12,7 @@ from dsrecords._storage import files
 from dsrecords._warning import warn_user
 from dsrecords.errors import ReadOnlyError
 
-_COPY_CHUNK = 4 * 2**20  # bytes of a tail that are copied at once
+_CHUNK = 4 * 2**20  # bytes of a tail that are copied at once
 
 
 def recover(state: State, file: files.Descriptor) -> None:
@@ -36,7 +36,7 @@ def recover(state: State, file: files.Descriptor) -> None:
     is_whole_head = state.fault is not None and state.fault.size > 0
     if is_whole_head or state.beyond is not None:
         _save_tail(state, end, size)
-    _cut_tail(state, file, end)
+    _cut_tail(state, file, end, size)
 
 
 def _require_replaceable_index(state: State) -> None:
@@ -49,8 +49,23 @@ def _require_replaceable_index(state: State) -> None:
     raise ReadOnlyError(f"this file is {what}: it is never overwritten", file=state.index_path)
 
 
-def _cut_tail(state: State, file: files.Descriptor, end: int) -> None:
+def _cut_tail(
+    state: State,
+    file: files.Descriptor,
+    end: int,
+    size: int,
+) -> None:
+    """Cut off what a writer left unfinished.
+
+    It is zeroed first. After a loss of power, blocks of it can come back within what is written
+    there next; and a frame that lacked nothing but the zeros of its padding would then be whole,
+    and fit, in the place of what was acknowledged meanwhile.
+    """
     try:
+        for offset in range(end, size, _CHUNK):
+            zeros = bytes(min(_CHUNK, size - offset))
+            files.pwrite(file.number, zeros, offset)
+        files.sync(file.number)
         files.truncate(file.number, end)
         files.sync(file.number, metadata=True)
     except OSError as error:
@@ -66,8 +81,8 @@ def _save_tail(state: State, end: int, size: int) -> None:
     """Keep a copy of a tail of which some verifies: only a person can judge what it is worth."""
     path = _unused_path(f"{state.path}.tail-{end}")
     tail = files.create(path, like=[state.path])
-    for offset in range(end, size, _COPY_CHUNK):
-        data = state.storage.read(offset, min(_COPY_CHUNK, size - offset))
+    for offset in range(end, size, _CHUNK):
+        data = state.storage.read(offset, min(_CHUNK, size - offset))
         files.pwrite(tail.number, data, offset - end)
     files.sync(tail.number, metadata=True)
     files.sync_directory(path)
