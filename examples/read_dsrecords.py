@@ -7,7 +7,7 @@ from zlib import crc32
 
 RECORD, PENDING, COMMIT, REVISION, METADATA, NONE, TEXTS = 1, 2, 3, 4, 5, 2**64 - 1, ("str", "json")
 NUMBERS = "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64 bfloat16 category"
-CODES = {**dict(zip(NUMBERS.split(), "?bhiqBHIQefdHH")), "datetime64": "q", "timedelta64": "q"}
+CODES = dict(zip(f"{NUMBERS} datetime64 timedelta64 complex64 complex128".split(), [*"?bhiqBHIQefdHHqq", "8s", "16s"]))
 
 
 def need(condition, at, wrong):

@@ -19,6 +19,7 @@ BY_HAND = "by_hand"
 MANIFEST = "manifest.json"
 LONGEST_HEX = 48  # bytes; longer payloads are given by their size and checksum
 LARGEST_INTEGER = 2**53  # that every JSON parser reads exactly
+COMPLEX = ("complex64", "complex128")
 FLOATS = ("float16", "float32", "float64", "bfloat16")
 
 
@@ -105,10 +106,14 @@ def plain(kind, value):
     word, _, rest = kind.replace("(", "[", 1).partition("[")
     if word == "list":
         return [plain(rest[:-1], item) for item in value]
+    if word == "map":
+        return {key: plain(rest[:-1], item) for key, item in value.items()}
+    if word == "file":
+        return {"suffix": value.suffix, **payload(bytes(value.data))}
     if word == "zstd":
         return plain(parts_of(rest[:-1])[0], value)
     if word == "datetime64":
-        return str(np.datetime64(value, rest[:-1]))
+        return str(np.datetime64(value, parts_of(rest[:-1])[0]))
     if word == "timedelta64":
         count = np.timedelta64(value, rest[:-1])
         return "NaT" if np.isnat(count) else integer(count.astype(np.int64))
@@ -118,6 +123,9 @@ def plain(kind, value):
         return array(np.asarray(value, dtype_of(word)))
     if word == "bool":
         return bool(value)
+    if word in COMPLEX:
+        number = dtype_of(word).type(value)
+        return [floating(number.real), floating(number.imag)]
     if word in FLOATS:
         return floating(dtype_of(word).type(value))
     if word in read_by_hand.CODES and word != "category":
@@ -127,7 +135,10 @@ def plain(kind, value):
 
 def is_described(kind):
     """Whether the page describes the bytes of a type, or leaves them to another format."""
-    return re.search(r"\b(jpeg|png|webp|image|audio|msgpack|protobuf|custom|ext)\b", kind) is None
+    return (
+        re.search(r"\b(jpeg|png|webp|image|audio|video|msgpack|protobuf|custom|ext)\b", kind)
+        is None
+    )
 
 
 def decoded(kind, value):

@@ -114,4 +114,4 @@ def made(path):
 
 def shown(value):
     """A parameter in the name of its test: without its address in memory, which differs between parallel workers."""
-    return re.sub(r" at 0x[0-9a-f]+", "", str(value))
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", str(value))

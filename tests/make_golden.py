@@ -180,6 +180,29 @@ def numbers():
     return schema, rows
 
 
+def complex_numbers():
+    schema = {
+        "complex64": "complex64",
+        "complex128": "complex128?",
+        "pair": "complex64[2]",
+        "list": "list[complex128?]",
+        "struct": {"z": "complex64?", "n": "int8"},
+        "time": "datetime64[us,UTC]",
+    }
+    time = np.datetime64("2026-11-22T01:02:03.000004")
+    rows = [
+        {
+            "complex64": 1.5 - 2j, "complex128": 0.1 + 1e300j, "pair": [1j, -0.0], "list": [1j, None],
+            "struct": {"z": 2j, "n": 3}, "time": time,
+        },
+        {
+            "complex64": complex("inf"), "complex128": None, "pair": [0, 1], "list": [],
+            "struct": {"z": None, "n": -1}, "time": np.datetime64("NaT"),
+        },
+    ]  # fmt: skip
+    return schema, rows
+
+
 def structs():
     word = {"text": "str", "at": "int32[2]"}
     schema = {
@@ -221,6 +244,28 @@ def formats():
     return schema, rows
 
 
+def media():
+    """A map, files, a video; and sounds that say that they have one channel."""
+    schema = {
+        "numbers": "map[int64]",
+        "structs": "map[{a:int8,b:str?}]?",
+        "some": "map[float32?]",
+        "file": "file",
+        "video": "video?",
+        "one": "audio",
+    }
+    wave = picture("one_channel.wav")
+    rows = [
+        {
+            "numbers": {"b": 1, "a": -2, "é": 3}, "structs": {"x": {"a": 1, "b": None}, "y": {"a": 2, "b": "z"}},
+            "some": {"a": None, "b": 0.5}, "file": dsrecords.StoredFile(b"%PDF-1.7", ".pdf"), "video": picture("three.mp4"),
+            "one": wave,
+        },
+        {"numbers": {}, "structs": None, "some": {}, "file": dsrecords.StoredFile(b""), "video": None, "one": wave},
+    ]  # fmt: skip
+    return schema, rows
+
+
 def compressed():
     texts = [
         f"{name} wrote to {other} that it will rain"
@@ -235,7 +280,8 @@ KEPT = {"compressed": compressed}  # made once, since what zstd writes may chang
 SAMPLES = {
     "scalars": scalars, "texts": texts, "shaped_arrays": shaped_arrays, "any_arrays": any_arrays, "images": images,
     "lists": lists, "optional": optional, "unnamed": unnamed, "metadata": metadata,
-    "numbers": numbers, "structs": structs, "formats": formats,
+    "numbers": numbers, "complex_numbers": complex_numbers, "structs": structs, "formats": formats,
+    "media": media,
 }  # fmt: skip
 METADATA = {
     "metadata": {"about": "é" * 3000, "classes": ["cat", "dog"]}
@@ -339,8 +385,10 @@ ABOUT = {
     "unnamed": "Fields without names, two of them of types of one's own.",
     "metadata": "Metadata in a header that is longer than one page.",
     "numbers": "Categories, times, bfloat16.",
+    "complex_numbers": "Complex numbers, and times in UTC.",
     "structs": "Structs, lists of structs, structs in structs.",
     "formats": "MessagePack, a protobuf message, audio, a type of one's own.",
+    "media": "Maps, files of any kind, a video, samples of one channel.",
     "compressed": "Strings in zstd with a dictionary, JSON in zstd without one.",
     "append": "Three records, each appended.",
     "extend": "Three records in one batch.",

@@ -35,6 +35,7 @@ from bytes_by_hand import (
 CODES = {
     "bool": "B", "int8": "b", "int16": "h", "int32": "i", "int64": "q", "uint8": "B", "uint16": "H", "uint32": "I", "uint64": "Q",
     "float16": "e", "float32": "f", "float64": "d", "bfloat16": "H", "category": "H", "datetime64": "q", "timedelta64": "q",
+    "complex64": "8s", "complex128": "16s",
 }  # fmt: skip
 LARGEST_HEADER = LARGEST_METADATA = 16 * 2**20
 LARGEST_COMMIT = 256 * 2**20

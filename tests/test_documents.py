@@ -1,6 +1,6 @@
 """Every Python block of README.md and docs/*.md runs: the blocks of a page in order, as one script in a new folder.
 
-The folder is empty but for `photos/`, with `cat.jpg`, `dog.png` and `bird.webp`. Two comments direct what happens, each
+The folder is empty but for `photos/`, with `cat.jpg`, `dog.png` and `bird.webp`, and `clips/steps.mp4`. Two comments direct what happens, each
 on the line before a block:
 
 - `<!-- no-test: reason -->`: the Python block after it is not run.
@@ -9,6 +9,7 @@ on the line before a block:
 
 import inspect
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -80,6 +81,9 @@ def script_of(page: str) -> tuple[str, list[list[str] | None]]:
 
 def run(page: str, folder: Path) -> None:
     """Run a page's blocks in a folder; AssertionError if one fails or prints something else than the page says."""
+    clips = folder / "clips"
+    clips.mkdir()
+    shutil.copy(ROOT / "tests" / "golden" / "pictures" / "three.mp4", clips / "steps.mp4")
     photos = folder / "photos"
     photos.mkdir()
     for number, name in enumerate(["cat.jpg", "dog.png", "bird.webp"]):

@@ -4,12 +4,15 @@ import io
 import os
 import pickle
 import struct
+import sys
+import traceback
 import zlib
 from pathlib import Path
 
 import bytes_by_hand as hand
 import pytest
 from conftest import SCHEMA, flip, frames, row, rows
+from make_golden import picture
 
 import dsrecords
 from dsrecords import (
@@ -19,10 +22,13 @@ from dsrecords import (
     UnsupportedVersionError,
     make_dataset,
 )
+from dsrecords._types import lists, registered
+from dsrecords._types.strings import Str
 
 KINDS = {
     dsrecords.SchemaError: ValueError,
     dsrecords.CorruptError: ValueError,
+    dsrecords.DecodeError: ValueError,
     dsrecords.UnsupportedVersionError: ValueError,
     dsrecords.LockedError: BlockingIOError,
     dsrecords.ReadOnlyError: io.UnsupportedOperation,
@@ -63,6 +69,138 @@ def test_an_error_comes_back_from_another_process_as_it_was(error):
     assert type(copy) is error
     assert str(copy) == str(one)
     assert vars(copy) == vars(one)
+
+
+@pytest.mark.parametrize("field", ["label", "it's", 'a "b"', "é\n: x", 3, None])
+@pytest.mark.parametrize("file", ["a.rec", "/a, b: c/d.rec", None])
+def test_an_error_that_is_raised_anew_from_its_text_still_says_where(field, file):
+    """As PyTorch does with what a worker process has raised."""
+    one = CorruptError("it: is so", file=file, record=3, field=field, offset=4096)
+    try:
+        raise one from KeyError("record 9, field 'other': ")
+    except CorruptError as error:
+        lines = "".join(traceback.format_exception(error))
+    anew = CorruptError(f"Caught CorruptError in DataLoader worker process 0.\nOriginal {lines}")
+    assert (anew.file, anew.record, anew.field, anew.offset) == (file, 3, field, 4096)
+    assert vars(pickle.loads(pickle.dumps(anew))) == vars(anew)
+
+
+def test_an_error_without_a_record_is_raised_anew_without_one():
+    for text in ("Caught in the act", "Caught SchemaError\ndsrecords.errors.SchemaError: no"):
+        assert (dsrecords.SchemaError(text).record, str(dsrecords.SchemaError(text))) == (
+            None,
+            text,
+        )
+
+
+# What functions of the user's raise
+
+
+class OwnError(Exception):
+    """An error of a class of the user's, which takes more than a text."""
+
+    def __init__(self, code, *, why):
+        super().__init__(code, why)
+
+
+def refuse(value):
+    raise OwnError(7, why="so")
+
+
+def noted(use):
+    with pytest.raises(OwnError) as caught:
+        use()
+    assert caught.value.args == (7, "so")
+    return caught.value.__notes__
+
+
+def test_what_writes_a_value_keeps_its_error_which_says_which(path, monkeypatch):
+    ds = IndexedRecordDataset(path, schema={"a": "int8", "b": refuse})
+    for use in (
+        lambda: ds.append({"a": 1, "b": 2}), lambda: ds.extend([{"a": 1, "b": 2}]),
+        lambda: ds.extend_columns({"a": [1], "b": [2]}),
+    ):  # fmt: skip
+        assert noted(use) == ["record 0, field 'b'"]
+    monkeypatch.setitem(registered.registry, "own", (refuse, refuse))
+    notes = noted(
+        lambda: make_dataset([{"x": [{"y": 1}]}], f"{path}.other.rec", {"x": "list[{y: own}]"})
+    )
+    assert notes[-1] == "record 0, field 'x'"
+
+
+def test_what_reads_a_value_keeps_its_error_which_says_which(path, monkeypatch):
+    monkeypatch.setitem(registered.registry, "own", (str.encode, refuse))
+    schema = {"n": "int8", "b": "bytes", "l": "list[own]", "s": "{x: own}"}
+    make_dataset([{"n": i, "b": b"", "l": ["a"], "s": {"x": "a"}} for i in (0, 1)], path, schema)
+    ds = IndexedRecordDataset(path, {"n": refuse, "b": refuse})
+    for field, within in {"n": [], "b": [], "l": ["item 0"], "s": ["'x'"]}.items():
+        expected = [*within, f"{path}, record 1, field {field!r}"]
+        assert noted(lambda field=field: ds[1, field]) == expected
+        assert noted(lambda field=field: ds.batch([1], field)) == expected
+    assert noted(lambda: ds[1, "l", 0]) == ["item 0", f"{path}, record 1, field 'l'"]
+
+
+def test_what_a_transform_raises_says_of_which_record(path):
+    make_dataset([{"n": i} for i in range(3)], path, {"n": "int8"})
+    ds = dsrecords.open(path, transform=lambda sample: sample["n"] == 2 and refuse(0))
+    expected = [f"{path}, record 2, in transform"]
+    for use in (
+        lambda: ds[2], lambda: ds[-1], lambda: ds[1:][1], lambda: list(ds),
+        lambda: ds.__getitems__([2]),
+    ):  # fmt: skip
+        assert noted(use) == expected
+
+
+def test_a_file_that_a_value_names_and_is_not_there_says_for_which_field(path):
+    with pytest.raises(FileNotFoundError) as caught:
+        make_dataset([{"x": ["nowhere.png"]}], path, {"x": "list[png]"})
+    assert caught.value.__notes__ == ["item 0", "record 0, field 'x'"]
+
+
+# Bytes that are right, and cannot be decoded here
+
+
+def test_a_lack_of_memory_is_what_it_is_where_nothing_is_decoded(path, monkeypatch):
+    def load(self, data, copy):
+        raise MemoryError
+
+    make_dataset(
+        [{"x": "a", "l": ["a"], "s": {"x": ["a"]}}],
+        path,
+        {"x": "str", "l": "list[str?]", "s": "{x: list[str]}"},
+    )
+    monkeypatch.setattr(Str, "load", load)
+    monkeypatch.setattr(lists, "_load_strings", lambda *_: None)
+    for field in ("x", "l", "s"):
+        with pytest.raises(MemoryError) as caught:
+            list(dsrecords.open(path, on_error="skip").batch([0], field))
+        assert caught.value.__notes__[-1] == f"{path}, record 0, field {field!r}"
+
+
+@pytest.mark.parametrize("error", [MemoryError, RecursionError, ValueError])
+def test_what_cannot_be_decoded_is_not_called_corrupt(path, monkeypatch, error):
+    def load(data):
+        raise error
+
+    monkeypatch.setitem(registered.registry, "own", (bytes, load))
+    make_dataset([{"x": b"a", "l": [{"y": b"a"}]}], path, {"x": "zstd(own)", "l": "list[{y: own}]"})
+    ds = dsrecords.open(path)
+    for field, within in {"x": "", "l": "'y': item 0: "}.items():
+        place = f"record 0, field '{field}', byte .*: {within}"
+        with pytest.raises(
+            dsrecords.DecodeError, match=f"{place}.*here: {error.__name__}$"
+        ) as found:
+            ds[0, field]
+        assert isinstance(found.value.__cause__, error)
+
+
+def test_a_package_that_is_missing_is_an_import_error_and_never_left_out(path, monkeypatch):
+    make_dataset([{"x": [picture("red.png")]}], path, {"x": "list[image]"})
+    monkeypatch.setitem(sys.modules, "PIL.Image", None)
+    ds = dsrecords.open(path, on_error="skip")
+    for use in (lambda: list(ds), lambda: ds.batch([0]), lambda: ds.check(decode=True)):
+        with pytest.raises(ImportError, match="pip install pillow"):
+            use()
 
 
 # Files that are not ours

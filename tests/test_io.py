@@ -11,7 +11,7 @@ from PIL import Image
 from sameness import same
 
 import dsrecords
-from dsrecords import CorruptError, IndexedRecordDataset, SchemaError, io, make_dataset
+from dsrecords import DecodeError, IndexedRecordDataset, SchemaError, io, make_dataset
 
 pytestmark = pytest.mark.slow
 
@@ -143,6 +143,8 @@ def test_raw_file(tmp_path):
         io.save_raw_file(tmp_path / "a.bin") == io.save_raw_file(str(tmp_path / "a.bin")) == b"\0\1"
     )
     assert io.load_raw_file(b"\0\1") == b"\0\1"
+    with pytest.raises(SchemaError, match="is a URL: download it"):
+        io.save_raw_file("https://example.org/a.bin")
     with pytest.raises(FileNotFoundError):
         io.save_raw_file(tmp_path / "b.bin")
 
@@ -182,14 +184,33 @@ def test_call_of_cv2():
 
 def test_cv2_says_what_it_cannot_do():
     pytest.importorskip("cv2")
-    with pytest.raises(CorruptError, match="OpenCV cannot decode"):
+    with pytest.raises(DecodeError, match="OpenCV cannot decode"):
         io.load_cv2(b"no image")
     with pytest.raises(SchemaError, match="OpenCV cannot encode"):
         io.save_cv2(np.zeros((0, 0), np.uint8), ext=".png")
     with pytest.raises(SchemaError, match="OpenCV cannot encode"):
         io.save_cv2(BGR, ext=".nothing")
+    for ext, array in [(".hdr", np.zeros((2, 2, 4), np.uint8)), (".hdr", BGR[..., :2])]:
+        with pytest.raises(SchemaError, match="OpenCV cannot encode an array of uint8"):
+            io.save_cv2(array, ext=ext)
     with pytest.raises(TypeError, match="ext"):
         io.save_cv2(BGR)
+
+
+@pytest.mark.parametrize("ext", [".png", ".PNG", ".bmp", ".ppm", ".pgm", "jpe", ".webp"])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32", "int32"])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_cv2_keeps_pixels_or_refuses_them(ext, dtype, channels):
+    cv2 = pytest.importorskip("cv2")
+    pixels = np.arange(32 * channels).reshape(4, 8, channels).astype(dtype)
+    pixels = pixels[..., 0] if channels == 1 else pixels
+    try:
+        data = io.save_cv2(pixels, ext=ext)
+    except SchemaError:
+        return
+    read = io.load_cv2(data, flags=cv2.IMREAD_UNCHANGED)
+    assert (read.dtype, read.shape) == (pixels.dtype, pixels.shape)
+    assert ext in ("jpe", ".webp") or same(read, pixels)
 
 
 @pytest.mark.parametrize(

@@ -86,15 +86,57 @@ def test_samplers_subsets_and_splits(made):
     assert labels(data.DataLoader(data.ConcatDataset([ds[:2], ds[4:6]]))) == [0, 1, 4, 5]
 
 
-@pytest.mark.parametrize("num_workers", [0, 2])
-def test_damaged_records_are_left_out_where_on_error_says_so(made, num_workers):
+@pytest.mark.parametrize(("num_workers", "method"), WORKERS)
+def test_damaged_records_are_left_out_where_on_error_says_so(made, num_workers, method):
     flip(made, Path(made).read_bytes().index(b"text 17"))
-    with pytest.raises(dsrecords.CorruptError, match="record 17, field 'text'"):
-        labels(data.DataLoader(dsrecords.open(made), batch_size=8, num_workers=num_workers))
+    ds = dsrecords.open(made, on_error="skip")
     loader = data.DataLoader(
-        dsrecords.open(made, on_error="skip"), batch_size=8, num_workers=num_workers
+        ds, batch_size=8, num_workers=num_workers, multiprocessing_context=method
     )
-    assert labels(loader) == [i for i in range(50) if i != 17]
+    for epoch in (1, 2):
+        assert labels(loader) == [i for i in range(50) if i != 17]
+        assert [error.record for error in ds.skipped] == [17] * epoch
+
+
+@pytest.mark.parametrize(("num_workers", "method"), WORKERS)
+def test_the_error_of_a_worker_says_where(made, num_workers, method):
+    offset = Path(made).read_bytes().index(b"text 17")
+    flip(made, offset)
+    loader = data.DataLoader(
+        dsrecords.open(made), batch_size=8, num_workers=num_workers, multiprocessing_context=method
+    )
+    with pytest.raises(dsrecords.CorruptError, match="record 17, field 'text'") as caught:
+        labels(loader)
+    error = caught.value
+    assert (error.file, error.record, error.field, error.offset) == (made, 17, "text", offset)
+
+
+class OwnError(Exception):
+    """An error that PyTorch cannot make anew of a text."""
+
+    def __init__(self, *, code):
+        super().__init__(code)
+
+
+def refuse_five(sample):
+    if sample["label"] == 5:
+        raise OwnError(code=5)
+    return sample
+
+
+def divide(sample):
+    return 1 / (sample["label"] - 5)
+
+
+@pytest.mark.parametrize(
+    ("transform", "kind"), [(refuse_five, RuntimeError), (divide, ZeroDivisionError)]
+)
+@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
+def test_what_a_transform_raises_in_a_worker_says_of_which_record(made, method, transform, kind):
+    ds = dsrecords.open(made, transform=transform)
+    loader = data.DataLoader(ds, num_workers=1, multiprocessing_context=method)
+    with pytest.raises(kind, match=r"data\.rec, record 5, in transform"):
+        list(loader)
 
 
 def test_what_is_read_becomes_tensors_without_a_warning(made):

@@ -29,6 +29,7 @@ FLOORS = (
     "_types",
     "_schema",
     "io",
+    "vision",
     "_read",
     "_write",
     "_v04",

@@ -6,6 +6,7 @@ The class that users hold. It says what can be done with a dataset; how it is do
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
@@ -14,22 +15,26 @@ import numpy as np
 
 from dsrecords._dataset import copies, evolving, opening
 from dsrecords._dataset.editing import Editing
-from dsrecords._dataset.iteration import Samples
+from dsrecords._dataset.image_sizes import size_of_one, sizes_of_many
+from dsrecords._dataset.iteration import Samples, transformed
 from dsrecords._dataset.options import (
     Decodings,
     Functions,
-    OnError,
     Transform,
     check_on_error,
     check_transform,
     first_given,
     make_options,
 )
-from dsrecords._dataset.reading import Reading
+from dsrecords._dataset.reading import PassOver, Reading
+from dsrecords._dataset.skipping import OnError, Skipped, Unreadable, pass_over
 from dsrecords._read.selection import several
 from dsrecords._schema.binding import Deserializer
 from dsrecords._schema.resolve import Serializer
-from dsrecords.errors import CorruptError, DSRecordsError
+from dsrecords._schema.tabular import ExportsArrow
+from dsrecords.errors import DSRecordsError
+
+_ALL = slice(None)  # of indices
 
 Path = str | os.PathLike[str]
 Selector = slice | range | list[int] | list[bool] | np.ndarray
@@ -86,16 +91,20 @@ class IndexedRecordDataset(Sequence[Any]):
         transform: called with each whole sample that is read; not for parts of samples, batches or
             columns.
         schema: names to types, or a list of types. If the files exist, it must be theirs.
-        decode: how to read images, by field: "pil" (a `PIL.Image`, the default), "array" (uint8,
-            height × width × channel, RGB) or "bytes" (as they are stored).
+        decode: how to read images, by field: "pil" (a `PIL.Image`, the default), "array" (the
+            pixels as they are stored), "rgb", "gray" or "rgba" (uint8, upright), "bytes" (as they
+            are stored), or a decoder such as `vision.Decode("rgb", size=(224, 224))`. Of a list it
+            is said of its items; of a struct, or a list of structs, it is a dict by the names of
+            the parts.
         copy: True: what is read is owned and can be written to. False: bytes and arrays are
             read-only views of the file.
         verify: True: the checksums of what is read are checked the first time that this process
             reads it. "always": each time. False: never; sizes and offsets still are.
-        on_error: what iterating (and PyTorch's loader, which calls `__getitems__`) does at a record
-            that is damaged. "raise": the CorruptError. "skip": it is left out, and the error is
-            added to the list `skipped` of this dataset and its views, in this process. A function:
-            it is called with the error, and the record is left out, unless it raises.
+        on_error: what iterating, `batch` and `column` (and PyTorch's loader, which calls
+            `__getitems__`) do at a record that is damaged, or that cannot be decoded here. "raise":
+            the CorruptError or DecodeError. "skip": it is left out, and the error is added to the
+            list `skipped`; the first value of a field that cannot be decoded is a warning as well.
+            A function: it is called with the error, and the record is left out, unless it raises.
         loaders, dumpers: other names of `deserializers` and `serializers`.
 
     Raises:
@@ -131,7 +140,7 @@ class IndexedRecordDataset(Sequence[Any]):
         self.index_path = opening.index_of(self.path, given_index_path)
         self.transform = transform
         self.on_error = on_error
-        self.skipped: list[CorruptError] = []
+        self._skipped = Skipped(on_error)
         options = make_options(
             first_given(schema, serializers, dumpers),
             first_given(deserializers, loaders),
@@ -160,10 +169,27 @@ class IndexedRecordDataset(Sequence[Any]):
         """The fields' names; their positions where they have no names."""
         return self._reading.fields.schema.keys
 
+    def categories(self, field: Any) -> list[str]:
+        """Return the names of a field's categories: columns have their positions in this list.
+
+        Raises:
+            SchemaError: no such field, or it is not of type `category[…]`.
+        """
+        return self._reading.fields.schema.categories(field)
+
     @property
     def metadata(self) -> dict[str, Any]:
         """What was given to `make_dataset`, or last to `set_metadata`; a copy."""
         return self._reading.metadata()
+
+    @property
+    def skipped(self) -> list[Unreadable]:
+        """The errors of the records that `on_error="skip"` has left out, of views as well.
+
+        Always the same list. When it is asked for, what worker processes have left out is added:
+        forked ones, and copies that were pickled in this process.
+        """
+        return self._skipped.errors()
 
     @property
     def dead_bytes(self) -> int:
@@ -221,12 +247,15 @@ class IndexedRecordDataset(Sequence[Any]):
         """Return a sample, parts of one, or a view.
 
         `ds[7]` is a sample. `ds[7, "label"]` and `ds[7, ["label", "image"]]` are parts of one, read
-        alone. `ds[2:9]`, `ds[[5, 1]]` and `ds[mask]` are views, which copy no data and go on
-        showing what the list is now.
+        alone. `ds[7, "steps", 3]`, `ds[7, "steps", 1:3, "image"]` and `ds[7, "meta", "author"]` are
+        items of a list and parts of a struct, without decoding the others. `ds[2:9]`, `ds[[5, 1]]`
+        and `ds[mask]` are views, which copy no data and go on showing what the list is now.
 
         Raises:
-            IndexError: out of range.
+            IndexError, KeyError: out of range; the value of which a part is asked for is None.
+            SchemaError: no such field or part.
             CorruptError: the record is not what was written; names record, field and byte offset.
+            DecodeError: a value cannot be decoded here.
         """
         reading = self._reading
         transform = self.transform
@@ -235,31 +264,34 @@ class IndexedRecordDataset(Sequence[Any]):
             # Nearly every call is this one. It is written out: one more call of a function, or of
             # `read` as if it were a method, would cost it a tenth.
             read = reading.read
+            snapshot = whole.snapshot
             if transform is None:
-                return read(whole.snapshot, key)
-            return transform(read(whole.snapshot, key))
+                return read(snapshot, key)
+            return transformed(transform, read(snapshot, key), snapshot, key)
         if key.__class__ is tuple:
             return reading.part(key)
         if key.__class__ is not int and several(key):
             return self._view(reading.selected(key))
-        sample = reading.sample(key)
         if transform is None:
-            return sample
-        return transform(sample)
+            return reading.sample(key)
+        snapshot = reading.snapshot()
+        found = reading.position(key, snapshot)
+        sample = reading.read(snapshot, found)
+        return transformed(transform, sample, snapshot, found)
 
     def __iter__(self) -> Iterator[Any]:
         """Iterate over the list as it is now, whatever is changed meanwhile."""
         now = self._reading.selected(slice(None))
-        samples = Samples(now, self.transform, self.on_error, self.skipped)
+        samples = Samples(now, self.transform, self.on_error, self._skipped)
         return iter(samples)
 
     def __getitems__(self, indices: Sequence[int]) -> list[Any]:
         """Return samples for PyTorch's fetcher: `[ds[i] for i in indices]`, but read ahead.
 
-        As iteration does, it leaves out damaged records where `on_error` says so.
+        As iteration does, it leaves out what cannot be read where `on_error` says so.
         """
         now = self._reading
-        samples = Samples(now, self.transform, self.on_error, self.skipped)
+        samples = Samples(now, self.transform, self.on_error, self._skipped)
         return samples.at(indices)
 
     def batch(
@@ -281,14 +313,16 @@ class IndexedRecordDataset(Sequence[Any]):
         Returns:
             A dict (a tuple where fields have no names) of one column a field: an array (n,) of
             scalars, a masked one where they may be None; an array (n, …) of arrays of one shape; a
-            list of anything else.
+            list of anything else. Columns are shorter than the indices if records are left out,
+            as `on_error` says; all of them by the same records.
 
         Raises:
             TypeError, IndexError: of the indices.
             SchemaError: no such field, or an array of `out` does not fit.
             CorruptError: a record is not what was written.
+            DecodeError: a value cannot be decoded here.
         """
-        return self._reading.batch(indices, fields, out)
+        return self._reading.batch(indices, fields, out, self._pass_over())
 
     def column(self, field: Any) -> Any:
         """Read one field of all samples, as `batch` does. Of the other fields nothing is read.
@@ -296,8 +330,41 @@ class IndexedRecordDataset(Sequence[Any]):
         Raises:
             SchemaError: no such field.
             CorruptError: a record is not what was written.
+            DecodeError: a value cannot be decoded here.
         """
-        return self._reading.column(field)
+        return self._reading.column(field, self._pass_over())
+
+    def _pass_over(self) -> PassOver:
+        if self.on_error == "raise":
+            return None
+        return functools.partial(pass_over, on_error=self.on_error, skipped=self._skipped)
+
+    def image_size(self, index: int, field: Any) -> tuple[int, int] | None:
+        """Return (height, width) of an image, from the header of its file; None if it is None.
+
+        It is the size of the stored pixels, before an EXIF orientation is applied.
+
+        Raises:
+            IndexError: out of range.
+            SchemaError: no such field, or none of images.
+            DecodeError: the header cannot be read here.
+        """
+        return size_of_one(self._reading, index, field)
+
+    def image_sizes(self, field: Any, indices: Any = _ALL) -> np.ndarray:
+        """Return (height, width) of many images, from the headers of their files.
+
+        Args:
+            field: of images.
+            indices: integers, a mask, a slice or a range; by default all.
+
+        Returns:
+            int64, (n, 2): the sizes of the stored pixels; zeros for an image that is None.
+
+        Raises:
+            As `image_size`; the error names the record.
+        """
+        return sizes_of_many(self._reading, field, indices)
 
     # Changing the list
 
@@ -313,10 +380,13 @@ class IndexedRecordDataset(Sequence[Any]):
         """
         self._editing.append(sample)
 
-    def extend(self, samples: Iterable[Any]) -> None:
+    def extend(self, samples: Iterable[Any] | ExportsArrow) -> None:
         """Add samples, batch by batch: each is there as a whole or not at all.
 
         If one does not fit, those before it are added.
+
+        Args:
+            samples: any iterable of them, or a table, as `make_dataset` takes it.
 
         Raises:
             SchemaError: a sample does not fit; names its position among those given.
@@ -518,13 +588,26 @@ class IndexedRecordDataset(Sequence[Any]):
         copies.save_view(self._reading, view_path, overwrite)
         return view_path
 
-    def check(self) -> list[DSRecordsError]:
+    def check(
+        self,
+        *,
+        decode: bool = False,
+        progress: bool = False,
+    ) -> list[DSRecordsError]:
         """Look at every byte of the dataset.
+
+        Args:
+            decode: whether to decode each value that this shows as well (pictures, sounds,
+                messages), as it is read here; what `decode` leaves as bytes, as its type says.
+            progress: whether to show a progress bar of what is decoded.
 
         Returns:
             What is wrong: an empty list, or an error for each thing; none is raised.
+
+        Raises:
+            ImportError: a package is missing that a value needs to be decoded.
         """
-        return opening.problems(self._reading.opened())
+        return self._reading.problems(decode, progress)
 
     def close(self) -> None:
         """Publish the index and release the lock. What comes after it raises ValueError.
@@ -561,11 +644,11 @@ class IndexedRecordDataset(Sequence[Any]):
         state["index_path"] = source.index_path
         state["_reading"] = copies.origin_of(self._reading)
         del state["_editing"]
-        del state["skipped"]  # those of the object that was copied, in its process
+        state["_skipped"] = self._skipped.shared(self.on_error)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         self._reading = copies.reopened(state["_reading"])
         self._editing = Editing(self._reading)
-        self.skipped = []
+        self._skipped = Skipped(*state["_skipped"])

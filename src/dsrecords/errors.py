@@ -10,12 +10,15 @@
     └── StaleViewError (RuntimeError): the records of a view or a copy no longer exist
 
 The contents of a file raise only these errors. `FileNotFoundError`, `IndexError`, `TypeError` and
-the operating system's `OSError` are not wrapped.
+the operating system's `OSError` are not wrapped. What else a function of the user's raises keeps
+its class, and has a note that says where (`__notes__`, which Python shows from 3.11 on).
 """
 
 from __future__ import annotations
 
+import ast
 import io
+import re
 from typing import Any
 
 __all__ = [
@@ -30,8 +33,24 @@ __all__ = [
 ]
 
 
+# Where something is wrong, as `DSRecordsError.__str__` writes it before the message.
+_WHERE = re.compile(
+    r"""
+    ((?P<file>.+?),[ ])?
+    record[ ](?P<record>\d+)
+    (,[ ]field[ ](?P<field>\d+ | '([^'\\]|\\.)*' | "([^"\\]|\\.)*"))?
+    (,[ ]byte[ ](?P<offset>\d+))?
+    :[ ]
+    """,
+    re.VERBOSE,
+)
+
+
 class DSRecordsError(Exception):
     """Base of all errors of the library.
+
+    PyTorch raises the error of a worker process anew, of the same class, with a text as its only
+    argument. That text says where, and so the error does.
 
     Attributes:
         message: what is wrong, without where.
@@ -56,39 +75,35 @@ class DSRecordsError(Exception):
         self.field = field
         self.offset = offset
         Exception.__init__(self, message)
+        if message.startswith("Caught "):
+            self._recall()
+
+    def _recall(self) -> None:
+        """Take from the text of an error of a worker process where that was."""
+        name = f"\n{type(self).__module__}.{type(self).__qualname__}: "
+        _, _, text = self.message.rpartition(name)
+        where = _WHERE.match(text)
+        if where is None:
+            return
+        self.file = where["file"]
+        self.record = int(where["record"])
+        if where["field"] is not None:
+            self.field = ast.literal_eval(where["field"])
+        if where["offset"] is not None:
+            self.offset = int(where["offset"])
 
     def __str__(self) -> str:
-        where = []
-        if self.file is not None:
-            where.append(self.file)
-        if self.record is not None:
-            where.append(f"record {self.record}")
-        if self.field is not None:
-            where.append(f"field {self.field!r}")
-        if self.offset is not None:
-            where.append(f"byte {self.offset}")
+        where = in_words(self.file, self.record, self.field, self.offset)
         if not where:
             return self.message
-        return f"{', '.join(where)}: {self.message}"
+        return f"{where}: {self.message}"
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self)!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         # An exception is pickled as its class and positional arguments; ours are given by name.
-        arguments = (type(self), self.message, self.file, self.record, self.field, self.offset)
-        return _rebuild, arguments
-
-
-def _rebuild(
-    cls: type[DSRecordsError],
-    message: str,
-    file: str | None,
-    record: int | None,
-    field: str | int | None,
-    offset: int | None,
-) -> DSRecordsError:
-    return cls(message, file=file, record=record, field=field, offset=offset)
+        return type(self), (self.message,), vars(self)
 
 
 class SchemaError(DSRecordsError, ValueError):
@@ -117,3 +132,31 @@ class ReadOnlyError(DSRecordsError, io.UnsupportedOperation):
 
 class StaleViewError(DSRecordsError, RuntimeError):
     """The dataset was edited or compacted, so positions no longer refer to the same records."""
+
+
+def in_words(
+    file: str | None = None,
+    record: int | None = None,
+    field: str | int | None = None,
+    offset: int | None = None,
+) -> str:
+    """Say where something is; empty if nothing is known of it."""
+    where = []
+    if file is not None:
+        where.append(file)
+    if record is not None:
+        where.append(f"record {record}")
+    if field is not None:
+        where.append(f"field {field!r}")
+    if offset is not None:
+        where.append(f"byte {offset}")
+    return ", ".join(where)
+
+
+def annotate(error: BaseException, note: str) -> None:
+    """Add a note to an error that is not ours, which keeps its class and its message."""
+    if hasattr(error, "add_note"):
+        error.add_note(note)
+        return
+    notes = [*getattr(error, "__notes__", []), note]  # Python 3.10: shown by pytest, not by Python
+    error.__notes__ = notes

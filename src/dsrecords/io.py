@@ -15,7 +15,6 @@ import inspect
 import os
 import re
 from collections.abc import Callable, Sequence
-from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -29,14 +28,17 @@ from dsrecords._schema.functions import (
     writes_payload,
     written_type,
 )
+from dsrecords._types.array_likes import as_array
 from dsrecords._types.arrays import AnyArray
 from dsrecords._types.base import describe
 from dsrecords._types.binary import Bytes
+from dsrecords._types.external_file import content
+from dsrecords._types.image_encoding import encode_pillow
 from dsrecords._types.images import Image
 from dsrecords._types.lists import List
 from dsrecords._types.numbers import SCALARS
 from dsrecords._types.parse import parse
-from dsrecords.errors import CorruptError, DSRecordsError, SchemaError
+from dsrecords.errors import DecodeError, SchemaError
 
 __all__ = [
     "dump_bool",
@@ -232,9 +234,13 @@ _IMAGE_TYPES = "jpeg|png|webp|image"
 
 @_serializer(lambda: "bytes", payload=True)
 def save_raw_file(path: str | os.PathLike[str]) -> bytes:
-    """Type `bytes`: the contents of the file at a path."""
-    with open(path, "rb") as file:
-        return file.read()
+    """Type `bytes`: the contents of the file at a path.
+
+    Raises:
+        OSError: it cannot be read.
+        SchemaError: it is a URL, not a path.
+    """
+    return content(path)
 
 
 @_deserializer(f"bytes|{_IMAGE_TYPES}", "bytes")
@@ -260,10 +266,11 @@ def save_pil(image: Any, format: str = "JPEG", quality: int = 95, **options: Any
         image: a `PIL.Image.Image`; it is not closed.
         format: Pillow's name of the format, or "JPG".
         quality: of lossy formats, as Pillow takes it.
-        options: of `PIL.Image.Image.save`.
+        options: of `PIL.Image.Image.save`. EXIF data, the ICC profile and XMP are kept in JPEG,
+            PNG and WebP, unless the options name others.
 
     Raises:
-        SchemaError: `image` is not a Pillow image.
+        SchemaError: `image` is not a Pillow image, or the format does not keep its mode or frames.
         ImportError: Pillow is not installed.
     """
     pillow = import_optional("PIL.Image", "pillow")
@@ -274,9 +281,8 @@ def save_pil(image: Any, format: str = "JPEG", quality: int = 95, **options: Any
         raise SchemaError(message)
     if format.lower() == "jpg":
         format = "JPEG"
-    buffer = BytesIO()
-    image.save(buffer, format, quality=quality, **options)
-    return buffer.getvalue()
+    options["quality"] = quality
+    return encode_pillow(image, format.upper(), format.lower(), options)
 
 
 @_deserializer(_IMAGE_TYPES, "bytes")
@@ -284,16 +290,22 @@ def load_pil(data: bytes) -> Any:
     """A loaded Pillow image from its encoded bytes.
 
     Raises:
-        CorruptError: Pillow cannot decode the bytes.
+        CorruptError: the bytes are not an image of a known format.
+        DecodeError: Pillow cannot decode the bytes.
         ImportError: Pillow is not installed.
     """
-    image = Image("image")
-    try:
-        return image.load(memoryview(data), True)
-    except DSRecordsError:
-        raise
-    except image.unreadable as error:
-        raise CorruptError(f"Pillow cannot decode these bytes: {error}") from error
+    return Image("image").load(memoryview(data), True)
+
+
+# By extension, the dtypes and the numbers of channels that a format gives back.
+_KEPT_BY_CV2 = {
+    **dict.fromkeys(("jpg", "jpeg", "jpe"), (("uint8",), (1, 3))),
+    "png": (("uint8", "uint16"), (1, 3, 4)),
+    "webp": (("uint8",), (3, 4)),
+    **dict.fromkeys(("bmp", "dib"), (("uint8",), (1, 3, 4))),
+    "ppm": (("uint8", "uint16"), (3,)),
+    "pgm": (("uint8", "uint16"), (1,)),
+}
 
 
 def _cv2_type(ext: str | None = None, flags: Sequence[int] | None = None) -> str:
@@ -312,17 +324,40 @@ def save_cv2(image: Any, ext: str, flags: Sequence[int] | None = None) -> bytes:
         flags: of `cv2.imencode`.
 
     Raises:
-        SchemaError: OpenCV cannot encode the array.
+        SchemaError: OpenCV cannot encode the array, or the format does not keep its dtype or
+            channels.
         ImportError: OpenCV is not installed.
     """
     cv2 = import_optional("cv2", "opencv-python-headless")
     extension = "." + ext.lstrip(".")
+    array = as_array(image)
+    if array is None:
+        raise SchemaError(f"save_cv2 takes an array, not {describe(image)}")
+    _check_kept_by_cv2(array, ext)
+    problem = f"OpenCV cannot encode {describe(array)} as {ext}"
     try:
-        _, encoded = cv2.imencode(extension, image, list(flags or ()))
+        is_encoded, encoded = cv2.imencode(extension, array, list(flags or ()))
     except cv2.error as error:
-        message = f"OpenCV cannot encode {describe(image)} as {ext}: {error}"
-        raise SchemaError(message) from None
+        raise SchemaError(f"{problem}: {error}") from None
+    if not is_encoded:
+        raise SchemaError(problem)
     return bytes(encoded.tobytes())
+
+
+def _check_kept_by_cv2(array: np.ndarray, ext: str) -> None:
+    """Raise SchemaError if OpenCV would convert an array to encode it, which it does silently."""
+    kept = _KEPT_BY_CV2.get(ext.lstrip(".").lower())
+    if kept is None:
+        return
+    dtypes, channels = kept
+    given = 1
+    if array.ndim == 3:
+        given = array.shape[2]
+    if array.dtype.name in dtypes and given in channels:
+        return
+    counts = " or ".join(str(count) for count in channels)
+    expected = f"{' or '.join(dtypes)} with {counts} channels"
+    raise SchemaError(f"{ext} keeps arrays of {expected}, not {describe(array)}")
 
 
 @_deserializer(_IMAGE_TYPES, "bytes")
@@ -334,7 +369,7 @@ def load_cv2(data: bytes, flags: int | None = None) -> Any:
         flags: of `cv2.imdecode`; by default `cv2.IMREAD_UNCHANGED`.
 
     Raises:
-        CorruptError: OpenCV cannot decode the bytes.
+        DecodeError: OpenCV cannot decode the bytes.
         ImportError: OpenCV is not installed.
     """
     cv2 = import_optional("cv2", "opencv-python-headless")
@@ -342,10 +377,10 @@ def load_cv2(data: bytes, flags: int | None = None) -> Any:
         flags = cv2.IMREAD_UNCHANGED
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error as error:  # more pixels than OpenCV allows
-        raise CorruptError(f"OpenCV cannot decode these bytes: {error}") from None
+    except (cv2.error, MemoryError) as error:  # such as more pixels than OpenCV allows
+        raise DecodeError(f"OpenCV cannot decode these bytes: {error}") from None
     if image is None:
-        raise CorruptError("OpenCV cannot decode these bytes")
+        raise DecodeError("OpenCV cannot decode these bytes")
     return image
 
 

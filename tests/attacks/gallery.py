@@ -19,6 +19,7 @@ from bytes_by_hand import COMMIT, DELETE, NUMBER, PENDING, REVISION, TAKE_LAST, 
 import dsrecords
 from dsrecords import (
     CorruptError,
+    DecodeError,
     DSRecordsError,
     ReadOnlyError,
     StaleViewError,
@@ -786,11 +787,24 @@ def _payloads():
             png(1, 1, chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(200 * 2**20), 9))),
         ),
     }
+    # They begin as such a file does: that they are none, only its decoder can say.
+    undecodable = {
+        "json nested 100 000 deep",
+        "a jpeg that ends after its signature",
+        "a png of 12 000 by 12 000",
+        "a png of 2 billion by 2 billion",
+        "a png of 50 000 by 50 000",
+        "a webp of no size",
+        "a png whose text chunk is a bomb",
+        "audio of 65 535 channels",
+        "audio of days",
+        "audio that ends after its signature",
+    }
     for name, (kind, payload) in wrong.items():
         make = lambda path, kind=kind, payload=payload: write(path, one_payload(kind, payload))  # noqa: E731
         ATTACKS[name] = (
             make,
-            CorruptError,
+            DecodeError if name in undecodable else CorruptError,
             "",
             {0: "array"} if kind in ("png", "jpeg", "webp", "image", "audio") else None,
         )

@@ -148,6 +148,16 @@ EXPECTED = {
             "bfloat16": 0.10009765625, "bfloats": np.array([0.0, -0.0], ml_dtypes.bfloat16), "times": [], "categories": [],
         },
     ],
+    "complex_numbers": [
+        {
+            "complex64": 1.5 - 2j, "complex128": 0.1 + 1e300j, "pair": np.array([1j, -0.0], "<c8"), "list": [1j, None],
+            "struct": {"z": 2j, "n": 3}, "time": np.datetime64("2026-11-22T01:02:03.000004"),
+        },
+        {
+            "complex64": complex(INF, 0), "complex128": None, "pair": np.array([0, 1], "<c8"), "list": [],
+            "struct": {"z": None, "n": -1}, "time": np.datetime64("NaT", "us"),
+        },
+    ],
     "structs": [
         {
             "point": {"x": 1.0, "y": None, "name": "here"},
@@ -169,6 +179,17 @@ EXPECTED = {
     "formats": [
         {"msgpack": {"a": [1, b"b", None]}, "message": b"\x08\x05\x10\x07", "audio": (np.array([0.5], "f4"), 8000), "own": "abc"},
         {"msgpack": None, "message": b"", "audio": (np.array([0.5], "f4"), 8000), "own": None},
+    ],
+    "media": [
+        {
+            "numbers": {"b": 1, "a": -2, "é": 3}, "structs": {"x": {"a": 1, "b": None}, "y": {"a": 2, "b": "z"}},
+            "some": {"a": None, "b": 0.5}, "file": (b"%PDF-1.7", ".pdf"), "video": make_golden.picture("three.mp4"),
+            "one": (np.array([[0], [0.5]], "f4"), 8000),
+        },
+        {
+            "numbers": {}, "structs": None, "some": {}, "file": (b"", ""), "video": None,
+            "one": (np.array([[0], [0.5]], "f4"), 8000),
+        },
     ],
     "compressed": [
         {"text": text, "alone": [text, 9 * turn + i]}
@@ -246,6 +267,10 @@ def test_library_reads_the_golden_file(name):
     for got, expected in zip(ds, wanted, strict=True):
         if name == "lists":
             got.pop("list[png]")
+        if name == "media":
+            file = got["file"]
+            got["file"] = (file.data, file.suffix)
+            got["video"] = got["video"] and got["video"].data
         assert same(got, expected), (got, expected)
     assert ds.check() == []
 

@@ -36,7 +36,13 @@ from bytes_by_hand import (
 from conftest import python
 
 import dsrecords
-from dsrecords import CorruptError, ReadOnlyError, StaleViewError, UnsupportedVersionError
+from dsrecords import (
+    CorruptError,
+    DecodeError,
+    ReadOnlyError,
+    StaleViewError,
+    UnsupportedVersionError,
+)
 
 PAGE = Path(__file__).parents[2] / "docs" / "records-format.md"
 MESSAGES = PAGE.with_name("records-messages.md")
@@ -959,12 +965,12 @@ def test_damage_to_the_last_frame_that_the_index_covers_is_no_torn_tail(write):
 # Records, when they are read
 
 
-def wrong_when_read(path, message, i=1, key=None):
-    """The CorruptError that reading record i raises, one by one and in a batch; `key`: only this field."""
+def wrong_when_read(path, message, i=1, key=None, error=CorruptError):
+    """The error that reading record i raises, one by one and in a batch; `key`: only this field."""
     ds = dsrecords.open(path)
-    with pytest.raises(CorruptError, match=message) as caught:
+    with pytest.raises(error, match=message) as caught:
         ds[i] if key is None else ds[i, key]
-    with pytest.raises(CorruptError, match=message) as again:
+    with pytest.raises(error, match=message) as again:
         dsrecords.open(path).batch([0, i] if i else [i], None if key is None else [key])
     found, again = caught.value, again.value
     assert (found.file, found.record, found.offset, found.field) == (
@@ -1080,7 +1086,6 @@ UNREADABLE = {
     "json that is none": ("json", b"{", "not json"),
     "json with NaN": ("json", b"NaN", "not json"),
     "json that is not UTF-8": ("json", b'"\xff"', "not json"),
-    "json too deep": ("json", b"[" * 100_000, "not json"),
     "a fixed array too short": ("float32[2]", bytes(4), "float32 with shape"),
     "a fixed array too long": ("float32[2]", bytes(12), "float32 with shape"),
     "a free array without its shape": ("float32[*]", bytes(7), "float32.* takes more than 7 bytes"),
@@ -1207,26 +1212,42 @@ UNREADABLE = {
     "msgpack that is none": ("msgpack", b"\xc1", "not msgpack"),
     "msgpack of an absurd length": ("msgpack", b"\xdd\xff\xff\xff\xff", "not msgpack"),
     "msgpack too deep": ("msgpack", b"\x91" * 100_000, "not msgpack"),
+    "a map with a key that stands twice": (
+        "map[int8]",
+        struct.pack("<2Q 3Q 8s8s Q2b6x", 40, 10, 2, 1, 1, b"a", b"a", 2, 5, 6),
+        "keys of a map",
+    ),
+    "a file without a suffix": (
+        "file",
+        struct.pack("<2Q8s", 3, 0, b"a/b"),
+        "is not a suffix",
+    ),
     "audio that is none": ("audio", b"text", "the bytes of no known format, not WAV"),
-    "audio that is cut short": ("audio", b"fLaC", "not audio"),
     "an image of another format": ("png", b"\xff\xd8\xff" + bytes(9), "a JPEG image, not PNG"),
     "an image that is none": ("image", b"GIF7", "the bytes of no known format"),
-    "an image that is cut short": ("png", b"\x89PNG\r\n\x1a\n", "not png"),
+}
+
+
+# What the right checksum is of, but no decoder reads.
+UNDECODABLE = {
+    "json too deep": ("json", b"[" * 100_000, "json that cannot be decoded"),
+    "an image that is cut short": ("png", b"\x89PNG\r\n\x1a\n", "cannot read this PNG"),
     "an image in a list that is cut short": (
         "list[png]",
         struct.pack("<QQ", 1, 8) + b"\x89PNG\r\n\x1a\n",
-        "png",
+        "item 0: Pillow",
     ),
 }
 
 
-@pytest.mark.parametrize("case", UNREADABLE)
-def test_payload_is_corrupt_if_it_is(write, case):
-    kind, payload, message = UNREADABLE[case]
+@pytest.mark.parametrize("case", [*UNREADABLE, *UNDECODABLE])
+def test_payload_cannot_be_read_if_it_is(write, case):
+    kind, payload, message = {**UNREADABLE, **UNDECODABLE}[case]
+    expected = DecodeError if case in UNDECODABLE else CorruptError
     log = Log({"fields": [{"name": "x", "type": kind, "payload": 0}], "head": 32})
     log.record(payloads=[payload])
     path = write(log, index(log))
-    found = wrong_when_read(path, message, 0)
+    found = wrong_when_read(path, message, 0, error=expected)
     assert (found.field, found.offset) == ("x", 4128)
 
 

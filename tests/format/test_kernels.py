@@ -30,6 +30,7 @@ class Number:
     code: str
     width: int
     nullable: bool = False
+    blank: int = 0
 
 
 def layout_of(payload_count, number_count):

@@ -36,7 +36,7 @@ from google.protobuf import timestamp_pb2  # noqa: E402
 from simulation import Machine  # noqa: E402
 from workloads import INDEX, PATH  # noqa: E402
 
-from dsrecords import DSRecordsError  # noqa: E402
+from dsrecords import DSRecordsError, StoredFile  # noqa: E402
 from dsrecords._schema.resolve import make_schema  # noqa: E402
 from dsrecords._types.parse import parse  # noqa: E402
 
@@ -74,6 +74,8 @@ TYPES = (
     "list[datetime64[s]]",
     "list[category[a,b]?]",
     "ext(fuzz.own)",
+    "map[int8?]",
+    "file",
 )
 # Numbers of the head: the fuzzer says which bytes there are; their checks are made right.
 SCALARS = (
@@ -369,6 +371,8 @@ def seeds(name):
         "list[datetime64[s]]": [np.datetime64(5, "s")],
         "list[category[a,b]?]": ["a", None],
         "ext(fuzz.own)": b"own",
+        "map[int8?]": {"a": 1, "b": None},
+        "file": StoredFile(b"abc", ".txt"),
     }
     made = []
     for number, kind in enumerate(TYPES):

@@ -55,21 +55,12 @@ class Killed(BaseException):
     """The process is no more. What it wrote is there for others."""
 
 
-FLAGS = {
-    "rb": os.O_RDONLY,
-    "r+b": os.O_RDWR,
-    "x+b": os.O_RDWR | os.O_CREAT | os.O_EXCL,
-}
-
-
 class Opened:
-    """An open file of a machine, which is closed there, whenever that is. Made as one of `io.FileIO` is."""
+    """An open file of a machine, which is closed there, whenever that is."""
 
-    machine = None
-    fd = -1
-
-    def __init__(self, path, mode):
-        self.fd = self.machine.open(path, FLAGS[mode])
+    def __init__(self, machine, fd):
+        self.machine = machine
+        self.fd = fd
 
     def fileno(self):
         return self.fd
@@ -112,7 +103,6 @@ class Machine:
         self.start = dict(files)
         self.numbers = itertools.count(len(self.names) + 1)
         self.fds = {}
-        self.FileIO = type("FileIO", (Opened,), {"machine": self})
         self.events = []
         self.fault, self.calls, self.failed = fault, [], []
         self.killed_in_write = None
@@ -174,6 +164,14 @@ class Machine:
             return writes
         self.failed.append(call)
         raise OSError(fault.kind, os.strerror(fault.kind))
+
+    def FileIO(self, path, mode):  # noqa: N802 - as in `io`
+        flags = {
+            "rb": self.O_RDONLY,
+            "r+b": self.O_RDWR,
+            "x+b": self.O_RDWR | self.O_CREAT | self.O_EXCL,
+        }
+        return Opened(self, self.open(path, flags[mode]))
 
     def open(self, path, flags, mode=0o777):
         self._enter("create" if flags & os.O_CREAT else "open")

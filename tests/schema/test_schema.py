@@ -29,7 +29,7 @@ NAMES = [
     "list[int8]", "list[str?]", "list[list[float32[*]]]", "list[png]?", "int64?", "json?", "uint8[*]?", "custom(my_function)",
     "custom(<lambda>)", "custom(odd]?)?", "bfloat16", "bfloat16[*,2]", "datetime64[s]", "timedelta64[ns]?", "datetime64[D][3]",
     "category[cat,dog]",
-    'category["traffic light","a,b]",\u00e9,1]', "msgpack", "audio", "protobuf[package.Message]", "ext(lab.point)", "zstd(str)",
+    'category["traffic light","a,b]",\u00e9,1]', "msgpack", "audio", "video?", "file", "map[list[int8]?]?", "protobuf[package.Message]", "ext(lab.point)", "zstd(str)",
     "zstd(json,level=19)?", "zstd(list[str?],dict=0)", "zstd(str,level=1,dict=4096)", "list[zstd(bytes)]",
     "list[{box:float32[4],label:int32,name:str?}]", "{a:{b:int8?,\"c d\":str}?}", "list[{a:int8}?]",
 ]  # fmt: skip
@@ -57,7 +57,7 @@ def test_spaces_and_zeros_in_names_are_dropped(schema_of, given, kept):
 
 
 UNKNOWN = [
-    "", "int", "float", "int24", "float128", "complex64", "object", "Int8", "int8[", "int8[]", "int8[-1]", "int8[3,]", "int8[a]",
+    "", "int", "float", "int24", "float128", "complex32", "object", "Int8", "int8[", "int8[]", "int8[-1]", "int8[3,]", "int8[a]",
     "int8[1.5]", "str[3]", "array[3]", "list", "list[]", "list[int]", "list[int8", "?", "int8??", "list[int8]??", "list[int8??]",
     "png[3]", "string", "jpg", "double", "custom", "zstd", "int8,int8", "int8[3]]", "uint8[99999999999999999999]",
     "uint8[4000000000,4000000000]", "{}", "{a}", "{a:int8,a:int8}", "{a:int8", "{:int8}", "{a:int8,}", "{a:int8:int8}", "{a b c:",
@@ -93,13 +93,20 @@ def test_what_is_no_name_is_refused(tmp_path, entry):
     [
         (int, "int32 or int64"), (float, "float32 or float64"), ("int", "int32 or int64"), ("jpg", "jpeg"),
         ("flaot32", "float32"), ("Int64", "int64"), ("Image", "image"), ("tensor", "array"),
-        ("list", r"list\[T\]"), ("list[int]", "int32 or int64"),
+        ("list", r"list\[T\]"), ("list[int]", "int32 or int64"), ("List[int]", r"list\[T\]"),
+        ("float32[None,4]", r"float32\[\*,4\]"), ("uint8[-1]", r"uint8\[\*\]"), ("datetime64", r"datetime64\[us\]"),
+        ("category", r"category\[cat,dog\]"), ("wav", "audio"), ("mp4", "video"), ("pdf", "file"), ("bf16", "bfloat16"),
         (str, "str"), (dict, "json"), (np.float32, "float32"), (np.dtype("uint8"), "uint8"), (np.ndarray, "array"),
     ],
 )  # fmt: skip
 def test_message_says_which_type_is_meant(tmp_path, entry, say):
     with pytest.raises(SchemaError, match=f"; did you mean {say}[^T]*$"):
         make_dataset([], tmp_path / "a.rec", [entry])
+
+
+def test_keys_of_maps_have_no_type(tmp_path):
+    with pytest.raises(SchemaError, match=r"keys of a map are strings, .* map\[T\]"):
+        make_dataset([], tmp_path / "a.rec", {"x": "map[str,int64]"})
 
 
 @pytest.mark.parametrize("name", ["", "what", "int128", "float32(3)", "float32[3", "dict[str,int]"])

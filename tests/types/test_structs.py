@@ -106,6 +106,68 @@ def test_column_of_structs_within_structs(tmp_path):
     }
 
 
+# A struct within the columns is a dict of columns itself: of one with 3 parts and 2 rows, the rows count.
+
+
+STEPS = {
+    "steps": [{"at": "int64", "hand": {"x": "int8", "y": "int8?", "name": "str"}}],
+    "n": "int8",
+}
+HANDS = {"x": [1, 2], "y": np.ma.MaskedArray([3, 4], [False, True]), "name": ["a", "b"]}
+ROWS_OF_HANDS = [{"x": 1, "y": 3, "name": "a"}, {"x": 2, "y": None, "name": "b"}]
+
+
+def test_columns_of_structs_count_rows_and_not_keys(tmp_path):
+    path, _ = make_dataset([], tmp_path / "a.rec", STEPS)
+    wanted = [{"at": at, "hand": hand} for at, hand in zip([5, 6], ROWS_OF_HANDS, strict=True)]
+    with dsrecords.open(path) as ds:
+        ds.append({"steps": {"at": [5, 6], "hand": HANDS}, "n": 2})
+        assert ds[0, "steps"] == wanted
+        again = dsrecords.open(path, decode={"steps": "columns"})[0]
+        ds.append(again)
+        assert ds[1] == ds[0]
+
+
+def test_columns_of_a_dataset_hold_structs_as_columns(tmp_path):
+    path, _ = make_dataset([], tmp_path / "a.rec", {"hand": STEPS["steps"][0]["hand"], "n": "int8"})
+    with dsrecords.open(path) as ds:
+        ds.extend_columns({"hand": HANDS, "n": [7, 8]})
+        ds.extend_columns({"hand": ROWS_OF_HANDS, "n": [7, 8]})
+        assert ds.column("hand") == ROWS_OF_HANDS * 2
+        with pytest.raises(SchemaError, match="field 'n': 3 values, but 2 of 'hand'"):
+            ds.extend_columns({"hand": HANDS, "n": [7, 8, 9]})
+        with pytest.raises(SchemaError, match="field 'hand': columns of different lengths"):
+            ds.extend_columns({"hand": {**HANDS, "x": [1]}, "n": [7, 8]})
+        assert len(ds) == 4
+
+
+WRONG_COLUMNS = {
+    "lengths": ({"at": [5], "hand": HANDS}, "columns of different lengths: 1 of 'at', 2 of 'hand'"),
+    "lengths within": (
+        {"at": [5, 6], "hand": {**HANDS, "x": [1]}},
+        "'hand': columns of different lengths: 1 of 'x', 2 of 'y'",
+    ),
+    "a column too many": (
+        {"at": [], "hand": [], "more": []},
+        "a dict with .* expected, not 'more'",
+    ),
+    "a column too few": ({"at": []}, "a dict with .* expected, 'hand' is missing"),
+    "a number": (
+        {"at": 5, "hand": []},
+        r"'at': a column \(an array or a list\) expected, not an int",
+    ),
+    "a string": ({"at": "56", "hand": []}, "'at': a column .* expected, not a str"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_COLUMNS)
+def test_columns_that_do_not_fit_are_refused(tmp_path, case):
+    value, message = WRONG_COLUMNS[case]
+    path, _ = make_dataset([], tmp_path / "a.rec", STEPS)
+    with dsrecords.open(path) as ds, pytest.raises(SchemaError, match=message):
+        ds.append({"steps": value, "n": 0})
+
+
 WRONG = {
     "a part that does not fit": (
         [thing(0), {**thing(1), "label": 2**31}],
@@ -138,8 +200,8 @@ def test_message_names_the_item_and_the_part(made, case):
         assert len(ds) == 3
 
 
-def test_only_columns_can_be_asked_for(made):
-    with pytest.raises(SchemaError, match="'columns', not 'arrays'"):
+def test_only_columns_and_parts_can_be_asked_for(made):
+    with pytest.raises(SchemaError, match=r"'columns', or a dict .*, not 'arrays'"):
         dsrecords.open(made, decode={"objects": "arrays"})
     with pytest.raises(SchemaError, match="field 'n': decode is for"):
         dsrecords.open(made, decode={"n": "columns"})

@@ -237,7 +237,7 @@ def test_types_that_are_not_stored_as_they_are_given(path):
         ds[1, ["kind", "rest"]] = [None, {"a": 1}]
         ds[2, "pair"] = [2, 3]
     ds = dsrecords.open(path)
-    assert ds.batch(slice(None), "kind").tolist() == ["cat", None, "dog"]
+    assert ds.batch(slice(None), "kind").tolist() == [0, None, 1]
     assert ds.column("rest") == [[1], {"a": 1}, [1]]
     assert ds.column("pair").tolist() == [[1, 1], [1, 1], [2, 3]]
     assert ds.column("text") == [sample["text"]] * 3
@@ -320,3 +320,28 @@ def test_a_damaged_head_is_not_built_on(path):
     ds[6, "label"] = 60
     ds[7] = row(70)
     assert ds[7] == row(70) and ds[6] == {**row(6), "label": 60}
+
+
+SCALARS = {
+    "bool": True, "int8": -8, "uint64": 2**64 - 1, "float16": 0.5, "float64": 0.1, "complex64": 1j, "complex128": 2 - 1j,
+    "bfloat16": 0.5, "category[a,b]": "b", "datetime64[us]": np.datetime64(5, "us"), "timedelta64[s]": np.timedelta64(5, "s"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", SCALARS)
+def test_a_number_of_any_type_becomes_none_and_a_number_again(tmp_path, kind):
+    value = SCALARS[kind]
+    path, _ = make_dataset(
+        [{"x": value, "n": 1}], tmp_path / "a.rec", {"x": f"{kind}?", "n": "int8"}
+    )
+    with dsrecords.open(path) as ds:
+        for given in (None, value, None):
+            ds[0, "x"] = given
+            ds.append({"x": given, "n": 2})
+    with dsrecords.open(path) as ds:
+        assert list(ds) == [
+            {"x": None, "n": 1},
+            {"x": None, "n": 2},
+            {"x": value, "n": 2},
+            {"x": None, "n": 2},
+        ]

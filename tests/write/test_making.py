@@ -388,3 +388,31 @@ def test_workers_ask_for_samples_only_a_little_ahead(path):
 
     make_dataset(samples(), path, [save], num_workers=2)
     assert saved.value == 3000
+
+
+MISTAKES = {
+    "a misspelt field": ([{"lable": 1}], {"label": "int8"}, "field 'label': missing, and 'lable' is unknown"),
+    "values": ([1, 2], ["int8"], r"not an int \(1\): give \(value,\)"),
+    "dicts": ([{"a": 1}], ["int8"], "a schema that is a dict gives fields their names"),
+    "the path of a table": ("a.csv", ["int8"], r"open a file first, as by numpy\.load or pandas\.read_csv"),
+    "a path for bytes": ([("a.png",)], ["bytes"], "for the path of a file use the type 'file'"),
+    "NaN in JSON": ([(float("nan"),)], ["json"], "msgpack does; for a value that is not there say None"),
+    "a time as text": ([("2026-01-01",)], ["datetime64[s]"], r"numpy\.datetime64\(value, 's'\) makes one"),
+    "a number of seconds": ([(5,)], ["timedelta64[s]"], r"numpy\.timedelta64\(value, 's'\) makes one"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("samples", "schema", "advice"), MISTAKES.values(), ids=MISTAKES)
+def test_the_error_says_what_to_do(tmp_path, samples, schema, advice):
+    with pytest.raises(SchemaError, match=advice):
+        make_dataset(samples, tmp_path / "a.rec", schema)
+
+
+def test_samples_and_path_exchanged(tmp_path):
+    with pytest.raises(TypeError, match=r"make_dataset\(samples, path, schema\)"):
+        make_dataset(tmp_path / "a.rec", [{"a": 1}], {"a": "int8"})
+
+
+def test_the_path_of_an_index(tmp_path):
+    with pytest.raises(ValueError, match=r"the data file is .*a\.rec"):
+        dsrecords.open(tmp_path / "a.idx")

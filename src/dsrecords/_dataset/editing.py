@@ -21,6 +21,7 @@ from dsrecords._read.snapshot import Snapshot
 from dsrecords._read.source import Source
 from dsrecords._schema.encoded import Encoded, Revised
 from dsrecords._schema.header import metadata_json
+from dsrecords._schema.tabular import ExportsArrow, as_tabular, iterable
 from dsrecords._storage.files import Descriptor
 from dsrecords._types.base import describe
 from dsrecords._write.columns import Columns
@@ -28,7 +29,7 @@ from dsrecords._write.compact import compact
 from dsrecords._write.gate import Gate
 from dsrecords._write.lock import release_after_fork
 from dsrecords._write.revise import Reviser
-from dsrecords._write.rows import Rows
+from dsrecords._write.rows import Rows, TableRows
 from dsrecords._write.writer import ListChangedError, Writer
 from dsrecords.errors import ReadOnlyError, SchemaError, StaleViewError
 
@@ -81,18 +82,15 @@ class Editing:
         if self.writer is not None:
             return self.writer
         with self._gate:  # of two threads, one takes the file's lock
-            return self._open_writer(log)
+            if self.writer is None:
+                self.writer = self._make_writer(log)
+        return self.writer
 
-    def _open_writer(self, log: State) -> Writer:
-        if self.writer is not None:  # another thread was faster
-            return self.writer
+    def _make_writer(self, log: State) -> Writer:
         writer = Writer(log, gate=self._gate)
         try:
-            writer.open()
             self.reading.bind()
-            self.writer = writer
         except BaseException:
-            self.writer = None
             writer.let_go("it could not be opened for writing")
             raise
         return writer
@@ -151,18 +149,21 @@ class Editing:
         encoded = schema.encode(sample, self.reading.count())
         writer.append(encoded)
 
-    def extend(self, samples: Iterable[Any]) -> None:
-        """Add many samples; the position that an error names is among those given."""
+    def extend(self, samples: Iterable[Any] | ExportsArrow) -> None:
+        """Add many samples, or a table; the position that an error names is among those given."""
         writer = self.begin()
         start = self.reading.count()
         schema = self.reading.fields.schema
+        table = as_tabular(samples)
         try:
-            if schema.payloads:
-                numbered = enumerate(samples, start)
+            if table is not None:
+                TableRows(schema, table, table.batches(), start).write(writer)
+            elif schema.payloads:
+                numbered = enumerate(iterable(samples), start)
                 records = (schema.encode(sample, number) for number, sample in numbered)
                 writer.extend(records)
             else:
-                Rows(schema, samples, start).write(writer)
+                Rows(schema, iterable(samples), start).write(writer)
         except SchemaError as error:
             if error.record is not None:
                 error.message = f"row {error.record - start} of those given: {error.message}"
@@ -227,6 +228,11 @@ class Editing:
         self.update({index: sample}, partial=False)
 
     def _replace_fields(self, key: tuple[Any, ...], value: Any) -> None:
+        if len(key) > 2 and not several(key[0]):
+            raise TypeError(
+                "one item or part of a value is not replaced alone: replace the field, "
+                f"ds[7, {key[1]!r}] = value; several fields are a list, ds[7, [...]] = ..."
+            )
         if len(key) != 2 or several(key[0]):
             name = self.reading.fields.schema.keys[0]
             raise TypeError(
@@ -375,7 +381,6 @@ class Editing:
         self.writer = None
         writer.let_go("the dataset was compacted")
         new = Writer(log, descriptor, gate=self._gate)
-        new.open()
         self.reading.bind()
         self.writer = new
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import types
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +13,8 @@ from dsrecords._read.source import Source
 from dsrecords._schema.binding import Deserializer, bind
 from dsrecords._schema.resolve import Serializer
 from dsrecords._schema.schema import Key, Schema
-from dsrecords._types.base import Load
+from dsrecords._types.base import Load, Path, Type
+from dsrecords._types.scalars import Scalar
 from dsrecords.errors import SchemaError
 
 Keys = tuple[Key, ...]
@@ -87,6 +89,37 @@ class Fields:
             self._plans[keys] = plan
         return plan
 
+    def plan_for_part(self, key: Key, path: Path) -> Plan:
+        """Return what to read for a part of one field: a tuple of its value alone.
+
+        Raises:
+            SchemaError: there is no such field, or it has numbers.
+        """
+        field = self.header.schema.field(key)
+        if isinstance(field.type, Scalar):
+            advice = "several fields are given as a list, ds[7, [...]]"
+            raise SchemaError(f"{field.type.name} has no items; {advice}", field=field.key)
+        if self.deserializers.get(field.key) is None:
+            load = _picker(field.type, path, self.decode.get(field.key))
+        else:
+            load = _picker_after(self.loads[field.key], path)
+        return Plan(
+            self.header,
+            [(field, load)],
+            self._copy,
+            None,
+        )
+
+    def decoding_plans(self) -> list[Plan]:
+        """Return for each field what reads it as it is used, but decoded where that is bytes."""
+        plans = []
+        for field in self.header.schema.fields:
+            load = self.loads[field.key]
+            if _leaves_bytes(self.decode.get(field.key)):
+                load = field.type.load
+            plans.append(Plan(self.header, [(field, load)], False, None))
+        return plans
+
     def _make_plan(self, keys: Keys, shape: type | None) -> Plan:
         items = []
         for key in keys:
@@ -112,6 +145,35 @@ class Fields:
             function = self._serializers.get(field.key, type_name)
             functions.append(function)
         return functions
+
+
+def _leaves_bytes(decoding: Any) -> bool:
+    """Return whether a value, or a part of it, is not decoded."""
+    if isinstance(decoding, Mapping):
+        return any(map(_leaves_bytes, decoding.values()))
+    return isinstance(decoding, str) and decoding == "bytes"
+
+
+def _picker(kind: Type, path: Path, decoding: Any) -> Load:
+    """Return what reads a part of a payload, without decoding the others."""
+
+    def load(self: Type, data: memoryview, copy: bool) -> tuple[Any]:
+        return (self.pick(data, copy, path, decoding),)
+
+    # Readers know the library's own decoders by their `__self__`: it is this type.
+    return types.MethodType(load, kind)
+
+
+def _picker_after(load_whole: Load, path: Path) -> Load:
+    """Return what reads a part of what a deserializer of the user's returns."""
+
+    def load(data: memoryview, copy: bool) -> tuple[Any]:
+        value = load_whole(data, copy)
+        for key in path:
+            value = value[key]
+        return (value,)
+
+    return load
 
 
 def _check_schema(given: Schema, stored: Schema, path: str) -> None:

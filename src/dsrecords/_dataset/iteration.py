@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
-from dsrecords._dataset.options import OnError, Transform
+from dsrecords._dataset.options import Transform
 from dsrecords._dataset.reading import Reading
+from dsrecords._dataset.skipping import UNREADABLE, OnError, Skipped, pass_over
 from dsrecords._read.batch import as_array, rows
 from dsrecords._read.prefetch import prefetch
-from dsrecords.errors import CorruptError
+from dsrecords._read.selection import position
+from dsrecords._read.snapshot import Snapshot
+from dsrecords.errors import CorruptError, annotate, in_words
 
 _WINDOW = 256  # records that are asked for ahead of the loop
 _LARGEST_WINDOW = 4096  # of records that are numbers only
 
 
 class Samples:
-    """The samples of a list, in its order. Damaged records are left out where `on_error` says so.
+    """The samples of a list, in its order. What cannot be read is left out if `on_error` says so.
 
     Args:
         reading: the list.
         transform: called with each sample.
-        on_error: what to do at a damaged record.
-        skipped: a list to which "skip" adds the errors.
+        on_error: what to do at a record that cannot be read.
+        skipped: to which "skip" adds the errors.
     """
 
     def __init__(
@@ -32,7 +35,7 @@ class Samples:
         reading: Reading,
         transform: Transform | None,
         on_error: OnError,
-        skipped: list[CorruptError],
+        skipped: Skipped,
     ) -> None:
         self._reading = reading
         self._transform = transform
@@ -86,27 +89,50 @@ class Samples:
         samples = iter(values)
         if plan.shape is not tuple:
             samples = map(plan.assemble, values)
-        transform = self._transform
-        if transform is None:
+        if self._transform is None:
             return samples
-        return (transform(sample) for sample in samples)
+        return self._transformed(samples, window)
+
+    def _transformed(self, samples: Iterable[Any], window: np.ndarray) -> Iterator[Any]:
+        transform: Any = self._transform
+        for sample, i in zip(samples, window.tolist()):
+            try:
+                made = transform(sample)
+            except Exception as error:
+                note_record(error, self._snapshot, i)
+                raise
+            yield made
 
     def _one_by_one(self, window: np.ndarray) -> Iterator[Any]:
         read = self._reading.read
         snapshot = self._snapshot
         transform = self._transform
-        for position in window.tolist():
+        for i in window.tolist():
             try:
-                sample = read(snapshot, position)
-            except CorruptError as error:
-                if self._on_error == "raise":
-                    raise
-                self._pass_over(error)
+                sample = read(snapshot, i)
+            except UNREADABLE as error:
+                pass_over(error, self._on_error, self._skipped)
                 continue
-            yield sample if transform is None else transform(sample)
+            if transform is not None:
+                sample = transformed(transform, sample, snapshot, i)
+            yield sample
 
-    def _pass_over(self, error: CorruptError) -> None:
-        if callable(self._on_error):
-            self._on_error(error)
-        else:
-            self._skipped.append(error)
+
+def transformed(
+    transform: Transform,
+    sample: Any,
+    snapshot: Snapshot,
+    index: int,
+) -> Any:
+    """Return what `transform` makes of a sample. What it raises gets a note that says of which."""
+    try:
+        return transform(sample)
+    except Exception as error:
+        note_record(error, snapshot, index)
+        raise
+
+
+def note_record(error: Exception, snapshot: Snapshot, index: int) -> None:
+    """Add a note that a transform has raised an error, and of which sample."""
+    where = in_words(snapshot.file, position(index, len(snapshot.entries)))
+    annotate(error, f"{where}, in transform")

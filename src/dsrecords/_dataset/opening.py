@@ -98,6 +98,8 @@ def open_files(
         if error.filename != data:
             raise
         message = f"{path} does not exist{advice}"
+        if "://" in path:
+            message = f"{path} is a URL: download both files, and give the path of the .rec"
         raise FileNotFoundError(error.errno, message) from None
 
 

@@ -11,12 +11,13 @@ from typing import Any
 from dsrecords._schema.binding import Deserializer
 from dsrecords._schema.resolve import Serializer, make_schema
 from dsrecords._schema.schema import Field, Key, Schema
-from dsrecords.errors import CorruptError, SchemaError
+from dsrecords.errors import SchemaError
 
 Functions = Sequence[Deserializer | None] | Mapping[Any, Deserializer | None]
-Decodings = Mapping[Any, str]
+# By field, names of decodings, decoders or classes of messages; of structs and lists of them, these
+# by part.
+Decodings = Mapping[Any, Any]
 Transform = Callable[[Any], Any]
-OnError = str | Callable[[CorruptError], object]  # "raise", "skip" or a function
 
 
 @dataclasses.dataclass
@@ -122,7 +123,7 @@ def check_transform(transform: Any) -> None:
 
 
 def check_on_error(on_error: Any) -> None:
-    """Raise ValueError if this is nothing that can be done at a damaged record."""
+    """Raise ValueError if this is nothing that can be done at a record that cannot be read."""
     if on_error not in ("raise", "skip") and not callable(on_error):
         raise ValueError(f"on_error must be 'raise', 'skip' or a function, not {on_error!r}")
 

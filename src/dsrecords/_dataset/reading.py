@@ -11,17 +11,24 @@ from typing import Any
 import numpy as np
 
 from dsrecords._dataset.fields import Fields
+from dsrecords._dataset.opening import problems
 from dsrecords._dataset.options import Options
-from dsrecords._read.batch import columns
+from dsrecords._dataset.skipping import UNREADABLE, Unreadable
+from dsrecords._read.batch import as_array, columns
 from dsrecords._read.extents import dead_bytes
 from dsrecords._read.plan import Plan
 from dsrecords._read.selection import position, positions, several
 from dsrecords._read.snapshot import Snapshot
 from dsrecords._read.source import Source, Version
 from dsrecords._schema.resolve import make_schema
-from dsrecords.errors import CorruptError, ReadOnlyError, SchemaError
+from dsrecords._tools.check import check_values
+from dsrecords._types.base import NoPartError
+from dsrecords._types.nested import none_of
+from dsrecords._write.progress import shown
+from dsrecords.errors import CorruptError, DSRecordsError, ReadOnlyError, SchemaError, in_words
 
 Read = Callable[[Snapshot, int], Any]
+PassOver = Callable[[Unreadable], None] | None  # what is done at a record that cannot be read
 Out = Mapping[Any, np.ndarray]  # by field, arrays to read columns into
 
 _LONGEST_SCHEMA = 400  # characters of a schema that `repr` shows
@@ -238,50 +245,108 @@ class Reading:
         return read(snapshot, found)
 
     def part(self, key: tuple[Any, ...]) -> Any:
-        """Return one or several fields of one sample: `key` is its index, then the fields."""
-        if len(key) != 2 or several(key[0]):
+        """Return one or several fields of one sample, or a part of one field.
+
+        Args:
+            key: the index of the sample, then the fields; or one field, and the path to the part.
+        """
+        if len(key) < 2 or several(key[0]):
             name = self.fields.schema.keys[0]
             raise TypeError(
                 f"parts of one sample: ds[0, {name!r}]; of many: ds.batch([0, 1], "
                 f"fields=[{name!r}]); of all: ds.column({name!r})"
             )
-        index, fields = key
-        plan = self.fields.plan_for(fields)
         snapshot = self.snapshot()
-        found = self.position(index, snapshot)
+        found = self.position(key[0], snapshot)
+        if len(key) > 2:
+            return self._part_of_field(snapshot, found, key[1], key[2:])
+        plan = self.fields.plan_for(key[1])
         return plan.read(snapshot, found)
 
-    def batch(self, indices: Any, fields: Any, out: Out | None) -> Any:
-        """Return the columns of many records, as `IndexedRecordDataset.batch` does."""
+    def _part_of_field(
+        self,
+        snapshot: Snapshot,
+        found: int,
+        field: Any,
+        path: tuple[Any, ...],
+    ) -> Any:
+        """Return a part of one field of the record at a position."""
+        if isinstance(field, (list, tuple)):
+            raise TypeError(f"a part is of one field, as in ds[0, 'steps', 3], not of {field!r}")
+        plan = self.fields.plan_for_part(field, path)
+        try:
+            picked = plan.read(snapshot, found)
+            if picked is None:
+                none_of(path, "the value")
+        except NoPartError as error:
+            where = in_words(snapshot.file, found, field)
+            raise error.kind(f"{where}: {error.message}") from None
+        (part,) = picked
+        return part
+
+    def batch(
+        self,
+        indices: Any,
+        fields: Any,
+        out: Out | None,
+        pass_over: PassOver,
+    ) -> Any:
+        """Return the columns of many records, as `IndexedRecordDataset.batch` does.
+
+        `pass_over` is called with the error of each record that cannot be read; unless it raises,
+        the record is left out of all columns. Where it is None, the error is raised.
+        """
         plan = self.fields.all
         if fields is not None:
             plan = self.fields.plan_for(fields)
-        found = self._columns(plan, indices, out or {})
+        found = self._columns(plan, indices, out or {}, pass_over)
         return plan.assemble(found)
 
-    def column(self, field: Any) -> Any:
-        """Return the column of one field of all records."""
+    def column(self, field: Any, pass_over: PassOver) -> Any:
+        """Return the column of one field of all records; `pass_over` as of `batch`."""
         if isinstance(field, (list, tuple)):
             advice = "for several call ds.batch(slice(None), fields=[...])"
             raise TypeError(f"a column is of one field; {advice}")
         plan = self.fields.plan_for(field)
-        (found,) = self._columns(plan, slice(None), {})
+        (found,) = self._columns(plan, slice(None), {}, pass_over)
         return found
 
-    def _columns(self, plan: Plan, indices: Any, out: Out) -> list[Any]:
+    def columns(self, plan: Plan, indices: Any) -> list[Any]:
+        """Return the columns of many records that a plan of one's own reads."""
+        return self._columns(plan, indices, {})
+
+    def _columns(
+        self,
+        plan: Plan,
+        indices: Any,
+        out: Out,
+        pass_over: PassOver = None,
+    ) -> list[Any]:
         snapshot = self.snapshot()
         found = self.positions(indices, snapshot)
         if out:
             _check_out(out, plan)
-        gather = snapshot.columns or functools.partial(columns, snapshot)
         if out or len(found) <= _COLUMN_CHUNK:
-            return gather(found, plan, out)
+            return _gathered(snapshot, found, plan, out, pass_over)
         chunks = []
         for start in range(0, len(found), _COLUMN_CHUNK):
             stop = start + _COLUMN_CHUNK
-            chunk = gather(found[start:stop], plan, out)
+            chunk = _gathered(snapshot, found[start:stop], plan, out, pass_over)
             chunks.append(chunk)
         return [_join(pieces) for pieces in zip(*chunks)]
+
+    def problems(self, decode: bool, progress: bool) -> list[DSRecordsError]:
+        """Return what is wrong with the files and, with `decode`, with the values shown."""
+        found = problems(self.opened())
+        if not decode:
+            return found
+        snapshot = self.snapshot()
+        positions = self.positions(slice(None), snapshot)
+        if isinstance(positions, np.ndarray):
+            positions = positions.tolist()
+        shown_positions = shown(positions, len(positions), self.path, progress)
+        plans = self.fields.decoding_plans()
+        return found + list(check_values(snapshot, shown_positions, plans, found))
 
     def metadata(self) -> dict[str, Any]:
         """Return a copy of the metadata: of a view, as it was.
@@ -330,6 +395,32 @@ class Reading:
         if self.is_view():
             count += " (view)"
         return count
+
+
+def _gathered(
+    snapshot: Snapshot,
+    positions: Any,
+    plan: Plan,
+    out: Out,
+    pass_over: PassOver,
+) -> list[Any]:
+    """Return columns of some records, without those that are passed over."""
+    gather = snapshot.columns or functools.partial(columns, snapshot)
+    try:
+        return gather(positions, plan, out)
+    except UNREADABLE as error:
+        if pass_over is None or error.record is None:
+            raise
+    readable = []
+    for i in as_array(positions).tolist():
+        try:
+            plan.read(snapshot, i)
+        except UNREADABLE as error:
+            pass_over(error)
+        else:
+            readable.append(i)
+    shorter = {key: array[: len(readable)] for key, array in out.items()}
+    return gather(np.array(readable, np.int64), plan, shorter)
 
 
 def _check_out(out: Out, plan: Plan) -> None:

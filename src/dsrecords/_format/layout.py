@@ -68,6 +68,10 @@ class NumberFormat(Protocol):
     def nullable(self) -> bool:
         """Whether it may be None, which a byte of its own says."""
 
+    @property
+    def blank(self) -> Any:
+        """What is packed where it is None."""
+
 
 class NumberLayout(NamedTuple):
     """Where numbers lie in a head.
@@ -252,7 +256,9 @@ class HeadLayout:
         self.size = self.numbers.end
         presence_count = len(self.numbers.presence_offsets)
         self.presence_slots = _presence_slots(numbers)
-        self.zeros = [0] * (len(numbers) + presence_count)
+        self.zeros: list[Any] = [0] * (len(numbers) + presence_count)
+        for number, slot in zip(numbers, self.numbers.slots):
+            self.zeros[slot] = number.blank
         self.table_size = 8 * payload_count + 8
         self.row_size = SHORT_ROW
         if payload_count and self.size <= _WIDEST_HEAD_IN_ROW:

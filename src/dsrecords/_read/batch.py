@@ -359,7 +359,7 @@ class _Batch:
         missing: np.ndarray | None,
     ) -> list[Any]:
         make: Any = item.make
-        numbers = column.view(f"<{kind.code}").tolist()
+        numbers = kind.numbers(column)
         is_missing = [False] * len(numbers)
         if missing is not None:
             is_missing = missing.tolist()
@@ -373,7 +373,7 @@ class _Batch:
             except Exception as error:
                 i = int(self.positions[k])
                 offset = self._offset(k) + item.field.number_offset
-                self.snapshot.raise_if_damaged(error, i, item, offset)
+                self.snapshot.raise_with_place(error, i, item, offset)
                 raise
         return values
 
@@ -449,7 +449,7 @@ class _Batch:
             try:
                 values.append(make(payload, copy))
             except Exception as error:
-                snapshot.raise_if_damaged(error, i, item, start)
+                snapshot.raise_with_place(error, i, item, start)
                 raise
         return values
 

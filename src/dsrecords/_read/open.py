@@ -43,7 +43,8 @@ def default_index(path: str) -> str:
     """`my_data.rec` → `my_data.idx`. Raises ValueError where that is the same file."""
     index = _beside(path)
     if index == path:
-        raise ValueError(f"{path}: the data file cannot have the index's ending; use .rec")
+        root, _ = os.path.splitext(path)
+        raise ValueError(f"{path}: this is the ending of an index; the data file is {root}.rec")
     return index
 
 

@@ -8,6 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from dsrecords._types.array_likes import as_array
+from dsrecords._types.casting import to_array
+from dsrecords.errors import SchemaError
+
 
 def several(key: Any) -> bool:
     """Whether a key means some records, and not one.
@@ -16,8 +20,8 @@ def several(key: Any) -> bool:
     """
     if isinstance(key, (slice, list, range)):
         return True
-    dimensions = getattr(key, "ndim", 0)
-    return bool(dimensions)
+    array = _given_array(key)
+    return array is not None and array.ndim > 0
 
 
 def position(key: Any, count: int) -> int:
@@ -27,17 +31,39 @@ def position(key: Any, count: int) -> int:
         TypeError: it is not one index.
         IndexError: it is out of range.
     """
+    if key.__class__ is not int and not isinstance(key, np.integer):
+        key = _single(key)
     try:
         index = operator.index(key)
     except TypeError:
-        if several(key) or isinstance(key, tuple):
-            raise TypeError(f"one index is asked for here, not {key!r}") from None
         raise TypeError(_hint(key)) from None
     if not -count <= index < count:
         raise _out_of_range(index, count)
     if index < 0:
         return index + count
     return index
+
+
+def _single(key: Any) -> Any:
+    """One index as NumPy's or Python's integer, if an array-like of no dimensions holds it."""
+    array = _given_array(key)
+    if isinstance(key, (slice, list, range, tuple)) or (array is not None and array.ndim > 0):
+        raise TypeError(f"one index is asked for here, not {key!r}")
+    if array is None:
+        return key
+    if array.dtype.kind == "b":
+        raise TypeError(_hint(key))
+    return array[()]
+
+
+def _given_array(key: Any) -> np.ndarray | None:
+    """The array that a key is, of whichever package; None if it is none."""
+    if isinstance(key, (int, np.generic, str)):
+        return None
+    try:
+        return as_array(key)
+    except SchemaError as error:
+        raise TypeError(f"an index is an integer: {error.message}") from None
 
 
 def positions(key: Any, base: Any) -> Any:
@@ -56,8 +82,6 @@ def positions(key: Any, base: Any) -> Any:
     """
     if isinstance(key, slice):
         return base[key]
-    if not _can_be_indices(key):
-        raise TypeError(_hint(key))
     count = len(base)
     array = _index_array(key, count)
     is_whole = isinstance(base, range) and base == range(count)
@@ -75,17 +99,11 @@ def positions(key: Any, base: Any) -> Any:
     return items[array]
 
 
-def _can_be_indices(key: Any) -> bool:
-    if isinstance(key, str):
-        return False
-    if hasattr(key, "column"):  # another dataset
-        return False
-    return several(key) or isinstance(key, Sequence)
-
-
 def _index_array(key: Any, count: int) -> np.ndarray:
     """The indices that a key means: integers, (n,), which may be out of range."""
-    array = np.asarray(key)
+    array = _array_of_sequence(key)
+    if array.ndim == 0:
+        raise TypeError(_hint(key))
     if array.shape == (0,):
         return array.astype(np.int64)
     kind = array.dtype.kind
@@ -99,6 +117,28 @@ def _index_array(key: Any, count: int) -> np.ndarray:
             what += "; fields come second: ds.batch([0, 1], ['label'])"
         raise TypeError(f"indices are integers or a mask, one-dimensional, not {what}")
     return array
+
+
+def _array_of_sequence(key: Any) -> np.ndarray:
+    """A list or another sequence, or an array of whichever package, as an array."""
+    if not isinstance(key, (list, range)):
+        given = _given_array(key)
+        if given is not None:
+            return given
+        if not _is_sequence(key):
+            raise TypeError(_hint(key))
+    array = np.asarray(key)
+    if array.dtype == object:  # scalars of Arrow, for example
+        return to_array(key, "indices")
+    return array
+
+
+def _is_sequence(key: Any) -> bool:
+    if isinstance(key, str):
+        return False
+    if hasattr(key, "column"):  # another dataset
+        return False
+    return isinstance(key, Sequence)
 
 
 def _are_positions(array: np.ndarray, count: int) -> bool:

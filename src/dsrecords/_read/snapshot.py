@@ -29,7 +29,17 @@ from dsrecords._read.verification import HEAD, REVISED, Verified, block_around
 from dsrecords._schema.header import Header
 from dsrecords._schema.schema import Field
 from dsrecords._storage.base import Storage
-from dsrecords.errors import CorruptError, SchemaError, StaleViewError, UnsupportedVersionError
+from dsrecords._types.base import cause_of, reading_error
+from dsrecords.errors import (
+    CorruptError,
+    DecodeError,
+    DSRecordsError,
+    SchemaError,
+    StaleViewError,
+    UnsupportedVersionError,
+    annotate,
+    in_words,
+)
 
 WRONG_CHECKSUM = "the checksum is wrong"
 
@@ -307,7 +317,7 @@ class Snapshot:
             start = offset + field.number_offset
             if field.number_slot < 0:
                 start = starts[field.payload]
-            self.raise_if_damaged(error, i, item, start)
+            self.raise_with_place(error, i, item, start)
             raise
         return values
 
@@ -330,7 +340,7 @@ class Snapshot:
         try:
             return item.make(data[start : start + length], copy)  # type: ignore[misc]
         except Exception as error:
-            self.raise_if_damaged(error, i, item, start)
+            self.raise_with_place(error, i, item, start)
             raise
 
     def check_nullable(
@@ -742,14 +752,16 @@ class Snapshot:
             error.field = field.key
         return error
 
-    def raise_if_damaged(
+    def raise_with_place(
         self,
         error: Exception,
         i: int,
         item: Item,
         offset: int,
     ) -> None:
-        """Raise an error that says where, if the file is to blame for what raised `error`.
+        """Raise an error that says where, if the file or its decoder is to blame for `error`.
+
+        Otherwise nothing is raised, and `error` gets a note.
 
         Args:
             error: what making a value has raised.
@@ -758,20 +770,29 @@ class Snapshot:
             offset: where its number or payload is.
         """
         field = item.field
-        is_payload = field.number_slot < 0
-        if isinstance(error, (CorruptError, UnsupportedVersionError)) or (
-            isinstance(error, SchemaError) and is_payload
-        ):
-            kind = type(error)
-            raise kind(
-                error.message,
-                file=self.file,
-                record=i,
-                field=field.key,
-                offset=offset,
-            ) from None
-        if not item.is_builtin or not is_payload:
+        found = self._error_of(error, item)
+        if found is None:
+            annotate(error, in_words(self.file, i, field.key))
             return
-        if isinstance(error, field.type.unreadable):
-            text = f"not {field.type.name}: {error}"
-            raise self.damaged(text, i, offset, field) from error
+        kind = type(found)
+        raise kind(
+            found.message,
+            file=self.file,
+            record=i,
+            field=field.key,
+            offset=offset,
+        ) from cause_of(error, found)
+
+    def _error_of(self, error: Exception, item: Item) -> DSRecordsError | None:
+        """The error of the file or of its decoder; None if neither is to blame."""
+        field = item.field
+        is_payload = field.number_slot < 0
+        if isinstance(error, (CorruptError, DecodeError, UnsupportedVersionError)):
+            return error
+        if not is_payload:
+            return None
+        if item.is_builtin:
+            return reading_error(error, field.type)
+        if isinstance(error, SchemaError):
+            return error
+        return None

@@ -23,6 +23,7 @@ _TYPES: dict[Any, str] = {
     bool: "bool",
     int: "int64",
     float: "float64",
+    complex: "complex128",
     str: "str",
     bytes: "bytes",
     datetime.datetime: "datetime64[us]",

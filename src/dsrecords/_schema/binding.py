@@ -20,7 +20,7 @@ from dsrecords.errors import SchemaError
 Deserializer = Callable[..., Any]
 
 
-def bind(field: Field, deserializer: Deserializer | None, decode: str | None) -> Load:
+def bind(field: Field, deserializer: Deserializer | None, decode: Any) -> Load:
     """Return the function that reads the payload or number of a field.
 
     Args:

@@ -1,17 +1,20 @@
-"""Samples with named fields: dicts, dataclasses and named tuples. Knows no types."""
+"""Samples with named fields: dicts, dataclasses, named tuples, structured rows. Knows no types."""
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 
 def named_fields(sample: Any) -> Mapping[Any, Any] | None:
     """Return the fields of a sample by name, or None for a sample whose fields have no names.
 
     A dict is returned as it is. A dataclass or a named tuple becomes a dict, and so do the
-    dataclasses and named tuples that it contains.
+    dataclasses and named tuples that it contains. So does a row of a structured array.
     """
     if isinstance(sample, Mapping):
         return sample
@@ -28,7 +31,27 @@ def named_fields(sample: Any) -> Mapping[Any, Any] | None:
         for name, value in values.items():
             fields[name] = _with_dicts(value)
         return fields
+    if isinstance(sample, np.void) and sample.dtype.names:
+        return {name: sample[name] for name in sample.dtype.names}
     return None
+
+
+def kept(sample: Any) -> Any:
+    """Return a sample that stays as it is if its giver puts the next one in its place.
+
+    A generator may fill one dict, or one array, again and again.
+    """
+    if isinstance(sample, dict):
+        return {key: _kept_value(value) for key, value in sample.items()}
+    if type(sample) in (list, tuple):
+        return type(sample)(map(_kept_value, sample))
+    return _kept_value(sample)
+
+
+def _kept_value(value: Any) -> Any:
+    if isinstance(value, (np.ndarray, list, dict, bytearray)):
+        return copy.deepcopy(value)
+    return value
 
 
 def _with_dicts(value: Any) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import operator
 from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence, Set
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -22,11 +22,12 @@ from dsrecords._schema.stored import (
     read_stated_type,
     require_stated_layout,
 )
-from dsrecords._types.base import Type, describe
+from dsrecords._types.base import Type, cause_of, describe, writing_error
+from dsrecords._types.category import Category
 from dsrecords._types.compressed import Zstd
 from dsrecords._types.scalars import Scalar
 from dsrecords._types.unknown import CANNOT_BE_WRITTEN, Unknown, unknown_type
-from dsrecords.errors import SchemaError, UnsupportedVersionError
+from dsrecords.errors import SchemaError, UnsupportedVersionError, annotate, in_words
 
 Key = Any
 """The name of a field; its position where fields have no names."""
@@ -46,6 +47,8 @@ class Field:
         type: the type of its values.
         dump: the function that converts a value (not None) to the number that is packed, or to the
             bytes of the payload. Raises SchemaError, or one of `type.unreadable`.
+        present: of a field that may be None: classes whose values never mean None; else None.
+            Nearly every value is of one, and a call would take longer than to encode it.
         number_offset: of a scalar: byte offset of its number in the head.
         presence_offset: of a scalar that may be None: byte offset of its presence byte in the head.
         number_slot: of a scalar: position of its number among the numbers that are packed.
@@ -65,6 +68,9 @@ class Field:
             self.dump: Callable[[Any], Any] = type.to_number
         else:
             self.dump = dump or type.dump
+        self.present: frozenset[Any] | None = None
+        if type.nullable:
+            self.present = type.present
         self.number_offset = -1
         self.presence_offset = -1
         self.number_slot = -1
@@ -198,6 +204,17 @@ class Schema:
             return dict(zip(self.keys, names))
         return names
 
+    def categories(self, key: Key) -> list[str]:
+        """Return the names of a category field, in the order of their numbers.
+
+        Raises:
+            SchemaError: there is no such field, or it is not of type `category[…]`.
+        """
+        field = self.field(key)
+        if not isinstance(field.type, Category):
+            raise SchemaError(f"{field.type.name} has no categories", field=field.key)
+        return list(field.type.names)
+
     def difference(
         self,
         other: Schema,
@@ -318,7 +335,9 @@ class Schema:
         numbers: Numbers = self.layout.zeros.copy()
         payloads: Payloads = [None] * len(self.payloads)
         for field, value in zip(self.fields, values):
-            if value is None and field.type.nullable:
+            present = field.present
+            can_be_missing = present is not None and value.__class__ not in present
+            if can_be_missing and field.type.is_missing(value):
                 continue
             try:
                 encoded = field.dump(value)
@@ -360,7 +379,8 @@ class Schema:
                 raise
             _require_known_type(field)
             stored = None
-            if value is not None or not field.type.nullable:
+            kind = field.type
+            if not (kind.nullable and kind.is_missing(value)):
                 try:
                     stored = field.dump(value)
                 except Exception as error:
@@ -401,20 +421,31 @@ class Schema:
             message = f"a sample must be a dict with {self._shown_keys()}, not {given}"
             raise SchemaError(message, record=record)
         if fields.keys() != self.by_key.keys():
-            self._refuse_keys(fields, record)
+            self._require_fitting_keys(fields, record)
+            return [fields.get(key) for key in self.keys]
         return [fields[key] for key in self.keys]
 
-    def _refuse_keys(
+    def _require_fitting_keys(
         self,
         keys: Collection[Key],
         record: int | None,
-    ) -> NoReturn:
-        """Raise the error of a sample with other fields than those of the schema."""
-        key = _first_outside(self.keys, keys)
+    ) -> None:
+        """Raise SchemaError if a sample lacks a field that may not be None, or has an unknown one.
+
+        A field that may be None is None where a sample lacks it.
+        """
+        required = [field.key for field in self.fields if not field.type.nullable]
+        missing = _first_outside(required, keys)
+        unknown = _first_outside(keys, self.by_key)
+        key = missing
         problem = "missing"
+        if unknown is not None:
+            problem = f"missing, and {unknown!r} is unknown"
         if key is None:
-            key = _first_outside(keys, self.by_key)
+            key = unknown
             problem = "unknown"
+        if key is None:
+            return
         message = f"{problem}: a sample must have {self._shown_keys()}"
         raise SchemaError(message, record=record, field=key)
 
@@ -428,6 +459,10 @@ class Schema:
         if not is_row:
             given = describe(sample)
             message = f"a sample must be a tuple of {self._count}, not {given}"
+            if isinstance(sample, Mapping):
+                message += ": a schema that is a dict gives fields their names"
+            elif self._count == 1:
+                message += ": give (value,)"
             raise SchemaError(message, record=record)
         values: Sequence[Any] = sample
         if len(values) != self._count:
@@ -532,15 +567,13 @@ def _raise_encoding_error(
     field: Field,
     record: int | None,
 ) -> None:
-    """Raise SchemaError if a value does not fit; else nothing, and the error is the caller's."""
-    if isinstance(error, SchemaError):
-        cause = error.__cause__
-        raise SchemaError(error.message, record=record, field=field.key) from cause
-    if isinstance(error, OSError):  # a file that does not exist is the caller's to see
+    """Raise SchemaError if a value does not fit; else `error` gets a note, and is the caller's."""
+    found = writing_error(error, field.type)
+    if found is None:
+        annotate(error, in_words(record=record, field=field.key))
         return
-    if isinstance(error, field.type.unreadable):
-        message = f"{field.type.name}: {error}"
-        raise SchemaError(message, record=record, field=field.key) from error
+    cause = cause_of(error, found)
+    raise SchemaError(found.message, record=record, field=field.key) from cause
 
 
 def _first_outside(keys: Iterable[Key], others: Container[Key]) -> Key:

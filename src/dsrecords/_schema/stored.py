@@ -89,14 +89,19 @@ def require_stated_layout(header: dict[str, Any], layout: dict[str, Any]) -> Non
         raise SchemaError("the offsets that the header states do not follow from its types")
 
 
-def _known_members(header: dict[str, Any]) -> str:
-    """Return, as JSON, in which 16.0 and 16 differ, and so do true and 1, what can be compared."""
+def _known_members(header: dict[str, Any]) -> tuple[list[str], str]:
+    """Return what can be compared: the names of types, and the rest as JSON.
+
+    In JSON 16.0 and 16 differ, and so do true and 1. Names of types are strings, and may be long.
+    """
+    types = []
     fields = []
     for field in header["fields"]:
         known = {name: field[name] for name in _KNOWN if name in field}
+        types.append(known.pop("type"))
         fields.append(known)
     members = {
         "fields": fields,
         "head": header.get("head"),
     }
-    return json.dumps(members, sort_keys=True)
+    return types, json.dumps(members, sort_keys=True)

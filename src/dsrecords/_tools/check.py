@@ -7,7 +7,7 @@ verified by itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,10 +19,11 @@ from dsrecords._format.log import OF_RECORDS, Batch, LogScanner, ScannedFrame, u
 from dsrecords._read.extents import check_extents
 from dsrecords._read.mark import Mark, beginning, mark_of
 from dsrecords._read.open import State
+from dsrecords._read.plan import Plan
 from dsrecords._read.snapshot import WRONG_CHECKSUM, Snapshot
 from dsrecords._storage.registry import open_storage
 from dsrecords._tools.scan import LogScan, checksum_of, dirty_padding, payload_starts
-from dsrecords.errors import CorruptError, DSRecordsError, UnsupportedVersionError
+from dsrecords.errors import CorruptError, DecodeError, DSRecordsError, UnsupportedVersionError
 
 _DIRTY_PADDING = "the padding behind a payload is not zero"
 _DAMAGED_ROW = "the index's row is damaged; an index (no view) that is removed is made again"
@@ -45,6 +46,52 @@ def check(state: State) -> Problems:
     if slot is not None:
         problems += _index_problems(state, slot, log.covered)
     return problems
+
+
+def check_values(
+    snapshot: Snapshot,
+    positions: Iterable[int],
+    plans: Sequence[Plan],
+    known: Problems,
+) -> Iterator[DSRecordsError]:
+    """Read each value of some records, one at a time, and yield an error for each that fails.
+
+    Args:
+        snapshot: the list.
+        positions: of the records.
+        plans: one for each field, that reads it alone.
+        known: what is known to be wrong, which is not said again.
+
+    Raises:
+        ImportError: a package is missing that a value needs.
+    """
+    told = {(error.record, error.field) for error in known}
+    for i in positions:
+        if (i, None) in told:
+            continue
+        for plan in plans:
+            key = plan.fields[0].key
+            if (i, key) in told:
+                continue
+            problem = _problem_of_value(snapshot, i, plan)
+            if problem is not None:
+                yield problem
+
+
+def _problem_of_value(snapshot: Snapshot, i: int, plan: Plan) -> DSRecordsError | None:
+    try:
+        plan.read(snapshot, i)
+    except ImportError:
+        raise
+    except DSRecordsError as error:
+        return error
+    except Exception as error:  # noqa: BLE001 - a function of the user's may raise anything
+        text = f"{type(error).__name__}: {error}"
+        key = plan.fields[0].key
+        problem = DecodeError(text, file=snapshot.file, record=i, field=key)
+        problem.__cause__ = error
+        return problem
+    return None
 
 
 class _Finding(NamedTuple):

@@ -13,7 +13,16 @@ from typing import Any
 import numpy as np
 
 from dsrecords._format.layout import padded_size, padding
-from dsrecords._types.base import DType, Type, describe, masked, unexpected
+from dsrecords._types.base import (
+    LIST_TYPES,
+    DType,
+    NoPartError,
+    Path,
+    Type,
+    describe,
+    unexpected,
+)
+from dsrecords._types.casting import to_array
 from dsrecords._types.dtypes import decode_dtype, encode_dtype
 from dsrecords._types.scalars import Scalar
 from dsrecords.errors import CorruptError, SchemaError
@@ -106,12 +115,37 @@ class ShapedArray(Type):
         dtype = self.scalar.native()
         return view(data, dtype, shape, copy)
 
+    def pick(
+        self,
+        data: memoryview,
+        copy: bool,
+        path: Path,
+        decoding: Any,
+    ) -> Any:
+        if not path:
+            return super().pick(data, copy, path, decoding)
+        return picked(self.load(data, False), path, copy)
+
     def row(self) -> np.ndarray | None:
         if self.free or self.nullable:
             return None
         shape: Any = self.shape
         dtype = self.scalar.native()
         return np.empty((0, *shape), dtype)
+
+
+_OF_STRINGS = {"U": str, "S": bytes}  # kinds of dtypes, and Python's types of their items
+
+
+def _all_are(item: type, values: Sequence[Any]) -> bool:
+    """Return whether all items of lists within lists are of a type, or arrays."""
+    for value in values:
+        if isinstance(value, LIST_TYPES):
+            if not _all_are(item, value):
+                return False
+        elif not isinstance(value, (item, np.ndarray)):
+            return False
+    return True
 
 
 class AnyArray(Type):
@@ -121,7 +155,10 @@ class AnyArray(Type):
     shape (uint64), the description in JSON, zeros up to a multiple of 8, and the array's bytes.
     """
 
+    present = Type.present | {float}
+
     name = "array"
+    undecodable = ()  # a description that is nested too deeply is none that is written
 
     def dump(self, value: Any) -> bytes:
         array = self._to_array(value)
@@ -135,11 +172,13 @@ class AnyArray(Type):
         return head + padding(len(head)) + values
 
     def _to_array(self, value: Any) -> np.ndarray:
-        if isinstance(value, np.ma.MaskedArray):
-            raise masked("an array")
         if isinstance(value, (str, bytes, bytearray)):
             raise unexpected("an array", value)
-        array = np.asarray(value)
+        array = to_array(value, "an array")
+        item = _OF_STRINGS.get(array.dtype.kind)
+        if item is not None and isinstance(value, LIST_TYPES) and not _all_are(item, value):
+            # NumPy makes strings of numbers that stand beside one.
+            raise SchemaError("an array of one type expected, not strings and others")
         if array.dtype.hasobject:
             raise SchemaError(
                 "an array of numbers, strings, times or records expected, "
@@ -165,6 +204,17 @@ class AnyArray(Type):
         dtype = decode_dtype(encoded)
         values = data[padded_size(end) :]
         return view(values, dtype, shape, copy)
+
+    def pick(
+        self,
+        data: memoryview,
+        copy: bool,
+        path: Path,
+        decoding: Any,
+    ) -> Any:
+        if not path:
+            return super().pick(data, copy, path, decoding)
+        return picked(self.load(data, False), path, copy)
 
 
 def _fits(shape: Shape, dtype: DType) -> bool:
@@ -195,3 +245,18 @@ def view(
     if copy and nbytes > 0:  # a copy of no bytes would make U1 of U0, and memory for it
         return array.copy()
     return array
+
+
+def picked(
+    array: np.ndarray,
+    path: Path,
+    copy: bool,
+) -> Any:
+    """Return what NumPy picks from an array by indices and slices. Raises NoPartError."""
+    try:
+        part = array[tuple(path)]
+    except IndexError as error:
+        raise NoPartError(str(error), IndexError) from None
+    if copy and isinstance(part, np.ndarray):
+        return part.copy()
+    return part

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import struct
 from typing import Any
 
 import numpy as np
 
 from dsrecords._optional import import_optional
+from dsrecords._types.array_likes import as_array
 from dsrecords._types.base import DType
-from dsrecords._types.casting import cast, out_of_range
+from dsrecords._types.casting import cast, out_of_range, to_array
 from dsrecords._types.numbers import Float
 from dsrecords._types.scalars import Scalar
 
@@ -26,6 +26,8 @@ class BFloat16(Scalar):
     Values are floats; arrays are of `ml_dtypes.bfloat16`.
     """
 
+    present = Scalar.present | {float}
+
     def __init__(self) -> None:
         super().__init__("bfloat16", "H")
 
@@ -35,9 +37,11 @@ class BFloat16(Scalar):
         return dtype
 
     def to_number(self, value: Any) -> int:
-        if getattr(value, "dtype", None) != self.native():
-            value = _FLOAT64_TYPE.to_number(value)
-        rounded = self.array(value, self.name)
+        given = as_array(value)
+        if given is None:
+            number = _FLOAT64_TYPE.to_number(value)
+            given = np.asarray(number)
+        rounded = self.single(given)
         return int(rounded.view(self.dtype))
 
     def from_number(self, number: int) -> float:
@@ -47,13 +51,10 @@ class BFloat16(Scalar):
 
     def array(self, values: Any, name: str) -> np.ndarray:
         native = self.native()
-        # Rows of different lengths raise ValueError; `cast` says more of them.
-        with contextlib.suppress(ValueError):
-            given = np.asarray(values)
-            is_masked = isinstance(values, np.ma.MaskedArray)
-            if given.dtype == native and not is_masked:
-                return given
-        numbers = cast(values, _FLOAT64, name)
+        given = to_array(values, name)
+        if given.dtype == native:
+            return given
+        numbers = cast(given, _FLOAT64, name)
         with np.errstate(over="ignore"):
             result = numbers.astype(native)
         became_infinite = np.isinf(result.astype(np.float32))

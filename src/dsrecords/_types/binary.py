@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from dsrecords._types.array_likes import item_of
 from dsrecords._types.base import Type, as_bytes
 from dsrecords.errors import SchemaError
 
@@ -21,6 +22,9 @@ class Bytes(Type):
             value, bytes
         ):  # as in `as_bytes`; here it saves a call for almost every value
             return value
+        item = item_of(value)
+        if isinstance(item, bytes):
+            return item
         return as_bytes(value)
 
     def load(self, data: memoryview, copy: bool) -> Any:
@@ -31,6 +35,8 @@ class Bytes(Type):
 
 class Custom(Type):
     """Bytes made by a user's serializer. Only the user's own functions can write and read them."""
+
+    present = Type.present | {float}
 
     def __init__(self, function: str) -> None:
         self.function = function

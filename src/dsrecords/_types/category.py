@@ -2,41 +2,51 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from dsrecords._types.array_likes import item_of
 from dsrecords._types.base import Load, unexpected
-from dsrecords._types.names import quote, shorten
+from dsrecords._types.names import quote_all, shorten
 from dsrecords._types.scalars import Scalar
 from dsrecords.errors import CorruptError, SchemaError
 
 _MOST_NAMES = 2**16  # numbers of a uint16
-_LONGEST_NAME = 255  # characters; a column is an array of strings, each as wide as the longest name
+_LONGEST_NAME = 255  # characters
 _NAMES_SHOWN = 5  # in a message
 
 
 class Category(Scalar):
-    """One of a fixed sequence of names, stored as its position in it, a uint16."""
+    """One of a fixed sequence of names, stored as its position in it, a uint16.
 
-    def __init__(self, names: Sequence[str]) -> None:
-        quoted = [quote(name) for name in names]
-        joined = ",".join(quoted)
+    Args:
+        names: the names.
+        written: what `quote_all` writes of them, if it is known.
+    """
+
+    def __init__(self, names: Sequence[str], written: str | None = None) -> None:
+        joined = written or quote_all(names)
         super().__init__(f"category[{joined}]", "H")
         _validate(names)
         self.names = tuple(names)
-        self._numbers: dict[str, int] = {}
-        for number, name in enumerate(names):
-            self._numbers[name] = number
+        count = len(self.names)
+        numbers = range(count)
+        self._numbers = dict(zip(self.names, numbers))
+        if len(self._numbers) < count:
+            raise SchemaError("the names of a category must be different")
         self.zero = self.names[0]
-        self._names_array: np.ndarray | None = None  # made when it is first needed
 
     def to_number(self, value: Any) -> int:
         if isinstance(value, str):
             number = self._numbers.get(value)
             if number is not None:
                 return number
+        item = item_of(value)
+        if item is not value:
+            return self.to_number(item)
         count = len(self.names)
         first_names = self.names[:_NAMES_SHOWN]
         shown = ", ".join(first_names)
@@ -57,13 +67,33 @@ class Category(Scalar):
         return np.array(numbers, self.dtype)
 
     def shown(self, numbers: np.ndarray) -> np.ndarray:
+        """Return the numbers themselves: arrays of names would be as wide as the longest name."""
         if numbers.size > 0:
             largest = numbers.max()
             self.from_number(int(largest))  # raises CorruptError if it has no name
-        if self._names_array is None:
-            self._names_array = np.array(self.names)
-        found: np.ndarray = self._names_array[numbers]
-        return found
+        return numbers
+
+    def named(self, column: Any) -> Any:
+        """Return a column that is an array (n,) as a list: of names in the place of their numbers.
+
+        It is None where the array is masked. Any other column is returned as it is. Raises
+        SchemaError if a number has no name.
+        """
+        if not isinstance(column, np.ndarray) or column.ndim != 1:
+            return column
+        if column.dtype.kind not in "iu":
+            return column.tolist()
+        count = len(self.names)
+        names: list[str | None] = []
+        for number in column.tolist():
+            if number is None:  # it is masked
+                names.append(None)
+                continue
+            if not 0 <= number < count:
+                raise SchemaError(f"a category of {count} names has no number {number}")
+            name = self.names[number]
+            names.append(name)
+        return names
 
     def load_number(self, data: memoryview, copy: bool) -> int:
         """Return the number, for `decode="number"`. Raises CorruptError if it has no name."""
@@ -71,12 +101,13 @@ class Category(Scalar):
         return int.from_bytes(data, "little")
 
     def decoder(self, decoding: Any, field: Any) -> Load:
-        if decoding != "number":
-            raise SchemaError(
-                f"decode of a category must be 'number', not {decoding!r}",
-                field=field,
-            )
-        return self.load_number
+        if decoding == "number":
+            return self.load_number
+        if decoding == "name":
+            # Not a method of this type: then columns are made value by value, of names.
+            return functools.partial(Category.load, self)
+        message = f"decode of a category can be 'number' or 'name', not {decoding!r}"
+        raise SchemaError(message, field=field)
 
 
 def _validate(names: Sequence[str]) -> None:
@@ -84,11 +115,8 @@ def _validate(names: Sequence[str]) -> None:
         raise SchemaError("a category must have one or more names")
     if len(names) > _MOST_NAMES:
         raise SchemaError(f"a category has at most {_MOST_NAMES} names, not {len(names)}")
-    for name in names:
-        if len(name) > _LONGEST_NAME:
-            raise SchemaError(f"{shorten(name)} has more than {_LONGEST_NAME} characters")
-        if "\0" in name:  # which NumPy would drop at the end of a string
-            raise SchemaError(f"{shorten(name)} must not contain zero characters")
-    distinct = set(names)
-    if len(distinct) < len(names):
-        raise SchemaError("the names of a category must be different")
+    longest = max(names, key=len)
+    if len(longest) > _LONGEST_NAME:
+        raise SchemaError(f"{shorten(longest)} has more than {_LONGEST_NAME} characters")
+    if "\0" in "".join(names):  # which arrays of NumPy would drop at the end of a string
+        raise SchemaError("the names of a category must not contain zero characters")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from dsrecords._types import zstd_backends
-from dsrecords._types.base import Load, Type
+from dsrecords._types.base import Load, Path, Type
 from dsrecords._types.scalars import Scalar
 from dsrecords.errors import CorruptError, SchemaError
 
@@ -59,6 +59,8 @@ class Zstd(Type):
         self.inner = inner
         self.level = level
         self.unreadable = inner.unreadable
+        self.undecodable = (*inner.undecodable, MemoryError)
+        self.present = inner.present
         options = ""
         if level != DEFAULT_LEVEL:
             options += f",level={level}"
@@ -137,6 +139,16 @@ class Zstd(Type):
 
         # Readers know the library's own decoders by their `__self__`: it is this type.
         return types.MethodType(load, self)
+
+    def pick(
+        self,
+        data: memoryview,
+        copy: bool,
+        path: Path,
+        decoding: Any,
+    ) -> Any:
+        payload = self.plain(data)
+        return self.inner.pick(payload, copy, path, decoding)
 
     def row(self) -> np.ndarray | None:
         if self.nullable:

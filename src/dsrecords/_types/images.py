@@ -6,29 +6,24 @@ without them.
 
 from __future__ import annotations
 
-import io
+import types
 from typing import Any
 
 import numpy as np
 
 from dsrecords._format.signatures import image_format
 from dsrecords._optional import import_optional
-from dsrecords._types.base import Load, describe
+from dsrecords._types.array_likes import as_array
+from dsrecords._types.base import Load, describe, mark_as_users
 from dsrecords._types.external_file import File
-from dsrecords.errors import CorruptError, SchemaError
+from dsrecords._types.image_arrays import as_pixels, as_pixels_by_simplejpeg
+from dsrecords._types.image_conversion import MODES, converted
+from dsrecords._types.image_encoding import encode_array, encode_pillow
+from dsrecords._types.image_files import Opened
+from dsrecords._types.image_originals import original_file
+from dsrecords.errors import SchemaError
 
-# Of JPEG and WebP made from pixels: the usual choice where compression should not show.
-_QUALITY = 95
-_MOST_PIXELS = 178_956_970  # the limit of Pillow
-# Pillow's modes that arrays are made of; images of other modes are converted.
-_ARRAY_MODES = (
-    "L",  # grey
-    "RGB",
-    "RGBA",
-    "I",  # int32
-    "I;16",  # uint16
-    "F",  # float32
-)
+_DECODINGS = ("pil", "array", *MODES, "bytes", "simplejpeg")
 
 
 class Image(File):
@@ -37,16 +32,6 @@ class Image(File):
     Attributes:
         format: Pillow's name of the format; None for the type `image`, which takes all known ones.
     """
-
-    # What Pillow's decoders raise for broken files.
-    unreadable = (
-        *File.unreadable,
-        OSError,
-        SyntaxError,
-        EOFError,
-        IndexError,
-        AttributeError,
-    )
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -58,40 +43,18 @@ class Image(File):
 
     def encode(self, value: Any) -> bytes:
         pillow = import_optional("PIL.Image", "pillow")
-        if isinstance(value, np.ndarray):
-            pixels = self._pixels(value)
-            value = pillow.fromarray(pixels)
-        if not isinstance(value, pillow.Image):
+        format = self.format or "PNG"
+        if isinstance(value, pillow.Image):
+            original = original_file(value, self.recognizes)
+            if original is not None:
+                return original
+            return encode_pillow(value, format, self.name, {})
+        array = as_array(value)
+        if array is None:
             given = describe(value)
             expected = f"{self.name} takes a path, bytes, a Pillow image or an array"
             raise SchemaError(f"{expected}, not {given}")
-        format = self.format or "PNG"
-        options = {}
-        if format != "PNG":
-            options["quality"] = _QUALITY
-        buffer = io.BytesIO()
-        try:
-            value.save(buffer, format, **options)
-        except (OSError, KeyError) as error:
-            failure = f"Pillow cannot write this image (mode {value.mode}) as {self.name}"
-            message = f"{failure}: {error}"
-            raise SchemaError(message) from None
-        return buffer.getvalue()
-
-    def _pixels(self, array: np.ndarray) -> np.ndarray:
-        """The array as Pillow takes it: a grey image has no third dimension. Raises SchemaError."""
-        shape = array.shape
-        is_image = len(shape) in (2, 3) and 0 not in shape
-        if array.dtype != np.uint8 or not is_image:
-            given = describe(array)
-            shapes = "height × width or height × width × channel"
-            expected = f"{self.name} takes an array of uint8, {shapes}"
-            message = f"{expected}, not {given}"
-            raise SchemaError(message)
-        channels = shape[2:]
-        if channels == (1,):
-            return array[:, :, 0]
-        return array
+        return encode_array(array, format, self.name)
 
     def recognizes(self, data: bytes | memoryview) -> bool:
         found = image_format(data)
@@ -100,71 +63,60 @@ class Image(File):
         return self.format in (None, found)
 
     def decoder(self, decoding: Any, field: Any) -> Load:
-        if decoding == "pil":
-            return self.decode_pil
-        if decoding == "array":
-            return self.decode_array
-        if decoding == "bytes":
-            return self.decode_bytes
+        decode_image = getattr(decoding, "decode_image", None)
+        if decode_image is not None and not isinstance(decoding, type):
+            return self._decoder_of(decode_image)
+        if decoding in ("pil", "array", "bytes"):
+            load: Load = getattr(self, f"decode_{decoding}")
+            return load
+        if decoding in tuple(MODES):
+            return self._converter(decoding)
         if decoding != "simplejpeg":
-            message = "decode can be 'pil', 'array', 'bytes', 'simplejpeg'"
-            raise SchemaError(f"{message}, not {decoding!r}", field=field)
+            decodings = ", ".join(repr(each) for each in _DECODINGS)
+            expected = f"{decodings} or an object such as dsrecords.vision.Decode('rgb')"
+            raise SchemaError(f"decode can be {expected}, not {decoding!r}", field=field)
         if self.format not in (None, "JPEG"):
             message = f"simplejpeg is for jpeg, this is {self.name}"
             raise SchemaError(message, field=field)
+        import_optional("simplejpeg", "simplejpeg")
         return self.decode_simplejpeg
 
+    def _decoder_of(self, decode_image: Any) -> Load:
+        """What reads a field by an object that decodes images. Whatever it raises is its own."""
+
+        def load(data: memoryview, copy: bool) -> Any:
+            self.validate(data)
+            try:
+                return decode_image(data)
+            except Exception as error:
+                mark_as_users(error)
+                raise
+
+        return load
+
+    def _converter(self, mode: str) -> Load:
+        def load(self: Image, data: memoryview, copy: bool) -> np.ndarray:
+            self.validate(data)
+            return converted(data, mode, None, None)
+
+        # Readers know the library's own decoders by their `__self__`: it is this type.
+        return types.MethodType(load, self)
+
     def decode_pil(self, data: memoryview, copy: bool) -> Any:
-        """A loaded Pillow image. Raises CorruptError, or one of `unreadable`."""
+        """A loaded Pillow image. Raises CorruptError or DecodeError."""
         self.validate(data)
-        pillow = import_optional("PIL.Image", "pillow")
-        try:
-            file = io.BytesIO(data)
-            format = image_format(data)
-            image = pillow.open(file, formats=[format])
+        with Opened(data) as image:
             image.load()
-        except pillow.DecompressionBombError as error:
-            message = f"{error}; decode as bytes to look at it"
-            raise CorruptError(message) from None
         return image
 
     load = decode_pil
 
     def decode_array(self, data: memoryview, copy: bool) -> np.ndarray:
-        """The pixels: uint8, height × width × channel (RGB or RGBA), or height × width if grey.
-
-        An image of 16 or 32 bits has the dtype that it is stored with.
-        """
-        image = self.decode_pil(data, copy)
-        if image.mode not in _ARRAY_MODES:
-            mode = _array_mode(image)
-            image = image.convert(mode)
-        return np.array(image)
+        """The pixels as they are stored: see `as_pixels`. Raises CorruptError or DecodeError."""
+        self.validate(data)
+        return as_pixels(data)
 
     def decode_simplejpeg(self, data: memoryview, copy: bool) -> np.ndarray:
         """The same as `decode_array`, but JPEG is decoded by simplejpeg, which is faster."""
         self.validate(data)
-        if image_format(data) != "JPEG":
-            return self.decode_array(data, copy)
-        simplejpeg = import_optional("simplejpeg", "simplejpeg")
-        height, width, colorspace, _ = simplejpeg.decode_jpeg_header(data)
-        if height * width > _MOST_PIXELS:
-            claim = f"{height} × {width} pixels are more than {_MOST_PIXELS}"
-            message = f"{claim}; decode as bytes to look at it"
-            raise CorruptError(message)
-        is_grey = colorspace.upper() == "GRAY"
-        wanted = "GRAY" if is_grey else "RGB"
-        pixels: np.ndarray = simplejpeg.decode_jpeg(data, colorspace=wanted)
-        if is_grey:
-            return pixels[:, :, 0]
-        return pixels
-
-
-def _array_mode(image: Any) -> str:
-    """The mode of arrays that an image of another mode is converted to."""
-    mode = image.mode
-    if "A" in mode or "transparency" in image.info:
-        return "RGBA"
-    if mode == "1":
-        return "L"
-    return "RGB"
+        return as_pixels_by_simplejpeg(data)

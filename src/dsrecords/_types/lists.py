@@ -16,14 +16,26 @@ from typing import Any
 import numpy as np
 
 from dsrecords._format.layout import NONE, padded_size
-from dsrecords._types.base import Load, Type, describe
-from dsrecords._types.nested import Dumped, Nested, is_list, pad_payloads, within
+from dsrecords._types.array_likes import as_column
+from dsrecords._types.base import LIST_TYPES, Load, Path, Type, describe
+from dsrecords._types.nested import (
+    Dumped,
+    Nested,
+    is_list,
+    none_of,
+    pad_payloads,
+    picked,
+    raise_in_reading,
+    raise_in_writing,
+)
 from dsrecords._types.scalars import Scalar
 from dsrecords._types.strings import Str
 from dsrecords.errors import CorruptError, SchemaError
 
 _COUNT = struct.Struct("<Q")
 _NO_SIZE = -1  # which no item has
+
+Payloads = list[memoryview | None]  # of items, None where an item is None
 
 
 class List(Nested):
@@ -39,11 +51,8 @@ class List(Nested):
         self.unreadable = item.unreadable
 
     def dump(self, value: Any) -> bytes:
-        if not is_list(value):
-            given = describe(value)
-            message = f"{self.name} takes a list or a tuple, not {given}"
-            raise SchemaError(message)
         item = self.item
+        value = self._items(value)
         if not isinstance(item, Scalar):
             dumped = self._dump_items(value)
             return _join_payloads(dumped)
@@ -57,17 +66,36 @@ class List(Nested):
         dumped = self._dump_items(value)
         return _join_numbers(dumped, item)
 
+    def _items(self, value: Any) -> Any:
+        """Return a list or an array of the items. Raises SchemaError if a value is no list."""
+        if isinstance(value, LIST_TYPES):
+            return value
+        array = as_column(value)
+        if array is None and is_list(value):
+            return value
+        if array is None or array.ndim == 0:
+            given = describe(value)
+            raise SchemaError(f"{self.name} takes a list or a tuple, not {given}")
+        if not isinstance(array, np.ma.MaskedArray):
+            return array
+        if not self.item.nullable:
+            raise SchemaError(f"{self.name} takes no missing values, as {describe(value)} has")
+        return [None if value is np.ma.masked else value for value in array]
+
     def _dump_items(self, values: Iterable[Any]) -> Dumped:
         item = self.item
+        nullable = item.nullable
+        present = item.present
         dumped: Dumped = []
         for position, value in enumerate(values):
-            if value is None and item.nullable:
+            if nullable and value.__class__ not in present and item.is_missing(value):
                 dumped.append(None)
                 continue
             try:
                 dumped.append(item.dump(value))
-            except SchemaError as error:
-                raise within(f"item {position}", error) from None
+            except Exception as error:
+                raise_in_writing(error, f"item {position}", item)
+                raise
         return dumped
 
     def load(self, data: memoryview, copy: bool) -> list[Any]:
@@ -99,15 +127,65 @@ class List(Nested):
         return np.ma.MaskedArray(values, missing)
 
     def decoder(self, decoding: Any, field: Any) -> Load:
-        if decoding == "columns" or isinstance(self.item, Scalar):
-            return super().decoder(decoding, field)
+        if decoding == "columns":
+            return self.load_columns
         decode = self.item.decoder(decoding, field)
 
         def load(self: List, data: memoryview, copy: bool) -> list[Any]:
+            if isinstance(self.item, Scalar):
+                return self._load_numbers(data, copy, self.item, decode)
             return self._load_payloads(data, copy, decode)
 
         # Readers know the library's own decoders by their `__self__`: it is this type.
         return types.MethodType(load, self)
+
+    def pick(
+        self,
+        data: memoryview,
+        copy: bool,
+        path: Path,
+        decoding: Any,
+    ) -> Any:
+        if not path:
+            return super().pick(data, copy, path, decoding)
+        key = path[0]
+        item = self.item
+        if isinstance(item, Scalar):
+            numbers, presence = _split_numbers(data, item)
+            payloads: Payloads = _each_number(data, item, len(numbers), presence)
+        else:
+            payloads = self._located(data)
+
+        def pick(position: int) -> Any:
+            label = f"item {position}"
+            payload = payloads[position]
+            if payload is None:
+                return none_of(path[1:], label)
+            try:
+                return item.pick(payload, copy, path[1:], decoding)
+            except Exception as error:
+                raise_in_reading(error, label, item)
+                raise
+
+        return picked(key, len(payloads), pick)
+
+    def _load_numbers(
+        self,
+        data: memoryview,
+        copy: bool,
+        item: Scalar,
+        load: Load,
+    ) -> list[Any]:
+        """The values that a decoder makes of numbers."""
+        numbers, presence = _split_numbers(data, item)
+        payloads = _each_number(data, item, len(numbers), presence)
+        values: list[Any] = []
+        for payload in payloads:
+            value = None
+            if payload is not None:
+                value = load(payload, copy)
+            values.append(value)
+        return values
 
     def _load_payloads(
         self,
@@ -115,43 +193,55 @@ class List(Nested):
         copy: bool,
         load: Load,
     ) -> list[Any]:
-        data_size = len(data)
-        count = int.from_bytes(data[:8], "little")
-        start = 8 + 8 * count
-        if start > data_size:
-            message = f"a list of {count} items does not fit into {data_size} bytes"
-            raise CorruptError(message)
-        sizes = struct.unpack_from(f"<{count}Q", data, 8)
-        payloads = data[start:]
-        size_of_none = _NO_SIZE
-        if self.item.nullable:
-            size_of_none = NONE
-        if isinstance(self.item, Str):
+        item = self.item
+        if isinstance(item, Str):
             # If the sizes do not fit, the strings are loaded one by one, to name the wrong one.
-            strings = _load_strings(sizes, bytes(payloads), size_of_none)
+            sizes, payloads = _split_payloads(data)
+            strings = _load_strings(sizes, bytes(payloads), self._size_of_none())
             if strings is not None:
                 return strings
         values: list[Any] = []
+        for payload in self._located(data):
+            value = None
+            if payload is not None:
+                try:
+                    value = load(payload, copy)
+                except Exception as error:
+                    raise_in_reading(error, f"item {len(values)}", item)
+                    raise
+            values.append(value)
+        return values
+
+    def _located(self, data: memoryview) -> Payloads:
+        """The payloads of the items, None where an item is None. Raises CorruptError."""
+        sizes, payloads = _split_payloads(data)
+        size_of_none = self._size_of_none()
+        located: Payloads = []
         offset = 0
-        payloads_size = data_size - start
+        payloads_size = len(payloads)
         for size in sizes:
             if size == size_of_none:
-                values.append(None)
+                located.append(None)
                 continue
             end = offset + size
             if end > payloads_size:
-                position = len(values)
+                position = len(located)
                 left = payloads_size - offset
                 message = f"item {position} of a list claims {size} bytes, {left} are left"
                 raise CorruptError(message)
-            payload = payloads[offset:end]
-            values.append(load(payload, copy))
+            located.append(payloads[offset:end])
             offset = padded_size(end)
         if offset != payloads_size:
-            end = start + offset
+            data_size = len(data)
+            end = data_size - payloads_size + offset
             message = f"a list ends at byte {end}, its payload at byte {data_size}"
             raise CorruptError(message)
-        return values
+        return located
+
+    def _size_of_none(self) -> int:
+        if self.item.nullable:
+            return NONE
+        return _NO_SIZE
 
 
 def _join_numbers(dumped: Dumped, scalar: Scalar) -> bytes:
@@ -196,12 +286,40 @@ def _split_numbers(
     return numbers, None
 
 
+def _each_number(
+    data: memoryview,
+    scalar: Scalar,
+    count: int,
+    presence: memoryview | None,
+) -> Payloads:
+    """The bytes of each number of a list, whose size is verified; None where it is None."""
+    payloads: Payloads = []
+    for position in range(count):
+        start = 8 + position * scalar.width
+        payload = data[start : start + scalar.width]
+        is_none = presence is not None and not presence[position]
+        payloads.append(None if is_none else payload)
+    return payloads
+
+
 def _join_payloads(dumped: Dumped) -> bytes:
     """A list of other values as it is stored: the count, the sizes, then the padded payloads."""
     sizes, payloads = pad_payloads(dumped)
     count = len(sizes)
     head = struct.pack(f"<Q{count}Q", count, *sizes)
     return b"".join([head, *payloads])
+
+
+def _split_payloads(data: memoryview) -> tuple[Sequence[int], memoryview]:
+    """The sizes of the items of a list, and all that is behind them. Raises CorruptError."""
+    data_size = len(data)
+    count = int.from_bytes(data[:8], "little")
+    start = 8 + 8 * count
+    if start > data_size:
+        message = f"a list of {count} items does not fit into {data_size} bytes"
+        raise CorruptError(message)
+    sizes = struct.unpack_from(f"<{count}Q", data, 8)
+    return sizes, data[start:]
 
 
 def _load_strings(

@@ -11,24 +11,55 @@ from typing import Any
 from dsrecords._optional import import_optional
 from dsrecords._types.base import Load, Type, describe
 from dsrecords._types.binary import Bytes
+from dsrecords._types.survival import FAILURES, is_same, python_number, refusal
 from dsrecords.errors import CorruptError, SchemaError
 
 _FULL_NAME = re.compile(r"\w+(\.\w+)*")
 
 
 class MsgPack(Type):
-    """Whatever MessagePack holds; tuples come back as lists."""
+    """What MessagePack holds, and gives back; tuples come back as lists.
+
+    Scalars of NumPy are taken as Python's numbers.
+    """
+
+    present = Type.present | {float}
 
     name = "msgpack"
-    unreadable = (*Type.unreadable, MemoryError)  # a few bytes may claim to be a long list
+    undecodable = (*Type.undecodable, MemoryError)  # a few bytes may claim to be a long list
 
     def dump(self, value: Any) -> bytes:
-        msgpack = import_optional("msgpack", "msgpack")
-        return bytes(msgpack.packb(value))
+        # To read what was written is faster than to look at each value in Python.
+        try:
+            data = _pack(value)
+            read = _unpack(data)
+            comes_back = read == value or is_same(value, read)
+        except FAILURES as error:
+            raise _refusal(value) from error
+        if not comes_back:
+            raise _refusal(value)
+        return data
 
     def load(self, data: memoryview, copy: bool) -> Any:
-        msgpack = import_optional("msgpack", "msgpack")
-        return msgpack.unpackb(data, strict_map_key=False)
+        return _unpack(data)
+
+
+def _pack(value: Any) -> bytes:
+    msgpack = import_optional("msgpack", "msgpack")
+    return bytes(msgpack.packb(value, default=python_number))
+
+
+def _unpack(data: bytes | memoryview) -> Any:
+    msgpack = import_optional("msgpack", "msgpack")
+    return msgpack.unpackb(data, strict_map_key=False)
+
+
+def _refusal(value: Any) -> SchemaError:
+    def round_trip(part: Any) -> Any:
+        return _unpack(_pack(part))
+
+    keys = "strings, bytes, numbers, bools and None, but not NaN"
+    return refusal("msgpack", value, round_trip, keys)
 
 
 class Protobuf(Type):

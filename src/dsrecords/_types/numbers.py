@@ -1,13 +1,15 @@
-"""`bool`, `int8` to `uint64`, `float16` to `float64`. Knows nothing of files, fields or records."""
+"""`bool`, integers, floats and complex numbers. Knows nothing of files, fields or records."""
 
 from __future__ import annotations
 
 import math
 import operator
+import struct
 from typing import Any
 
 import numpy as np
 
+from dsrecords._types.array_likes import as_array
 from dsrecords._types.base import wrong
 from dsrecords._types.scalars import Scalar
 from dsrecords.errors import SchemaError
@@ -25,7 +27,21 @@ SCALARS = {  # names of the types of numbers, and their struct codes
     "float16": "e",
     "float32": "f",
     "float64": "d",
+    "complex64": "8s",
+    "complex128": "16s",
 }
+
+
+_INTEGERS = (
+    int,
+    np.integer,
+)
+_PLAIN_NUMBERS = (
+    int,
+    float,
+    np.number,
+    np.bool_,
+)
 
 
 class Bool(Scalar):
@@ -37,11 +53,10 @@ class Bool(Scalar):
     def to_number(self, value: Any) -> Any:
         if value.__class__ is bool or isinstance(value, np.bool_):
             return value
-        if isinstance(value, np.ndarray) and not isinstance(value, np.ma.MaskedArray):
-            is_one_bool = value.dtype == bool and value.ndim == 0
-            if is_one_bool:
-                return bool(value)
-        raise wrong(self, value)
+        array = as_array(value)
+        if array is None:
+            raise wrong(self, value)
+        return self.single(array).item()
 
 
 class Integer(Scalar):
@@ -57,9 +72,9 @@ class Integer(Scalar):
 
     def to_number(self, value: Any) -> int:
         if value.__class__ is not int:
-            if isinstance(value, np.bool_):  # which is no integer to `operator.index`
-                return int(value)
             try:
+                if not isinstance(value, _INTEGERS):
+                    value = self._to_integer(value)
                 value = operator.index(value)
             except TypeError:
                 raise wrong(self, value) from None
@@ -68,18 +83,30 @@ class Integer(Scalar):
         limits = f"{self._lowest} to {self._highest}"
         raise SchemaError(f"{value} is out of the range of {self.name}, {limits}")
 
+    def _to_integer(self, value: Any) -> Any:
+        """Return the integer of an array-like; any other value as it is."""
+        if isinstance(value, np.bool_):  # which is no integer to `operator.index`
+            return int(value)
+        if not isinstance(value, _PLAIN_NUMBERS):
+            array = as_array(value)
+            if array is not None:
+                return self.single(array).item()
+        return value
+
 
 _NO_FLOATS = (
     str,  # which float() would parse, as the next two
     bytes,
     bytearray,
     np.complexfloating,  # of which float() would lose the imaginary part
-    np.ma.MaskedArray,  # of which it would lose the mask
+    np.timedelta64,  # of which it would lose the unit
 )
 
 
 class Float(Scalar):
     """`float16`, `float32` and `float64`. Values are rounded, but never to an infinity."""
+
+    present = Scalar.present | {float}
 
     direct = frozenset({float, int})
 
@@ -98,8 +125,11 @@ class Float(Scalar):
     def _to_float(self, value: Any) -> float:
         if isinstance(value, _NO_FLOATS):
             raise wrong(self, value)
-        if isinstance(value, np.ndarray) and value.ndim > 0:  # even one with a single element
-            raise wrong(self, value)
+        if not isinstance(value, _PLAIN_NUMBERS):
+            array = as_array(value)
+            if array is not None:
+                single: float = self.single(array).item()
+                return single
         try:
             number = float(value)
         except (TypeError, ValueError):
@@ -114,6 +144,41 @@ class Float(Scalar):
         return SchemaError(f"{value!r} is finite but would become infinite as {self.name}")
 
 
+class Complex(Scalar):
+    """`complex64` and `complex128`: the real part, then the imaginary one. Rounded as floats are.
+
+    No code of `struct` is of complex numbers, so heads hold them as bytes.
+    """
+
+    blank = b""
+    present = Scalar.present | {float, complex}
+
+    def __init__(self, name: str, code: str) -> None:
+        super().__init__(name, code, name)
+        part = np.finfo(self.dtype).dtype.char
+        self._parts = struct.Struct(f"<2{part}")
+
+    def to_number(self, value: Any) -> bytes:
+        array = as_array(value)
+        if array is None:
+            if not isinstance(value, (complex, float, int)):
+                raise wrong(self, value)
+            array = np.asarray(value)
+        return self.single(array).tobytes()
+
+    def from_number(self, number: bytes) -> complex:
+        real, imaginary = self._parts.unpack(number)
+        return complex(real, imaginary)
+
+    def each(self, numbers: np.ndarray) -> list[Any]:
+        values: list[Any] = numbers.tolist()
+        return values
+
+    def numbers(self, column: np.ndarray) -> list[Any]:
+        raw: list[Any] = column.view(f"V{self.width}").tolist()
+        return raw
+
+
 def number_type(name: str) -> Scalar:
     """Return the type with this name, one of `SCALARS`."""
     code = SCALARS[name]
@@ -121,4 +186,6 @@ def number_type(name: str) -> Scalar:
         return Bool(name, code)
     if name.startswith("float"):
         return Float(name, code)
+    if name.startswith("complex"):
+        return Complex(name, code)
     return Integer(name, code)

@@ -19,15 +19,18 @@ from dsrecords._types.binary import Bytes, Custom
 from dsrecords._types.category import Category
 from dsrecords._types.compressed import Zstd
 from dsrecords._types.images import Image
+from dsrecords._types.maps import Map
 from dsrecords._types.messages import MsgPack, Protobuf
-from dsrecords._types.names import is_unicode, quote, shorten, unquote
+from dsrecords._types.names import guess_names, is_unicode, quote, quote_all, shorten, unquote
 from dsrecords._types.numbers import SCALARS, number_type
 from dsrecords._types.registered import Registered, registry
 from dsrecords._types.scalars import Scalar
+from dsrecords._types.stored_file import AnyFile
 from dsrecords._types.strings import Json, Str
 from dsrecords._types.structs import Struct
 from dsrecords._types.tables import list_of
-from dsrecords._types.times import Time
+from dsrecords._types.times import UTC, Time
+from dsrecords._types.video import Video
 from dsrecords.errors import SchemaError
 
 _LONGEST_NAME = 2**20  # characters, most of which are names of categories
@@ -43,6 +46,8 @@ _WORDS: dict[str, Callable[[], Type]] = {
     "bfloat16": BFloat16,
     "msgpack": MsgPack,
     "audio": Audio,
+    "video": Video,
+    "file": AnyFile,
     **{name: functools.partial(Image, name) for name in _IMAGES},
 }
 _OTHER_WORDS = {  # what other libraries call a type
@@ -57,20 +62,43 @@ _OTHER_WORDS = {  # what other libraries call a type
     "tensor": "array",
     "dict": "json",
     "list": "list[T], such as list[int64]",
+    "tuple": "list[T], such as list[int64]",
+    "map": "map[T], such as map[int64]",
+    "category": "category[cat,dog]",
+    "date": "datetime64[D]",
     "datetime": "datetime64[us]",
+    "datetime64": "datetime64[us]",
+    "complex": "complex128 or complex64",
     "timedelta": "timedelta64[us]",
+    "timedelta64": "timedelta64[us]",
+    "bf16": "bfloat16",
+    "half": "float16",
+    "object": "json",
+    "protobuf": "protobuf[package.Message]",
+    "zstd": "zstd(T), such as zstd(str)",
+    "gif": "image",
+    "tiff": "image",
+    "wav": "audio",
+    "mp3": "audio",
+    "flac": "audio",
+    "mp4": "video",
+    "pdf": "file",
+    "path": "file",
 }
 _KNOWN_TYPES = (
-    f"{', '.join(_WORDS)}, 'datetime64[s]', 'timedelta64[ms]', 'category[cat,dog]', "
-    "shapes such as 'float32[3,224,224]' and 'float32[*,4]', 'list[T]', '{name: T, other: T}', "
+    f"{', '.join(_WORDS)}, 'datetime64[s]', 'datetime64[us,UTC]', 'timedelta64[ms]', "
+    "'category[cat,dog]', shapes such as 'float32[3,224,224]' and 'float32[*,4]', 'list[T]', "
+    "'{name: T, other: T}', 'map[T]', "
     "'zstd(T)', 'protobuf[package.Message]', what dsrecords.register_type was given, "
     "and 'T?' for what may be None"
 )
+_IN_UTC = f"datetime64[us,{UTC}]"
 _LONGEST_SUGGESTED = 50  # characters that are compared with the names of types
 _SIMILAR_ENOUGH = 0.81  # of difflib: "flaot32" is float32, "point" is no type
 
 _SIZE = r"(?:\d{1,18}|\*)"
 _WITH_SHAPE = re.compile(rf"(.+)\[\s*({_SIZE}\s*(?:,\s*{_SIZE}\s*)*)\]", re.DOTALL | re.ASCII)
+_OPEN_SIZE = re.compile(r"(?<=[\[,])\s*(?:none|-1|\?|:)\s*(?=[\],])")  # what others call a *
 _WITH_ARGUMENT = re.compile(r"(\w+)\s*([\[(])(.*)([\])])", re.DOTALL)
 _ZSTD_OPTION = re.compile(r"(level|dict)\s*=\s*(\d{1,9})")
 _TOKEN = re.compile(
@@ -171,12 +199,12 @@ def _struct(text: str, depth: int) -> Type | None:
 
 
 def _shaped_array(text: str, depth: int) -> Type | None:
+    if text.startswith(("category", "list")):  # category[3] and list[3] have no shape
+        return None
     match = _WITH_SHAPE.fullmatch(text)
     if match is None:
         return None
     word, sizes = match.groups()
-    if word.startswith(("category", "list")):  # category[3] and list[3] have no shape
-        return None
     scalar = parse(word, depth + 1)
     if not isinstance(scalar, Scalar) or scalar.nullable:
         return None
@@ -218,11 +246,21 @@ def _list(argument: str, depth: int) -> Type:
     return list_of(item)
 
 
+def _map(argument: str, depth: int) -> Type:
+    if len(split(argument)) > 1:
+        raise _error(f"map[{argument}]", "keys of a map are strings, so it is written as map[T]")
+    item = parse(argument, depth + 1)
+    return Map(item)
+
+
 def _category(argument: str, depth: int) -> Type:
     if not argument.strip():
         return Category([])
-    names = [unquote(name) for name in split(argument)]
-    return Category(names)
+    guessed = guess_names(argument)
+    if quote_all(guessed) != argument:
+        names = [unquote(name) for name in split(argument)]
+        return Category(names)
+    return Category(guessed, argument)
 
 
 def _zstd(argument: str, depth: int) -> Type:
@@ -245,7 +283,12 @@ def _zstd(argument: str, depth: int) -> Type:
 
 
 def _datetime(argument: str, depth: int) -> Type:
-    return Time("datetime64", argument)
+    unit, *zones = split(argument)
+    in_utc = zones == [UTC]
+    if zones and not in_utc:
+        zone = ",".join(zones)
+        raise SchemaError(f"times with a zone are stored in UTC: {_IN_UTC}, not {shorten(zone)}")
+    return Time("datetime64", unit, in_utc)
 
 
 def _timedelta(argument: str, depth: int) -> Type:
@@ -266,6 +309,7 @@ def _custom(argument: str, depth: int) -> Type:
 
 _WITH_ARGUMENTS: dict[str, Callable[[str, int], Type]] = {
     "list[]": _list,
+    "map[]": _map,
     "category[]": _category,
     "datetime64[]": _datetime,
     "timedelta64[]": _timedelta,
@@ -314,6 +358,11 @@ def _suggestion(word: str) -> str:
 
     word = word.lower()[:_LONGEST_SUGGESTED]
     meant = _OTHER_WORDS.get(word)
+    with_stars = _OPEN_SIZE.sub("*", word)
+    if with_stars != word and _WITH_SHAPE.fullmatch(with_stars):
+        meant = with_stars
+    if word.startswith("list["):  # such as List[int]
+        meant = _OTHER_WORDS["list"]
     if meant is None and word.isidentifier():
         similar = difflib.get_close_matches(
             word,

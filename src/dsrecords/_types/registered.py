@@ -27,6 +27,11 @@ class Registered(Type):
         title: the name that it is registered under; a schema has it as `ext(title)`.
     """
 
+    present = Type.present | {float}
+
+    # What a function of the user's raises.
+    undecodable = (*Type.undecodable, *Type.unreadable, MemoryError)
+
     def __init__(self, title: str) -> None:
         if not _TITLE.fullmatch(title):
             message = f"{title!r} cannot be the name of a type: letters, digits, _ and dots"

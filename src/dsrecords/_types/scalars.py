@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from dsrecords._types.base import LIST_TYPES, DType, Type
+from dsrecords._types.array_likes import as_column
+from dsrecords._types.base import LIST_TYPES, DType, Type, describe
 from dsrecords._types.casting import cast
-from dsrecords.errors import CorruptError
+from dsrecords.errors import CorruptError, SchemaError
 
 
 class Scalar(Type):
@@ -26,18 +27,21 @@ class Scalar(Type):
         width: size of the number in bytes.
         pack: packs the number.
         zero: the value written to a column where the value is None.
+        blank: the number that `struct` packs where the value is None.
         direct: Python's types whose values `struct` packs or refuses exactly as `to_number` does.
         from_number: turns the number that is stored into the value; None if that is the value.
     """
 
+    present = Type.present - {np.ndarray}
     zero: Any = 0
+    blank: Any = 0
     direct: frozenset[type] = frozenset()
     from_number: Callable[[Any], Any] | None = None
 
-    def __init__(self, name: str, code: str) -> None:
+    def __init__(self, name: str, code: str, dtype: Any = None) -> None:
         self.name = name
         self.code = code
-        self.dtype = np.dtype(code).newbyteorder("<")
+        self.dtype = np.dtype(dtype or code).newbyteorder("<")
         self.width = self.dtype.itemsize
         number = struct.Struct("<" + code)
         self.pack = number.pack
@@ -46,6 +50,31 @@ class Scalar(Type):
     def to_number(self, value: Any) -> Any:
         """Return the number that is stored for a value. Raises SchemaError if it does not fit."""
         raise NotImplementedError
+
+    def single(self, array: np.ndarray) -> np.ndarray:
+        """Return an array of shape () as `array` does. Raises SchemaError for any other shape."""
+        if array.ndim > 0:
+            expected = self.name.rstrip("?")
+            advice = "give one of its items, as array[0]"
+            raise SchemaError(f"{expected} expected, not {describe(array)}: {advice}")
+        return self.array(array, self.name)
+
+    def given(self, values: Any) -> Any:
+        """Return what was given as a column: an array-like as an array, masked where it has gaps.
+
+        Raises SchemaError.
+        """
+        if isinstance(values, LIST_TYPES):
+            return values
+        column = as_column(values)
+        if column is None:
+            return values
+        return column
+
+    def numbers(self, column: np.ndarray) -> list[Any]:
+        """Return an array of `dtype` as the numbers that `struct` unpacks."""
+        numbers: list[Any] = column.view(f"<{self.code}").tolist()
+        return numbers
 
     def array(self, values: Any, name: str) -> np.ndarray:
         """Return values as an array of `native()`, of any shape.

@@ -8,23 +8,42 @@ it is None.
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+import types
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from dsrecords._format.layout import NONE, lay_out_numbers, padded_size
-from dsrecords._types.base import Load, Type, describe
+from dsrecords._types.base import Load, Path, Type, describe, unexpected
+from dsrecords._types.category import Category
 from dsrecords._types.names import quote
-from dsrecords._types.nested import Dumped, Nested, pad_payloads, within
+from dsrecords._types.nested import (
+    Dumped,
+    Nested,
+    none_of,
+    pad_payloads,
+    raise_in_reading,
+    raise_in_writing,
+    within,
+)
 from dsrecords._types.scalars import Scalar
 from dsrecords.errors import CorruptError, SchemaError
 
 Values = dict[str, Any]  # of the parts, by name
 ScalarPart = tuple[
     str,  # name
-    Any,  # `to_number` of its type
     Any,  # `from_number` of its type
     int,  # the position of its number among the numbers of the head
     int,  # the position of its presence there; -1: it is never None
+]
+WrittenScalar = tuple[
+    str,  # name
+    Any,  # `to_number` of its type
+    int,  # the two positions of `ScalarPart`
+    int,
+    frozenset[Any],  # `present` of its type
+    Any,  # `is_missing` of its type
 ]
 PayloadPart = tuple[
     str,  # name
@@ -43,14 +62,11 @@ class Struct(Nested):
     def __init__(self, parts: Mapping[str, Type]) -> None:
         self.parts = dict(parts)
         names = []
-        unreadable: set[type[Exception]] = set()
         for key, part in self.parts.items():
             quoted = quote(key)
             names.append(f"{quoted}:{part.name}")
-            unreadable.update(part.unreadable)
         joined = ",".join(names)
         self.name = "{" + joined + "}"
-        self.unreadable = tuple(unreadable)
         self._lay_out()
 
     def _lay_out(self) -> None:
@@ -76,19 +92,23 @@ class Struct(Nested):
         total = next_presence + len(layout.presence_offsets)
         self._zeros = [0] * total
         self._scalars: list[ScalarPart] = []
+        self._written_scalars: list[WrittenScalar] = []
         for key, scalar, slot in zip(names, scalars, layout.slots):
             presence = -1
             if scalar.nullable:
                 presence = next_presence
                 next_presence += 1
-            scalar_part = (
+            written = (
                 key,
                 scalar.to_number,
-                scalar.from_number,
                 slot,
                 presence,
+                scalar.present,
+                scalar.is_missing,
             )
-            self._scalars.append(scalar_part)
+            self._zeros[slot] = scalar.blank
+            self._scalars.append((key, scalar.from_number, slot, presence))
+            self._written_scalars.append(written)
 
     def dump(self, value: Any) -> bytes:
         if not self.has_parts(value):
@@ -97,9 +117,10 @@ class Struct(Nested):
         numbers = self._zeros.copy()
         dumped: Dumped = []
         try:
-            for key, check, _, slot, presence in self._scalars:
+            for key, check, slot, presence, present, is_missing in self._written_scalars:
                 part_value = value[key]
-                if part_value is None and presence >= 0:
+                can_be_missing = presence >= 0 and part_value.__class__ not in present
+                if can_be_missing and is_missing(part_value):
                     continue
                 numbers[slot] = check(part_value)
                 if presence >= 0:
@@ -107,11 +128,12 @@ class Struct(Nested):
             for key, part in self._payloads:
                 part_value = value[key]
                 payload = None
-                if part_value is not None or not part.nullable:
+                if not (part.nullable and part.is_missing(part_value)):
                     payload = part.dump(part_value)
                 dumped.append(payload)
-        except SchemaError as error:
-            raise within(repr(key), error) from error.__cause__
+        except Exception as error:
+            raise_in_writing(error, repr(key), self.parts[key])
+            raise
         if not dumped:
             return self._head.pack(*numbers)
         sizes, payloads = pad_payloads(dumped)
@@ -123,6 +145,42 @@ class Struct(Nested):
         if not isinstance(value, Mapping):
             return False
         return value.keys() == self.parts.keys()
+
+    def count_rows(self, columns: Mapping[Any, Any]) -> int:
+        """The number of structs that columns, one for each part, consist of.
+
+        The column of a part that is a struct itself may be a dict of columns: its rows count, not
+        its keys.
+
+        Raises:
+            SchemaError: columns differ in length, a part has no column, or one is no column.
+        """
+        if not self.has_parts(columns):
+            message = self.mismatch(columns)
+            raise SchemaError(message)
+        counted: dict[str, int] = {}
+        for key, part in self.parts.items():
+            try:
+                counted[key] = _length_of_column(columns[key], part)
+            except SchemaError as error:
+                raise within(repr(key), error) from None
+        lengths = set(counted.values())
+        if len(lengths) > 1:
+            shown = ", ".join(f"{count} of {key!r}" for key, count in counted.items())
+            raise SchemaError(f"columns of different lengths: {shown}")
+        return lengths.pop()
+
+    def rows_of(self, columns: Mapping[Any, Any]) -> list[Values]:
+        """The structs that columns, one for each part, consist of. Raises as `count_rows` does."""
+        count = self.count_rows(columns)
+        rows: list[Values] = [{} for _ in range(count)]
+        for key, part in self.parts.items():
+            column = plain_column(columns[key], part)
+            if isinstance(part, Struct) and isinstance(column, Mapping):
+                column = part.rows_of(column)
+            for row, value in zip(rows, column):
+                row[key] = value
+        return rows
 
     def mismatch(self, value: Any) -> str:
         """In words, how a value differs from a dict with the names of the parts."""
@@ -138,16 +196,87 @@ class Struct(Nested):
         return f"{expected}, not {unknown!r}"
 
     def load(self, data: memoryview, copy: bool) -> Values:
-        return self._load(data, copy, self._loads)
+        return self._load(data, copy, self._loads, self._scalars)
 
     def load_columns(self, data: memoryview, copy: bool) -> Any:
-        return self._load(data, copy, self._loads_of_columns)
+        return self._load(data, copy, self._loads_of_columns, self._scalars)
+
+    def decoder(self, decoding: Any, field: Any) -> Load:
+        if not isinstance(decoding, Mapping):
+            return super().decoder(decoding, field)
+        decoders = self._decoders(decoding, field)
+        loads = []
+        for key, nullable, load in self._loads:
+            loads.append((key, nullable, decoders.get(key, load)))
+        scalars = []
+        for key, from_number, slot, presence in self._scalars:
+            if key in decoders:
+                from_number = _decoding_number(self.parts[key], decoders[key])
+            scalars.append((key, from_number, slot, presence))
+
+        def load_decoded(self: Struct, data: memoryview, copy: bool) -> Values:
+            return self._load(data, copy, loads, scalars)
+
+        # Readers know the library's own decoders by their `__self__`: it is this type.
+        return types.MethodType(load_decoded, self)
+
+    def _decoders(self, decoding: Mapping[Any, Any], field: Any) -> dict[str, Load]:
+        """What reads the parts that `decode` names. Raises SchemaError."""
+        decoders = {}
+        for key, decoding_of_part in decoding.items():
+            part = self.part(key, field)
+            if decoding_of_part is None:
+                continue
+            try:
+                decoders[key] = part.decoder(decoding_of_part, field)
+            except SchemaError as error:
+                error.message = f"{key!r}: {error.message}"
+                raise
+        return decoders
+
+    def part(self, key: Any, field: Any = None) -> Type:
+        """The type of a part. Raises SchemaError if there is none of this name."""
+        if isinstance(key, str) and key in self.parts:
+            return self.parts[key]
+        names = ", ".join(map(repr, self.parts))
+        raise SchemaError(f"no part {key!r}: there are {names}", field=field)
+
+    def pick(
+        self,
+        data: memoryview,
+        copy: bool,
+        path: Path,
+        decoding: Any,
+    ) -> Any:
+        if not path:
+            return super().pick(data, copy, path, decoding)
+        name, *inside = path
+        part = self.part(name)
+        decoding = decoding_of(name, decoding)
+
+        def pick(data: memoryview, copy: bool) -> Any:
+            return part.pick(data, copy, inside, decoding)
+
+        loads: list[PayloadPart] = []
+        for key, nullable, _ in self._loads:
+            loads.append((key, nullable, pick if key == name else _pass_over))
+        scalars = []
+        for key, _, slot, presence in self._scalars:
+            from_number = None  # of the others, not to decode them
+            if key == name:
+                from_number = _decoding_number(part, pick)
+            scalars.append((key, from_number, slot, presence))
+        value = self._load(data, copy, loads, scalars)[name]
+        if value is None and part.nullable:
+            return none_of(inside, repr(name))
+        return value
 
     def _load(
         self,
         data: memoryview,
         copy: bool,
         loads: list[PayloadPart],
+        scalars: list[ScalarPart],
     ) -> Values:
         data_size = len(data)
         head_size = self._head.size
@@ -157,12 +286,8 @@ class Struct(Nested):
         head = self._head.unpack_from(data)
         numbers = head[len(loads) :]
         values: Values = dict.fromkeys(self.parts)
-        for key, _, from_number, slot, presence in self._scalars:
-            if presence < 0 or numbers[presence]:
-                number = numbers[slot]
-                if from_number is not None:
-                    number = from_number(number)
-                values[key] = number
+        if scalars:
+            self._load_scalars(numbers, scalars, values)
         offset = head_size
         for size, (key, nullable, load) in zip(head, loads):
             if size == NONE and nullable:
@@ -173,9 +298,82 @@ class Struct(Nested):
                 message = f"{key!r} of a struct claims {size} bytes, {left} are left"
                 raise CorruptError(message)
             payload = data[offset:end]
-            values[key] = load(payload, copy)
+            try:
+                values[key] = load(payload, copy)
+            except Exception as error:
+                raise_in_reading(error, repr(key), self.parts[key])
+                raise
             offset = padded_size(end)
         if offset != data_size:
             message = f"a struct ends at byte {offset}, its payload at byte {data_size}"
             raise CorruptError(message)
         return values
+
+    def _load_scalars(
+        self,
+        numbers: Sequence[Any],
+        scalars: list[ScalarPart],
+        values: Values,
+    ) -> None:
+        """Put the scalars, whose numbers and presence the head has, among the values."""
+        for key, from_number, slot, presence in scalars:
+            if presence >= 0 and not numbers[presence]:
+                continue
+            number = numbers[slot]
+            if from_number is not None:
+                try:
+                    number = from_number(number)
+                except Exception as error:
+                    raise_in_reading(error, repr(key), self.parts[key])
+                    raise
+            values[key] = number
+
+
+def decoding_of(key: str, decoding: Any) -> Any:
+    """What the `decode` of a struct says of a part."""
+    if isinstance(decoding, Mapping):
+        return decoding.get(key)
+    return decoding
+
+
+def _decoding_number(part: Type, load: Load) -> Any:
+    """What makes the value of a number that the struct of a head unpacked, by a decoder."""
+    assert isinstance(part, Scalar)
+
+    def from_number(number: Any) -> Any:
+        payload = part.pack(number)
+        return load(memoryview(payload), True)
+
+    return from_number
+
+
+def _pass_over(data: memoryview, copy: bool) -> None:
+    """What reads a part that is not asked for."""
+
+
+def _length_of_column(column: Any, part: Type) -> int:
+    """The number of values in the column of a part. Raises SchemaError if it is no column."""
+    if isinstance(part, Struct) and isinstance(column, Mapping) and not part.nullable:
+        return part.count_rows(column)
+    is_text = isinstance(column, (str, bytes, Mapping))
+    if is_text or getattr(column, "ndim", 1) == 0 or not hasattr(column, "__len__"):
+        raise unexpected("a column (an array or a list)", column)
+    return len(column)
+
+
+def plain_column(column: Any, part: Type) -> Any:
+    """The column of a part as it can be written value by value.
+
+    Numbers of categories become names, and a masked array (n,) a list that has None where it is
+    masked. Raises SchemaError if a number has no name.
+    """
+    if isinstance(part, Category):
+        given = part.given(column)
+        column = part.named(given)
+    if not isinstance(column, np.ma.MaskedArray) or column.ndim != 1:
+        return column
+    values: list[Any] = list(column.data)
+    masks = np.ma.getmaskarray(column)
+    for position in np.flatnonzero(masks).tolist():
+        values[position] = None
+    return values

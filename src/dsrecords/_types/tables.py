@@ -7,16 +7,17 @@ all values of a part have the same shape.
 from __future__ import annotations
 
 import itertools
+import types
 from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn
 
 import numpy as np
 
 from dsrecords._types.arrays import ShapedArray
-from dsrecords._types.base import Type, describe
+from dsrecords._types.base import Load, NoPartError, Path, Type, describe
 from dsrecords._types.lists import List
 from dsrecords._types.nested import Nested, is_list, within
-from dsrecords._types.structs import Struct
+from dsrecords._types.structs import Struct, plain_column
 from dsrecords.errors import CorruptError, SchemaError
 
 Columns = dict[str, Any]
@@ -61,10 +62,11 @@ class Table(Nested):
             self._raise_for_row(value, error)
 
     def _dump_columns(self, columns: Mapping[Any, Any]) -> bytes:
-        lengths = {len(column) for column in columns.values()}
-        if len(lengths) > 1:
-            raise SchemaError("columns of different lengths")
-        return self._stored.dump(columns)
+        self.row_type.count_rows(columns)  # raises SchemaError if they differ in length
+        plain = {}
+        for key, part in self.row_type.parts.items():
+            plain[key] = plain_column(columns[key], part)
+        return self._stored.dump(plain)
 
     def _raise_for_row(self, rows: Iterable[Any], error: SchemaError) -> NoReturn:
         """Raise SchemaError that names the first row which does not fit; else `error`."""
@@ -78,15 +80,7 @@ class Table(Nested):
 
     def load(self, data: memoryview, copy: bool) -> Rows:
         columns = self._stored.load(data, copy)
-        count = _number_of_rows(columns)
-        # Copies of one dict, filled column by column, take half the time of a new dict for each.
-        empty_row = dict.fromkeys(columns)
-        empty_rows = itertools.repeat(empty_row, count)
-        rows = list(map(dict.copy, empty_rows))
-        for key, column in columns.items():
-            for row, value in zip(rows, column):
-                row[key] = value
-        return rows
+        return _rows_of(columns)
 
     def load_columns(self, data: memoryview, copy: bool) -> Columns:
         """A column for each part.
@@ -97,6 +91,78 @@ class Table(Nested):
         columns: Columns = self._stored.load_columns(data, copy)
         _number_of_rows(columns)
         return columns
+
+    def decoder(self, decoding: Any, field: Any) -> Load:
+        if not isinstance(decoding, Mapping):
+            return super().decoder(decoding, field)
+        self.row_type.decoder(decoding, field)  # raises what is wrong, in the words of the struct
+        load_columns = self._stored.decoder(_of_columns(self.row_type, decoding), field)
+
+        def load(self: Table, data: memoryview, copy: bool) -> Rows:
+            columns = load_columns(data, copy)
+            return _rows_of(columns)
+
+        # Readers know the library's own decoders by their `__self__`: it is this type.
+        return types.MethodType(load, self)
+
+    def pick(
+        self,
+        data: memoryview,
+        copy: bool,
+        path: Path,
+        decoding: Any,
+    ) -> Any:
+        if not path:
+            return super().pick(data, copy, path, decoding)
+        key, *inside = path
+        if decoding == "columns":
+            decoding = dict.fromkeys(self.row_type.parts, decoding)
+        if inside:
+            name, *inside = inside
+            self.row_type.part(name)
+            path = (name, key, *inside)
+            return self._stored.pick(data, copy, path, decoding)
+        parts = {}
+        for name in self.row_type.parts:
+            try:
+                parts[name] = self._stored.pick(data, copy, (name, key), decoding)
+            except NoPartError as error:  # of the first column, where a row was asked for
+                message = error.message.removeprefix(f"{name!r}: ")
+                raise NoPartError(message, error.kind) from None
+        if isinstance(key, slice):
+            return _rows_of(parts)
+        return parts
+
+
+def _rows_of(columns: Columns) -> Rows:
+    """The rows of columns. Raises CorruptError if they are not of one length."""
+    count = _number_of_rows(columns)
+    # Copies of one dict, filled column by column, take half the time of a new dict for each.
+    empty_row = dict.fromkeys(columns)
+    empty_rows = itertools.repeat(empty_row, count)
+    rows = list(map(dict.copy, empty_rows))
+    for key, column in columns.items():
+        for row, value in zip(rows, column):
+            row[key] = value
+    return rows
+
+
+def _of_columns(row_type: Struct, decoding: Mapping[str, Any]) -> dict[str, Any]:
+    """What the columns of parts are decoded as, so that each value is as `decoding` says.
+
+    A column of structs, decoded as columns, would be one dict of them.
+    """
+    decodings = {}
+    for key, wanted in decoding.items():
+        part = row_type.parts[key]
+        if isinstance(part, Struct) and wanted == "columns":
+            nested = {}
+            for name, inner in part.parts.items():
+                if isinstance(inner, Nested):
+                    nested[name] = "columns"
+            wanted = _of_columns(part, nested)
+        decodings[key] = wanted
+    return decodings
 
 
 def _number_of_rows(columns: Columns) -> int:

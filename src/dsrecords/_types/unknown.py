@@ -5,6 +5,7 @@ Knows nothing of files or records.
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from dsrecords._types.base import Type
@@ -55,6 +56,12 @@ def unknown_type(
         field: the key of the field, if it is known.
     """
     return UnsupportedVersionError(
-        f"the type {shorten(name)} is not known to this version of dsrecords: {consequence}",
+        f"the type {shorten(name)} is not known to dsrecords {_version()}: {consequence}",
         field=field,
     )
+
+
+def _version() -> str:
+    """Return which version this is. The package says it, which nothing on this floor imports."""
+    package = sys.modules[__name__.partition(".")[0]]
+    return str(package.__version__)

@@ -6,7 +6,7 @@ Knows nothing of files: what is packed here, the writer writes.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,11 +15,21 @@ from dsrecords._format.checksums import crc32
 from dsrecords._format.frame import Frames
 from dsrecords._format.layout import NONE, padding, size_of_word
 from dsrecords._schema.schema import Field, Key, Schema
-from dsrecords._types.base import describe
+from dsrecords._types.array_likes import as_column
+from dsrecords._types.base import LIST_TYPES, Type, cause_of, describe, writing_error
+from dsrecords._types.category import Category
 from dsrecords._types.scalars import Scalar
-from dsrecords.errors import SchemaError
+from dsrecords._types.structs import Struct
+from dsrecords.errors import SchemaError, annotate, in_words
 
 _CHUNK = 4096  # records packed together
+_NO_COLUMNS = (  # what has a length and items, but is one value, or has no order
+    str,
+    bytes,
+    bytearray,
+    Mapping,
+    Set,
+)
 
 Payloads = list[bytes | None]  # of one field, one a record
 
@@ -62,6 +72,8 @@ class Columns:
         self._layout = schema.layout
         self._start = start
         given = _by_key(schema, columns)
+        for key, column in given.items():
+            given[key] = _given(column, schema.by_key[key])
         self.count = _common_length(schema, given)
         # Numbers and presence bytes, by the names that they have in the dtype of a head.
         self._numbers: dict[str, np.ndarray] = {}
@@ -87,11 +99,11 @@ class Columns:
             numbers = scalar.column(column)
         except (SchemaError, ValueError, TypeError):
             # One by one, to name the value that does not fit.
-            encoded = []
+            packed = []
             for row, value in enumerate(column):
                 number = self._encode_value(field, row, value)
-                encoded.append(number)
-            numbers = np.array(encoded, scalar.dtype)
+                packed.append(scalar.pack(number))
+            numbers = np.frombuffer(b"".join(packed), scalar.dtype)
         if numbers.ndim != 1:
             raise SchemaError(
                 f"a column of {scalar.name} must have one dimension, not {numbers.ndim}",
@@ -113,17 +125,17 @@ class Columns:
     def _encode_value(self, field: Field, row: int, value: Any) -> Any:
         try:
             return field.dump(value)
-        except field.type.unreadable as error:
-            if isinstance(error, OSError):  # a path that is not there is the caller's to see
+        except Exception as error:
+            record = self._start + row
+            found = writing_error(error, field.type)
+            if found is None:
+                annotate(error, in_words(record=record, field=field.key))
                 raise
-            reason = f"{field.type.name}: {error}"
-            if isinstance(error, SchemaError):
-                reason = error.message
             raise SchemaError(
-                f"row {row} of those given: {reason}",
-                record=self._start + row,
+                f"row {row} of those given: {found.message}",
+                record=record,
                 field=field.key,
-            ) from error
+            ) from cause_of(error, found)
 
     def pack(self, frames: Frames, end: int) -> Iterator[PackedRecords]:
         """Pack pending frames, chunk by chunk, for a log that ends at `end`."""
@@ -200,15 +212,44 @@ def _by_key(schema: Schema, columns: Any) -> dict[Key, Any]:
     return given
 
 
+def _given(column: Any, field: Field) -> Any:
+    """A column as a list or an array, whichever package gives it.
+
+    A column of structs may be a dict of columns, and one of categories may be their numbers.
+    """
+    kind = field.type
+    try:
+        if isinstance(kind, Struct) and isinstance(column, Mapping):
+            return kind.rows_of(column)
+        if isinstance(column, _NO_COLUMNS):
+            raise _no_column(column)
+        if isinstance(kind, Scalar):
+            column = kind.given(column)
+            if isinstance(kind, Category):
+                column = kind.named(column)
+            return column
+        if isinstance(column, LIST_TYPES):
+            return column
+        array = as_column(column)
+    except SchemaError as error:
+        raise SchemaError(error.message, field=field.key) from error
+    if array is None:
+        return column
+    return array
+
+
+def _no_column(column: Any) -> SchemaError:
+    return SchemaError(f"a column must be an array or a list, not {describe(column)}")
+
+
 def _common_length(schema: Schema, columns: Mapping[Key, Any]) -> int:
     lengths = {}
     for key, column in columns.items():
         try:
             lengths[key] = len(column)
         except TypeError:
-            given_type = describe(column)
-            text = f"a column must be an array or a list, not {given_type}"
-            raise SchemaError(text, field=key) from None
+            error = _no_column(column)
+            raise SchemaError(error.message, field=key) from None
     first = schema.keys[0]
     expected = lengths[first]
     for key, length in lengths.items():
@@ -225,19 +266,50 @@ def _split_missing(column: Any, field: Field) -> tuple[Any, np.ndarray]:
         The column, with zeros for missing scalars (for missing payloads it may have anything); and
         which values are missing: bool, (n,).
     """
+    kind = field.type
     is_missing = np.zeros(len(column), bool)
-    if not field.type.nullable:
+    if not kind.nullable:
         return column, is_missing
     if isinstance(column, np.ma.MaskedArray):
         return _split_masked(column, field)
     if isinstance(column, np.ndarray) and column.dtype != object:
+        is_missing = kind.missing(column)
+        if isinstance(kind, Scalar):
+            column = _filled(column, kind, is_missing)
         return column, is_missing
+    return _split_list(column, kind)
+
+
+def _split_list(column: Sequence[Any], kind: Type) -> tuple[Any, np.ndarray]:
+    """As `_split_missing`, of a list or an array of objects."""
+    is_missing = np.zeros(len(column), bool)
+    classes = set(map(type, column))
+    if classes <= kind.present:
+        return column, is_missing
+    if not classes <= kind.present | {type(None)}:
+        column = [None if kind.is_missing(value) else value for value in column]
     is_missing[:] = [value is None for value in column]
-    if isinstance(field.type, Scalar):
-        zero = field.type.zero
-        filled = [zero if value is None else value for value in column]
-        return filled, is_missing
+    if isinstance(kind, Scalar):
+        zero = kind.zero
+        column = [zero if value is None else value for value in column]
     return column, is_missing
+
+
+def _filled(column: np.ndarray, kind: Scalar, is_missing: np.ndarray) -> np.ndarray:
+    """An array with zeros where values are missing."""
+    if not is_missing.any():
+        return column
+    if is_missing.all():  # and of a dtype that may say nothing, such as that of NaN
+        return np.full(len(column), kind.zero, kind.dtype)
+    filled = column.copy()
+    filled[is_missing] = kind.zero
+    if filled.dtype.kind == "f" and kind.dtype.kind in "iu":
+        # pandas makes floats of integers where one is missing.
+        with np.errstate(invalid="ignore"):
+            whole = filled.astype(kind.dtype)
+        if (whole == filled).all():
+            return whole
+    return filled
 
 
 def _split_masked(column: np.ma.MaskedArray, field: Field) -> tuple[Any, np.ndarray]:
@@ -250,7 +322,9 @@ def _split_masked(column: np.ma.MaskedArray, field: Field) -> tuple[Any, np.ndar
     is_missing = masked_elements > 0
     if (masked_elements[is_missing] < elements).any():
         raise SchemaError("a row is masked in part", field=field.key)
-    if isinstance(field.type, Scalar):
-        filled = column.filled(field.type.zero)
-        return filled, is_missing
-    return column.data, is_missing
+    kind = field.type
+    if not isinstance(kind, Scalar):
+        return column.data, is_missing
+    filled = np.asarray(column.filled(kind.zero))
+    is_missing |= kind.missing(filled)
+    return _filled(filled, kind, is_missing), is_missing

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 
@@ -18,6 +18,27 @@ def shown(samples: Iterable[Any], total: int | None, path: str, progress: bool) 
     """
     if not progress:
         return samples
+    bar: Iterable[Any] = _bar(samples, total, path)
+    return bar
+
+
+def shown_batches(
+    batches: Iterable[Sequence[Any]],
+    total: int | None,
+    path: str,
+    progress: bool,
+) -> Iterable[Any]:
+    """The same batches of columns, with a progress bar that counts their rows, if one is wanted."""
+    if not progress:
+        yield from batches
+        return
+    with _bar(None, total, path) as bar:
+        for batch in batches:
+            yield batch
+            bar.update(len(batch[0]))
+
+
+def _bar(samples: Iterable[Any] | None, total: int | None, path: str) -> Any:
     from tqdm import tqdm
 
     return tqdm(

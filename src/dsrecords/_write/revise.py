@@ -6,7 +6,7 @@ Knows records as they are stored, and nothing of files.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from dsrecords._format.frame import Kept
 from dsrecords._format.layout import NONE
@@ -14,7 +14,7 @@ from dsrecords._read.plan import Plan
 from dsrecords._read.snapshot import Snapshot
 from dsrecords._read.verification import REVISED
 from dsrecords._schema.encoded import Encoded, Numbers, Revised
-from dsrecords._schema.schema import EncodedField
+from dsrecords._schema.schema import EncodedField, Field
 
 _NOTHING_VERIFIED = 0
 
@@ -60,7 +60,7 @@ class Reviser:
             if field.number_slot < 0:
                 payloads[field.payload] = value
             else:
-                _set_number(numbers, field.number_slot, field.presence_slot, value)
+                self._set_number(numbers, field, value)
         staying = []
         for number, payload in enumerate(payloads):
             if isinstance(payload, Kept) and payload.offset:
@@ -72,16 +72,13 @@ class Reviser:
         parts = snapshot.verified.known(row, staying)
         return Replacement(Revised(numbers, payloads), parts | REVISED)
 
-
-def _set_number(
-    numbers: Numbers,
-    slot: int,
-    presence_slot: int,
-    value: object,
-) -> None:
-    if presence_slot >= 0:
-        numbers[presence_slot] = int(value is not None)
-    numbers[slot] = 0 if value is None else value
+    def _set_number(self, numbers: Numbers, field: Field, value: Any) -> None:
+        slot = field.number_slot
+        if field.presence_slot >= 0:
+            numbers[field.presence_slot] = int(value is not None)
+        if value is None:
+            value = self._snapshot.header.schema.layout.zeros[slot]
+        numbers[slot] = value
 
 
 def _alone(payload: bytes | Kept | None) -> bytes | None:

@@ -1,12 +1,17 @@
-"""`Rows`: samples whose fields are all scalars, written many at a time, as columns."""
+"""Samples that are written many at a time, as columns.
+
+`Rows` are samples whose fields are all scalars, `TableRows` the rows of a table.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from dsrecords._schema.column import listed
 from dsrecords._schema.encoded import Encoded
 from dsrecords._schema.schema import Schema
+from dsrecords._schema.tabular import Tabular
 from dsrecords._write.columns import Columns
 from dsrecords._write.writer import Writer
 
@@ -45,7 +50,7 @@ class Rows:
             if columns is None:
                 self._write_each(writer, samples)
             else:
-                self._write_columns(writer, columns)
+                self.write_columns(writer, columns)
 
     def _write_each(self, writer: Writer, samples: Iterable[Any]) -> None:
         """Take the values of each sample as it comes: a generator may use one object for all."""
@@ -57,16 +62,16 @@ class Rows:
                 if len(rows) == _CHUNK:
                     full = rows
                     rows = []  # before writing, which may raise
-                    self._write_columns(writer, list(zip(*full)))
+                    self.write_columns(writer, list(zip(*full)))
         finally:
             if rows:
-                self._write_columns(writer, list(zip(*rows)))
+                self.write_columns(writer, list(zip(*rows)))
 
-    def _write_columns(self, writer: Writer, columns: list[Sequence[Any]]) -> None:
+    def write_columns(self, writer: Writer, columns: list[Sequence[Any]]) -> None:
         """Add the records with these values, field by field."""
         count = len(columns[0])
         if count == 1:
-            values = [column[0] for column in columns]
+            values = [listed(column)[0] for column in columns]
             writer.append(self._schema.encode_values(values, self._start))
         else:
             self._write_together(writer, columns)
@@ -80,7 +85,7 @@ class Rows:
         try:
             prepared = Columns(schema, given, self._start)
         except Exception:  # noqa: BLE001 - whatever it is: one by one, the error names the sample
-            rows = zip(*columns)
+            rows = zip(*map(listed, columns))
             writer.extend(self._encoded(rows))
         else:
             writer.packed_batch(prepared.pack)
@@ -89,3 +94,50 @@ class Rows:
         """Encode records one by one."""
         for position, values in enumerate(rows, self._start):
             yield self._schema.encode_values(values, position)
+
+
+class TableRows:
+    """The rows of a table. Its columns are encoded as they are, without a sample for each row.
+
+    Args:
+        schema: of the dataset.
+        table: its columns are the fields, by name; by position if the fields have no names.
+        batches: those of the table.
+        start: position that the first record will have.
+    """
+
+    def __init__(
+        self,
+        schema: Schema,
+        table: Tabular,
+        batches: Iterable[list[Any]],
+        start: int,
+    ) -> None:
+        self._schema = schema
+        self._keys = table.keys
+        self._batches = batches
+        self._rows = Rows(schema, (), start)
+
+    def write(self, writer: Writer) -> None:
+        """Add all rows, batch by batch.
+
+        Raises:
+            SchemaError: the table has other columns than the schema has fields, or a value does not
+                fit; names record and field. The rows before it are written.
+        """
+        for batch in self._batches:
+            columns = self._columns(batch)
+            self._rows.write_columns(writer, columns)
+
+    def _columns(self, batch: list[Any]) -> list[Sequence[Any]]:
+        """Return the values of a batch in the order of the schema's fields."""
+        count = len(batch[0])
+        given: Any = batch
+        if self._schema.named:
+            given = dict(zip(self._keys, batch))
+        columns: list[Any] = []
+        for column in self._schema.values(given, None):
+            if column is None:  # no such column, and the field may be None
+                column = [None] * count
+            columns.append(column)
+        return columns
