@@ -1,6 +1,7 @@
 """The functions of `dsrecords.io`: called, bare, with options, and as the serializers and deserializers of a dataset."""
 
 import inspect
+import io as memory
 import pickle
 from collections import deque
 
@@ -156,6 +157,23 @@ def test_raw_file(tmp_path):
 def test_call_of_pil(format, name):
     image = io.load_pil(io.save_pil(format=format)(RED))
     assert (image.format, image.mode, image.size) == (name, "RGB", (3, 2))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "F"])
+@pytest.mark.parametrize("format", ["BMP", "GIF", "PPM", "TIFF", "TGA", "PCX", "ICO", "SGI", "QOI"])
+def test_formats_of_pillow_keep_an_image_or_refuse_it(format, mode):
+    numbers = np.random.default_rng(0).integers(0, 255, (8, 9, 4), np.uint8)
+    if mode in ("I;16", "F"):
+        image = Image.fromarray(numbers[:, :, 0].astype("u2" if mode == "I;16" else "f4") * 200)
+    else:
+        image = Image.fromarray(numbers).convert("RGB" if mode in ("1", "P") else "RGBA")
+        image = image.convert(mode)
+    try:
+        written = Image.open(memory.BytesIO(io.save_pil(image, format=format)))
+    except SchemaError as error:
+        assert "keep" in str(error) or "cannot write" in str(error)
+    else:
+        assert written.convert(mode).tobytes() == image.tobytes()
 
 
 def test_quality_of_pil_counts():

@@ -34,6 +34,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 _BOOL = np.dtype(np.bool_)
 _UINT8 = np.dtype(np.uint8)
 _UINT16 = np.dtype(np.uint16)
+_LOSSY_FORMATS = ("JPEG2000", "AVIF", "HEIF", "HEIC", "MPO")
 # By dtype and channels, Pillow's mode of an array; 0 channels: it has no third dimension.
 _MODES_OF_ARRAYS = {
     (_BOOL, 0): "1",
@@ -172,7 +173,44 @@ def encode_pillow(
     except Exception as error:  # an image that cannot be loaded
         raise _failed(image, name, error) from error
     chosen.update(options)
-    return _save(image, format, name, chosen)
+    data = _save(image, format, name, chosen)
+    if format not in _KEPT_MODES and not options.get("save_all"):
+        _check_kept(image, data, format, name)
+    return data
+
+
+def _check_kept(
+    image: Any,
+    data: bytes,
+    format: str,
+    name: str,
+) -> None:
+    """Raise SchemaError if a file of a format that Pillow alone knows is another image."""
+    pillow = import_optional("PIL.Image", "pillow")
+    try:
+        written = pillow.open(io.BytesIO(data))
+        written.load()
+    except OSError:  # Pillow writes this format, and does not read it
+        return
+    if not _is_kept(image, written, format):
+        given = f"a Pillow image of mode {image.mode}"
+        raise SchemaError(f"{name} does not keep {given} as it is{_advice(image.mode)}")
+
+
+def _is_kept(
+    image: Any,
+    written: Any,
+    format: str,
+) -> bool:
+    if written.size != image.size:
+        return False
+    if format in _LOSSY_FORMATS:
+        return bool(written.mode == image.mode)
+    try:
+        same_mode = written.convert(image.mode)
+    except ValueError:  # no pixels of the one become pixels of the other
+        return False
+    return bool(same_mode.tobytes() == image.tobytes())
 
 
 def _save(
