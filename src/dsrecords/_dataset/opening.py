@@ -6,7 +6,7 @@ from dsrecords._dataset.options import Options
 from dsrecords._read.open import State, default_index
 from dsrecords._read.source import Source
 from dsrecords._storage import files
-from dsrecords._storage.registry import absolute, exists
+from dsrecords._storage.registry import absolute, exists, is_url
 from dsrecords._tools.check import check
 from dsrecords._v04.detect import is_v04_file
 from dsrecords._v04.reader import V04State
@@ -98,7 +98,7 @@ def open_files(
         if error.filename != data:
             raise
         message = f"{path} does not exist{advice}"
-        if "://" in path:
+        if is_url(path):
             message = f"{path} is a URL: download both files, and give the path of the .rec"
         raise FileNotFoundError(error.errno, message) from None
 

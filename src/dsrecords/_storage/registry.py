@@ -56,6 +56,11 @@ def exists(path: str) -> bool:
     return version_at(path) is not None
 
 
+def is_url(path: str) -> bool:
+    """Whether a path has a scheme that no storage reads, such as that of a web page."""
+    return "://" in path and _opener(path) is None
+
+
 def absolute(path: str) -> str:
     """The absolute path of a local file. A name that another storage reads stays as it is."""
     if _opener(path) is None:
