@@ -4,6 +4,8 @@
 """
 
 import contextlib
+import fcntl
+import itertools
 import multiprocessing
 import os
 import pickle
@@ -26,6 +28,7 @@ from dsrecords import (
     SchemaError,
     StaleViewError,
 )
+from dsrecords._write.lock import lock
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "reliability"))
 
@@ -51,6 +54,16 @@ def shown(ds):
 def truth(path):
     """The list as a new reader finds it."""
     return dsrecords.open(path).column("y").tolist()
+
+
+def is_free(path):
+    """Whether nobody has the lock of a data file."""
+    with open(path, "rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
 
 
 def copied(path, name):
@@ -157,6 +170,38 @@ def test_an_exception_that_is_remembered_keeps_no_lock(tmp_path, monkeypatch):
         other.append(row(9))
     assert remembered is not None
     assert truth(path) == [0, 1, 2, 3, 9]
+
+
+def test_an_exception_while_the_lock_is_taken_keeps_no_lock(tmp_path):
+    path = make(tmp_path / "a.rec")
+    open_before = descriptors()
+    remembered = []
+    for number in itertools.count():
+        kept = []
+        try:
+            with Between(number) as between:
+                lock(path, kept.append)
+        except Interrupt as error:
+            remembered = [error]
+        for file in kept:
+            file.close()
+        assert is_free(path)
+        if not between.happened:
+            break
+    assert number > 100
+    remembered.clear()
+    assert descriptors() == open_before
+
+
+def test_a_repair_that_fails_keeps_no_lock(tmp_path):
+    path = make(tmp_path / "a.rec")
+    data = bytearray(Path(path).read_bytes())
+    data[data.index(b"text 1")] ^= 1
+    Path(path).write_bytes(data)
+    with pytest.raises(CorruptError) as remembered:
+        dsrecords.repair(path, in_place=True)
+    assert is_free(path)
+    assert remembered is not None
 
 
 # Signal handlers
@@ -478,6 +523,41 @@ os._exit(0)
     subprocess.run(["pkill", "-f", path], check=False)
 
 
+@needs_fork
+def test_a_child_that_is_forked_while_the_lock_is_taken_does_not_keep_it(tmp_path):
+    path = make(tmp_path / "a.rec")
+    read, write = os.pipe()
+    begun, begins = os.pipe()
+    children = []
+
+    def fork():
+        child = os.fork()
+        if not child:
+            os.close(write)
+            os.write(begins, b"x")
+            os.read(read, 1)  # it lives until its parent closes the pipe
+            os._exit(0)
+        children.append(child)
+        os.read(begun, 1)
+
+    try:
+        for number in itertools.count():
+            kept = []
+            with Between(number, fork) as between:
+                lock(path, kept.append)
+            for file in kept:
+                file.close()
+            assert is_free(path)
+            if not between.happened:
+                break
+    finally:
+        for end in (write, read, begun, begins):
+            os.close(end)
+        for child in children:
+            os.waitpid(child, 0)
+    assert number > 100
+
+
 def test_a_writer_whose_file_was_replaced_refreshes_and_writes_again(tmp_path):
     path = make(tmp_path / "a.rec")
     other = make(tmp_path / "b.rec", 2)
@@ -594,6 +674,25 @@ def test_a_file_that_was_put_in_the_place_of_the_index_is_not_written_over(tmp_p
     with pytest.raises(DSRecordsError, match="no index of this dataset"):
         ds.flush()
     assert index.read_bytes() == b"a letter of somebody else's"
+
+
+@pytest.mark.filterwarnings("ignore:.*the list was made again")
+def test_a_writer_goes_on_once_a_file_in_the_place_of_its_index_is_gone(tmp_path):
+    path = make(tmp_path / "a.rec")
+    index = tmp_path / "a.idx"
+    with dsrecords.open(path) as ds:
+        ds.append(row(50))
+        index.unlink()
+        index.write_bytes(b"a letter of somebody else's")
+        for _ in range(2):
+            with pytest.raises(ReadOnlyError, match="move it away") as raised:
+                ds.flush()
+            assert raised.value.file == str(index)
+        ds.append(row(51))
+        index.unlink()
+        ds.append(row(52))
+    assert truth(path) == [0, 1, 2, 3, 50, 51, 52]
+    assert not dsrecords.open(path).check()
 
 
 def test_a_view_does_not_take_the_place_of_a_missing_index_wherever_the_process_went(

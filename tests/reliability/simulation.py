@@ -15,6 +15,7 @@ import itertools
 import os
 import random
 import stat
+import types
 import weakref
 from typing import NamedTuple
 
@@ -55,12 +56,23 @@ class Killed(BaseException):
     """The process is no more. What it wrote is there for others."""
 
 
-class Opened:
-    """An open file of a machine, which is closed there, whenever that is."""
+FLAGS = {
+    "rb": os.O_RDONLY,
+    "r+b": os.O_RDWR,
+    "x+b": os.O_RDWR | os.O_CREAT | os.O_EXCL,
+}
 
-    def __init__(self, machine, fd):
-        self.machine = machine
-        self.fd = fd
+
+class Opened:
+    """A file of a machine, which is closed there, whenever that is. It is opened as one of `io.FileIO` is: by `__init__`."""
+
+    def __new__(cls, machine):
+        made = super().__new__(cls)
+        made.machine, made.fd = machine, -1
+        return made
+
+    def __init__(self, path, mode):
+        self.fd = self.machine.open(path, FLAGS[mode])
 
     def fileno(self):
         return self.fd
@@ -165,13 +177,10 @@ class Machine:
         self.failed.append(call)
         raise OSError(fault.kind, os.strerror(fault.kind))
 
-    def FileIO(self, path, mode):  # noqa: N802 - as in `io`
-        flags = {
-            "rb": self.O_RDONLY,
-            "r+b": self.O_RDWR,
-            "x+b": self.O_RDWR | self.O_CREAT | self.O_EXCL,
-        }
-        return Opened(self, self.open(path, flags[mode]))
+    @property
+    def FileIO(self):  # noqa: N802 - as in `io`
+        # No class of its own for each machine, which only the garbage collector would remove.
+        return types.SimpleNamespace(__new__=lambda cls: Opened.__new__(Opened, self))
 
     def open(self, path, flags, mode=0o777):
         self._enter("create" if flags & os.O_CREAT else "open")

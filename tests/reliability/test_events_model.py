@@ -59,6 +59,7 @@ class Nobody(weakref.WeakSet):
 
 def kept(self, log):
     self.writer = Writer(log, gate=self._gate)
+    self.writer.open()
     self.reading.bind()
     return self.writer
 
@@ -86,8 +87,8 @@ def in_place(entries, rows, op, positions, apply=Entries.apply):
 OPEN = []
 
 
-def never_closed(self, path, mode, real=files.Descriptor.__init__):
-    real(self, path, mode)
+def never_closed(self, *arguments, real=files.Descriptor.__init__):
+    real(self, *arguments)
     OPEN.append(os.dup(self.number))
 
 
@@ -100,7 +101,7 @@ DEFECTS = {
     "a list that another handle has edited is taken for the same": [
         (State, "shows", lambda self, version: True)
     ],
-    "a refused change keeps the writer": [(Editing, "_make_writer", kept)],
+    "a refused change keeps the writer": [(Editing, "_open_writer", kept)],
     "a change that failed keeps the lock as long as its exception": [(Writer, "let_go", let_go)],
     "a forked child keeps the lock": [(lock, "_lockable", Nobody()), (lock, "_holders", Nobody())],
     "a forked child of a writer does not refresh": [(Editing, "refresh", refresh)],

@@ -38,7 +38,9 @@ def test_what_is_saved_was_written_and_what_is_refused_is_not_touched(small):
 
 
 def recovered_first(path, index_path):
-    Writer(State(path, index_path, True, torn=True)).close()
+    writer = Writer(State(path, index_path, True, torn=True))
+    writer.open()
+    writer.close()
     _mend(path, index_path)
 
 

@@ -82,15 +82,18 @@ class Editing:
         if self.writer is not None:
             return self.writer
         with self._gate:  # of two threads, one takes the file's lock
-            if self.writer is None:
-                self.writer = self._make_writer(log)
-        return self.writer
+            return self._open_writer(log)
 
-    def _make_writer(self, log: State) -> Writer:
+    def _open_writer(self, log: State) -> Writer:
+        if self.writer is not None:  # another thread was faster
+            return self.writer
         writer = Writer(log, gate=self._gate)
         try:
+            writer.open()
             self.reading.bind()
+            self.writer = writer
         except BaseException:
+            self.writer = None
             writer.let_go("it could not be opened for writing")
             raise
         return writer
@@ -381,6 +384,7 @@ class Editing:
         self.writer = None
         writer.let_go("the dataset was compacted")
         new = Writer(log, descriptor, gate=self._gate)
+        new.open()
         self.reading.bind()
         self.writer = new
 

@@ -12,6 +12,7 @@ import mmap
 import os
 import stat
 import sys
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -41,6 +42,8 @@ class Descriptor:
     Args:
         path: of the file.
         mode: as of `io.FileIO`.
+        known: to which this object is added before the file is opened, so that a child that is
+            forked right after that can close it.
 
     Attributes:
         number: of the descriptor; -1 once it is closed.
@@ -48,8 +51,16 @@ class Descriptor:
 
     number = -1
 
-    def __init__(self, path: str, mode: str) -> None:
-        self._file = io.FileIO(path, mode)
+    def __init__(
+        self,
+        path: str,
+        mode: str,
+        known: Known | None = None,
+    ) -> None:
+        self._file = io.FileIO.__new__(io.FileIO)  # which has no descriptor yet
+        if known is not None:
+            known.add(self)
+        self._file.__init__(path, mode)  # type: ignore[misc]  # opens it
         self.number = self._file.fileno()
 
     def close(self) -> None:
@@ -63,6 +74,9 @@ class Descriptor:
             self._file.close()
 
 
+Known = weakref.WeakSet[Descriptor]
+
+
 def open_read(path: str) -> Descriptor:
     """Open a regular file for reading.
 
@@ -72,15 +86,24 @@ def open_read(path: str) -> Descriptor:
     return _open_regular(path, "rb")
 
 
-def open_write(path: str) -> Descriptor:
-    """Open a regular file for reading and writing; otherwise as `open_read`."""
-    return _open_regular(path, "r+b")
+def open_write(path: str, known: Known | None = None) -> Descriptor:
+    """Open a regular file for reading and writing; otherwise as `open_read`.
+
+    Args:
+        path: of the file.
+        known: as of `Descriptor`.
+    """
+    return _open_regular(path, "r+b", known)
 
 
-def _open_regular(path: str, mode: str) -> Descriptor:
+def _open_regular(
+    path: str,
+    mode: str,
+    known: Known | None = None,
+) -> Descriptor:
     # Before it is opened: to open a FIFO is to wait for its other end.
     _require_regular(os.stat(path), path)
-    file = Descriptor(path, mode)
+    file = Descriptor(path, mode, known)
     _require_regular(os.fstat(file.number), path)
     return file
 
@@ -90,18 +113,23 @@ def _require_regular(status: os.stat_result, path: str) -> None:
         raise OSError(f"{path} is not a regular file")
 
 
-def create(path: str, like: Sequence[str] = ()) -> Descriptor:
+def create(
+    path: str,
+    like: Sequence[str] = (),
+    known: Known | None = None,
+) -> Descriptor:
     """Create a file, and open it for reading and writing.
 
     Args:
         path: of the file.
         like: paths of files, of which the first that exists gives the new one its owner and
             permissions before there is a byte in it; as far as this process may give them.
+        known: as of `Descriptor`.
 
     Raises:
         FileExistsError: there is a file at `path`.
     """
-    file = Descriptor(path, "x+b")
+    file = Descriptor(path, "x+b", known)
     for other in like:
         try:
             status = os.stat(other)
@@ -218,15 +246,36 @@ def sync_directory(path: str) -> None:
     """Wait until the names in the directory of `path` are on the disk."""
     if os.name == "nt":
         return
-    directory = os.path.dirname(path) or "."
-    fds: list[int] = []
+    directory = _Directory(os.path.dirname(path) or ".")
     try:
-        # In one call of C: no exception comes between opening it and knowing its number.
-        fds.extend(map(os.open, [directory], [os.O_RDONLY]))
-        os.fsync(fds[0])
+        directory.sync()
     finally:
-        for fd in fds:
-            os.close(fd)
+        directory.close()
+
+
+class _Directory:
+    """An open directory, of which Python has no object.
+
+    Each step is one call of C, amid which no exception such as that of Ctrl-C comes: when one comes
+    before `close` is through, the directory is closed with the last reference to it.
+
+    Args:
+        path: of the directory.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._fds: list[int] = []
+        self._fds.extend(map(os.open, [path], [os.O_RDONLY]))
+
+    def sync(self) -> None:
+        os.fsync(self._fds[0])
+
+    def close(self) -> None:
+        """Close it; does nothing the second time."""
+        self._fds[:] = filter(os.close, self._fds)  # which returns None, so none is left
+
+    def __del__(self) -> None:
+        self.close()
 
 
 def lock(fd: int) -> bool:

@@ -13,6 +13,7 @@ from dsrecords._format.log import LogScanner
 from dsrecords._read.extents import amplified
 from dsrecords._read.mark import Mark
 from dsrecords._read.open import State, default_index
+from dsrecords._storage.files import Descriptor
 from dsrecords._storage.registry import absolute
 from dsrecords._tools.check import check
 from dsrecords._tools.salvage import Salvage
@@ -148,17 +149,21 @@ def _save(salvage: Salvage, positions: list[int], output: str) -> None:
 
 def _mend(path: str, index_path: str) -> None:
     """Cut off what is not whole, zero the padding, and write the index anew."""
-    descriptor = lock(path)
-    state = State(path, index_path, True, torn=True)
-    # Before the writer recovers: what cannot be mended must not be touched.
-    entries, mark, dirty = _verify_log(state)
-    writer = Writer(state, descriptor)
+    locked: list[Descriptor] = []
     try:
+        lock(path, locked.append)
+        state = State(path, index_path, True, torn=True)
+        # Before the writer recovers: what cannot be mended must not be touched.
+        entries, mark, dirty = _verify_log(state)
+        writer = Writer(state, locked[-1])
+        writer.open()
         writer.clear(dirty)
         state.snapshot.mark = mark
         writer.republish(entries)
-    finally:
         writer.close()
+    finally:
+        for descriptor in locked:
+            descriptor.close()
 
 
 def _verify_log(state: State) -> tuple[Entries, Mark, list[tuple[int, int]]]:

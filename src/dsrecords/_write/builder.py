@@ -15,7 +15,7 @@ from dsrecords._schema.header import Header, make_header
 from dsrecords._schema.schema import Schema
 from dsrecords._storage import files
 from dsrecords._storage.local import LocalStorage
-from dsrecords._write.lock import lock, locked_from_birth, release_after_fork
+from dsrecords._write.lock import create, lock
 from dsrecords._write.writer import Writer
 from dsrecords.errors import LockedError
 
@@ -63,14 +63,16 @@ class Builder:
         self._require_free_paths(overwrite)
         # The dataset that gives way, with its lock; None if there is none or the lock is held.
         self._replaced: files.Descriptor | None = None
-        if overwrite and not held and files.exists(path):
-            self._replaced = lock(path)
-            release_after_fork(self)
         try:
+            if overwrite and not held and files.exists(path):
+                lock(path, self._keep_replaced)
             self.writer = self._begin(header)
         except BaseException:  # the lock is not to last for as long as the exception is remembered
             self._release_replaced()
             raise
+
+    def _keep_replaced(self, descriptor: files.Descriptor) -> None:
+        self._replaced = descriptor
 
     def _require_free_paths(self, overwrite: bool) -> None:
         ours = {self._path: _is_log, self._index_path: _index.may_be_replaced}
@@ -96,12 +98,14 @@ class Builder:
         born = f"{self._partial}.{suffix}.tmp"
         file = self._create(born)
         try:
-            if not locked_from_birth(file):
+            if not files.lock(file.number):
                 raise LockedError("another process has locked it", file=born)
             files.pwrite(file.number, header.raw.data, 0)
             self._name_partial(born)
             state = State(self._partial, f"{self._partial}.idx", True, new=True)
-            return Writer(state, file, checkpoints=False)
+            writer = Writer(state, file, checkpoints=False)
+            writer.open()
+            return writer
         except BaseException:
             self._remove_partial(file)
             if files.exists(born):
@@ -116,7 +120,7 @@ class Builder:
             if index_folder != folder:
                 # To learn now, not when all is written, whether it exists.
                 files.sync_directory(self._index_path)
-            return files.create(born, like=[self._path])
+            return create(born, like=[self._path])
         except FileNotFoundError as error:
             missing = index_folder
             if error.filename == born:
@@ -138,14 +142,17 @@ class Builder:
 
     def _remove_what_was_left(self) -> None:
         """Remove the file of a maker that was killed, whose lock is not held any more."""
+        left: list[files.Descriptor] = []
         try:
-            left = lock(self._partial)
+            lock(self._partial, left.append)
+            files.unlink(self._partial)
         except FileNotFoundError:  # another maker was faster
             return
         except LockedError:
             raise LockedError("another process is making it", file=self._partial) from None
-        files.unlink(self._partial)
-        left.close()
+        finally:
+            for file in left:
+                file.close()
 
     def _remove_partial(self, file: files.Descriptor) -> None:
         """Remove the new file under its other name, if that is its name."""
@@ -218,10 +225,6 @@ class Builder:
         """Remove what was written so far, unless it is in place already, and release all locks."""
         self.writer.remove_file(self._partial)
         self.writer.let_go("it was abandoned")
-        self._release_replaced()
-
-    def forked(self) -> None:
-        """In a forked child, such as a worker that encodes: leave the lock to the parent."""
         self._release_replaced()
 
     def _release_replaced(self) -> None:

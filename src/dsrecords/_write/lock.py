@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import weakref
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from dsrecords._storage import files
@@ -23,37 +24,38 @@ class Holder(Protocol):
 
 
 _holders: weakref.WeakSet[Holder] = weakref.WeakSet()
-_lockable: weakref.WeakSet[files.Descriptor] = weakref.WeakSet()
+
+# What may have a lock one day. A fork comes between any two instructions, and what the child has
+# inherited keeps a lock that its parent takes later: so these are known before they are opened.
+_lockable: files.Known = weakref.WeakSet()
 
 
-def lock(path: str) -> files.Descriptor:
+def lock(path: str, keep: Callable[[files.Descriptor], object]) -> None:
     """Take the writer's lock of the file that has this path now.
 
-    Returns:
-        The descriptor that has the lock, open for reading and writing.
+    Args:
+        path: of the file.
+        keep: called with its descriptor, open for reading and writing, before that has the lock:
+            whatever is raised, now or later, the caller can close it. No lock is to last for as
+            long as an exception is remembered. Called again where the file is replaced meanwhile.
 
     Raises:
         LockedError: another writer has the dataset.
     """
     while True:
-        file = files.open_write(path)
-        _lockable.add(file)  # before it has the lock: a child that is forked now closes it
-        try:
-            if not files.lock(file.number):
-                raise LockedError("another writer has it: close that one first", file=path)
-            if files.identity(path) == files.identity(file.number):
-                return file
-        except BaseException:  # it is not to be open for as long as the exception is remembered
-            file.close()
-            raise
+        file = files.open_write(path, _lockable)
+        keep(file)
+        if not files.lock(file.number):
+            raise LockedError("another writer has it: close that one first", file=path)
+        if files.identity(path) == files.identity(file.number):
+            return
         # It was replaced between opening and locking: this is the lock of a file without a name.
         file.close()
 
 
-def locked_from_birth(file: files.Descriptor) -> bool:
-    """Take the lock of a file that nobody else knows yet; False if the system refuses it."""
-    _lockable.add(file)
-    return files.lock(file.number)
+def create(path: str, like: Sequence[str]) -> files.Descriptor:
+    """Create a file that is to be locked before anybody else knows it: see `files.create`."""
+    return files.create(path, like, _lockable)
 
 
 def release_after_fork(holder: Holder) -> None:

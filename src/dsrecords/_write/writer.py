@@ -61,7 +61,7 @@ class _Edit(NamedTuple):
 
 
 class Writer:
-    """The one writer of a dataset: takes the lock, recovers the files, and changes them.
+    """The one writer of a dataset: it changes the files once `open` has taken their lock.
 
     What the files hold is known to `state` alone, which only the writer changes from then on. How
     far the index is behind the log, and whether and why nothing more can be written, is known to
@@ -70,8 +70,7 @@ class Writer:
 
     Args:
         state: of the dataset; brought up to date.
-        descriptor: of the `.rec`, for writing, if its lock is held already. If this fails, the
-            caller still has it.
+        descriptor: of the `.rec`, for writing, if its lock is held already.
         checkpoints: whether to publish the index every now and then; else only when asked to.
         gate: of the dataset, if it has one.
 
@@ -80,9 +79,7 @@ class Writer:
         gate: held during each change.
 
     Raises:
-        LockedError: another writer has the dataset.
         ReadOnlyError: nobody may write to these files.
-        CorruptError: the log is damaged, other than by a write that did not end.
     """
 
     def __init__(
@@ -92,7 +89,7 @@ class Writer:
         checkpoints: bool = True,
         gate: Gate | None = None,
     ) -> None:
-        # Of the `.rec`, with the lock; None once this writer has let go of it.
+        # Of the `.rec`, with the lock; None before, and once this writer has let go of it.
         self._file = descriptor
         if state.refuses:
             raise ReadOnlyError(state.refuses, file=state.path)
@@ -118,15 +115,24 @@ class Writer:
         self._most_unpublished_frames = _CHECKPOINT_FRAMES
         if not state.header.schema.payloads:
             self._most_unpublished_frames *= _CHECKPOINT_NUMBERS
+
+    def open(self) -> None:
+        """Take the lock, if it is not held already, and recover the files.
+
+        Whatever is raised, the caller lets go of this writer: no lock is to last for as long as an
+        exception is remembered.
+
+        Raises:
+            LockedError: another writer has the dataset.
+            CorruptError: the log is damaged, other than by a write that did not end.
+        """
         release_after_fork(self)  # before there is a lock
-        try:
-            if self._file is None:
-                self._file = lock(state.path)
-            self._recover()
-        except BaseException:
-            if descriptor is None:  # no lock is to last for as long as an exception is remembered
-                self.let_go("it could not be opened for writing")
-            raise
+        if self._file is None:
+            lock(self.state.path, self._keep)
+        self._recover()
+
+    def _keep(self, descriptor: files.Descriptor) -> None:
+        self._file = descriptor
 
     def _recover(self) -> None:
         """Read the files anew, and see how far the index is behind."""
@@ -469,6 +475,8 @@ class Writer:
                 self.sync()
                 files.sync_directory(self.state.path)
                 files.sync_directory(self.state.index_path)
+        except ReadOnlyError:  # another file is in the way: nothing failed, and the log is durable
+            raise
         except OSError as error:
             # After a failed sync nobody knows what is on the disk: it is never tried again.
             self._why_stopped = (
@@ -488,6 +496,8 @@ class Writer:
 
     def _publish_durably(self) -> None:
         assert self._file is not None
+        if not self._is_same_index():
+            self._require_replaceable_index()
         self._interrupted = True
         files.sync(self._file.number)
         self._publish()
