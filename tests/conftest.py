@@ -115,3 +115,9 @@ def made(path):
 def shown(value):
     """A parameter in the name of its test: without its address in memory, which differs between parallel workers."""
     return re.sub(r" at 0x[0-9a-fA-F]+", "", str(value))
+
+
+def pytest_runtest_setup(item):
+    """Run each test as an ordinary process: readers with real-time priority would starve the disk that a writer waits for."""
+    if hasattr(os, "sched_getscheduler") and os.sched_getscheduler(0) != os.SCHED_OTHER:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
