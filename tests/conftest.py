@@ -6,12 +6,14 @@ import re
 import struct
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 import dsrecords
+from dsrecords._write import pool
 
 SOURCE = Path(dsrecords.__file__).parents[
     1
@@ -112,12 +114,18 @@ def made(path):
     return path
 
 
+@pytest.fixture
+def forks(monkeypatch):
+    """Let worker processes be forked, although pytest's own workers have a second thread, which waits for orders."""
+    monkeypatch.setattr(pool, "has_other_threads", lambda: False)
+
+
 def shown(value):
     """A parameter in the name of its test: without its address in memory, which differs between parallel workers."""
     return re.sub(r" at 0x[0-9a-fA-F]+", "", str(value))
 
 
-def pytest_runtest_setup(item):
-    """Run each test as an ordinary process: readers with real-time priority would starve the disk that a writer waits for."""
-    if hasattr(os, "sched_getscheduler") and os.sched_getscheduler(0) != os.SCHED_OTHER:
-        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+def in_thread_of_its_own(function, *arguments, **options):
+    """Call a function in a thread that ends with it. SVT-AV1 gives the thread that encodes real-time priority, for ever."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(function, *arguments, **options).result()

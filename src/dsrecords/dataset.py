@@ -36,7 +36,7 @@ from dsrecords.errors import DSRecordsError
 
 _ALL = slice(None)  # of indices
 
-Path = str | os.PathLike[str]
+Path = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 Selector = slice | range | list[int] | list[bool] | np.ndarray
 
 
@@ -49,6 +49,8 @@ def open(
     transform: Transform | None = None,
     verify: bool | str = True,
     on_error: OnError = "raise",
+    lock: bool = True,
+    drop_behind: bool = False,
 ) -> IndexedRecordDataset:
     """Open a dataset that exists; its schema is in the file.
 
@@ -67,6 +69,8 @@ def open(
         transform=transform,
         verify=verify,
         on_error=on_error,
+        lock=lock,
+        drop_behind=drop_behind,
     )
 
 
@@ -105,6 +109,11 @@ class IndexedRecordDataset(Sequence[Any]):
             the CorruptError or DecodeError. "skip": it is left out, and the error is added to the
             list `skipped`; the first value of a field that cannot be decoded is a warning as well.
             A function: it is called with the error, and the record is left out, unless it raises.
+        lock: False: changes take no lock, for file systems that have none. Then nobody keeps a
+            second writer away: two at once can destroy the dataset.
+        drop_behind: True: iterating lets the system forget what it has read, some hundred records
+            at a time. For files that are read through once, in their order, and would push others
+            out of memory.
         loaders, dumpers: other names of `deserializers` and `serializers`.
 
     Raises:
@@ -128,6 +137,8 @@ class IndexedRecordDataset(Sequence[Any]):
         copy: bool = True,
         verify: bool | str = True,
         on_error: OnError = "raise",
+        lock: bool = True,
+        drop_behind: bool = False,
         loaders: Functions | None = None,
         dumpers: Any = None,
     ) -> None:
@@ -147,6 +158,8 @@ class IndexedRecordDataset(Sequence[Any]):
             decode,
             copy,
             verify,
+            lock,
+            drop_behind,
         )
         source = opening.open_or_create(
             self.path,
@@ -558,7 +571,7 @@ class IndexedRecordDataset(Sequence[Any]):
             FileExistsError: `output` exists.
         """
         if output is not None:
-            return self._editing.compact_to(os.fspath(output))
+            return self._editing.compact_to(os.fsdecode(output))
         self._editing.compact()
         return self.path, self.index_path
 
@@ -584,7 +597,7 @@ class IndexedRecordDataset(Sequence[Any]):
                 view.
             StaleViewError: the dataset was compacted or replaced since this view of it was made.
         """
-        view_path = os.fspath(index_path)
+        view_path = os.fsdecode(index_path)
         copies.save_view(self._reading, view_path, overwrite)
         return view_path
 

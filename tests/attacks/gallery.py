@@ -5,6 +5,7 @@ at before it is used.
 """
 
 import base64
+import io
 import json
 import os
 import struct
@@ -13,6 +14,9 @@ import zlib
 from pathlib import Path
 
 import bytes_by_hand as hand
+import numpy as np
+import PIL.Image
+import soundfile
 import zstandard
 from bytes_by_hand import COMMIT, DELETE, NUMBER, PENDING, REVISION, TAKE_LAST, TEXT, Log, Old
 
@@ -808,6 +812,151 @@ def _payloads():
             "",
             {0: "array"} if kind in ("png", "jpeg", "webp", "image", "audio") else None,
         )
+
+
+# What is compressed: a budget for a call, not for a payload
+
+
+BUDGET = "the budget of a call"
+
+
+def _bombs():
+    def numbers(count, width=8):
+        return struct.pack("<Q", count) + bytes(width * count)
+
+    column = numbers(60_000_000, 1)
+    structs = struct.pack("<Q", len(column)) + column
+    bombs = {
+        "zstd of eight million empty structs": ("zstd(list[{a:str}?])", numbers(8 * 2**20 - 1)),
+        "zstd of sixty million structs of a byte": ("zstd(list[{a:int8}])", structs),
+        "zstd of a map of millions of empty keys": (
+            "zstd(map[list[str]])",
+            struct.pack("<QQ", 32 * 2**20, 32 * 2**20 - 16)
+            + numbers(2**22 - 1)
+            + numbers(2**22 - 3),
+        ),
+        "zstd of sixty million numbers": ("zstd(list[int8])", numbers(60_000_000, 1)),
+        "zstd of sixty million empty dicts of msgpack": (
+            "zstd(msgpack)",
+            b"\xdd" + struct.pack(">I", 60_000_000) + b"\x80" * 60_000_000,
+        ),
+        "zstd of twenty million empty dicts of json": (
+            "zstd(json)",
+            b"[" + b"{}," * 20_000_000 + b"{}]",
+        ),
+    }
+    for name, (kind, payload) in bombs.items():
+
+        def make(path, kind=kind, payload=payload):
+            compressed = zstandard.ZstdCompressor(level=1).compress(payload)
+            write(path, one_payload(kind, compressed))
+
+        ATTACKS[name] = make, DecodeError, BUDGET, None
+
+
+_bombs()
+
+
+@attack(DecodeError, BUDGET)
+def thirty_two_fields_of_zstd(path):
+    log = Log(contents(*["zstd(bytes)"] * 32))
+    log.record(b"", [zstd(64 * 2**20)] * 32)
+    write(path, log)
+
+
+@attack(DecodeError, BUDGET)
+def fourteen_records_of_zstd(path):
+    log = Log(contents("zstd(bytes)"))
+    for _ in range(14):
+        log.record(b"", [zstd(60 * 2**20)])
+    write(path, log)
+
+
+def palette_png(width, height):
+    """A whole PNG of one bit a pixel, whose colours are in a palette."""
+    row = bytes(1 + width // 8)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 1, 3, 0, 0, 0))
+        + chunk(b"PLTE", bytes(6))
+        + chunk(b"IDAT", zlib.compress(row * height, 9))
+        + chunk(b"IEND", b"")
+    )
+
+
+@attack(DecodeError, BUDGET, {0: "array"})
+def a_png_of_a_palette_of_12_000_by_12_000(path):
+    write(path, one_payload("png", palette_png(12_000, 12_000)))
+
+
+@attack(DecodeError, BUDGET, {0: "array"})
+def a_hundred_pngs_of_a_palette(path):
+    log = Log(contents("png"))
+    image = palette_png(2000, 2000)
+    for _ in range(100):
+        log.record(b"", [image])
+    write(path, log)
+
+
+def _frames(format, size, count):
+    """An image file of frames of one colour each."""
+    image = PIL.Image.new("P", size)
+    others = [PIL.Image.new("P", size, i % 200 + 1) for i in range(count - 1)]
+    file = io.BytesIO()
+    image.save(file, format, save_all=True, append_images=others)
+    return file.getvalue()
+
+
+@attack(DecodeError, BUDGET, {0: "array"})
+def a_gif_of_many_frames(path):
+    write(path, one_payload("image", _frames("GIF", (1000, 1000), 150)))
+
+
+@attack(DecodeError, BUDGET, {0: "array"})
+def a_tiff_of_many_pages(path):
+    file = io.BytesIO()
+    pages = [PIL.Image.new("1", (4000, 4000)) for _ in range(11)]
+    pages[0].save(
+        file, "TIFF", save_all=True, append_images=pages[1:], compression="tiff_adobe_deflate"
+    )
+    write(path, one_payload("image", file.getvalue()))
+
+
+@attack(DecodeError, BUDGET, {0: "array"})
+def hours_of_silence(path):
+    """Two hours of a FLAC file, of which each second takes some bytes."""
+    file = io.BytesIO()
+    with soundfile.SoundFile(file, "w", 48_000, 1, format="FLAC", subtype="PCM_16") as sound:
+        for _ in range(90):
+            sound.write(np.zeros(48_000 * 60, np.int16))
+    write(path, one_payload("audio", file.getvalue()))
+
+
+@attack(CorruptError, "again and again")
+def a_batch_of_revisions_that_name_one_payload(path):
+    log = Log(TEXT)
+    kept = log.old(log.text("x" * 2_000_000, 0))
+    for n in range(1, 200):
+        log.text(kept, n, kind=REVISION)
+    log.commit()
+    write(path, log)
+
+
+@attack()
+def four_thousand_categories_with_long_names(path):
+    names = ",".join(f"{i:0255}" for i in range(4_000))
+    log = Log(contents(f"category[{names}]"))
+    log.record(struct.pack("<H", 3_999))
+    write(path, log)
+
+
+@attack(CorruptError, "")
+def a_sparse_file_of_half_a_gigabyte_of_zeros(path):
+    """As one of dsrecords 0.4: it begins with zeros, and its index says that there is a record."""
+    with open(path, "wb") as file:
+        file.truncate(2**29)
+    index = Path(path).with_suffix(".idx")
+    index.write_bytes(struct.pack("<QQ", 1, 2**28))
 
 
 @attack(CorruptError, "")

@@ -83,6 +83,7 @@ def answered(name, tmp_path):
             if file.is_file() and not file.is_symlink()
         )
         < 100 * 2**20
+        or "sparse" in name  # the length that it has, and not what it takes of the disk
     )
 
 

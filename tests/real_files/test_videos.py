@@ -6,7 +6,7 @@ import pickle
 
 import numpy as np
 import pytest
-from conftest import large
+from conftest import in_thread_of_its_own, large
 from storing import back, read, refused, store
 
 import dsrecords
@@ -77,7 +77,7 @@ def test_a_video_is_kept_and_read_as_pyav_reads_it(tmp_path, name):
     container, encoder, *others = FILES[name]
     if encoder not in av.codecs_available:
         return
-    data = video_of(container, encoder, *others)
+    data = in_thread_of_its_own(video_of, container, encoder, *others)
     if container not in KNOWN and refused(store, tmp_path, "video", data):
         return
     wanted, times = decoded(data)
@@ -161,7 +161,7 @@ def test_columns_lists_copies_and_paths(tmp_path):
 @pytest.mark.parametrize("cut", [0.3, 0.6, 0.95])
 @pytest.mark.parametrize("name", ["mp4, H.264 with B-frames", "mkv, H.264 with B-frames"])
 def test_a_video_that_was_cut_is_undecodable(tmp_path, name, cut):
-    data = video_of(*FILES[name])
+    data = in_thread_of_its_own(video_of, *FILES[name])
     part = data[: int(len(data) * cut)]
     path = store(tmp_path, "video", part)
     assert read(path, "bytes") == part

@@ -42,6 +42,9 @@ class Status(NamedTuple):
     st_dev: int
     st_ino: int
     st_size: int
+    st_uid: int = 0
+    st_gid: int = 0
+    st_nlink: int = 1
 
 
 class Fault(NamedTuple):
@@ -71,7 +74,7 @@ class Opened:
         made.machine, made.fd = machine, -1
         return made
 
-    def __init__(self, path, mode):
+    def __init__(self, path, mode, opener=None):
         self.fd = self.machine.open(path, FLAGS[mode])
 
     def fileno(self):
@@ -225,6 +228,14 @@ class Machine:
         if path not in self.names:
             raise FileNotFoundError(errno.ENOENT, "No such file or directory", path)
         return self._status(self.names[path])
+
+    def readlink(self, path):
+        raise OSError(errno.EINVAL, "not a link", path)  # there are none
+
+    def listdir(self, folder):
+        return [
+            name for path in self.names for head, name in [os.path.split(path)] if head == folder
+        ]
 
     def pread(self, fd, count, offset):
         self._enter("pread")

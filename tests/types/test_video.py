@@ -7,7 +7,7 @@ import random
 
 import numpy as np
 import pytest
-from conftest import large
+from conftest import in_thread_of_its_own, large
 
 import dsrecords
 from dsrecords import DecodeError, SchemaError, make_dataset
@@ -82,7 +82,7 @@ VIDEOS = {
 def video(request):
     form, codec, options = VIDEOS[request.param]
     try:
-        return encoded(form, codec, **options)
+        return in_thread_of_its_own(encoded, form, codec, **options)
     except av.error.FFmpegError as error:
         pytest.skip(f"this PyAV cannot make such a file: {error}")
 

@@ -173,6 +173,7 @@ def test_the_same_samples_and_id_give_the_same_bytes(tmp_path):
     assert (tmp_path / "a.rec").read_bytes() == (tmp_path / "b.rec").read_bytes()
 
 
+@pytest.mark.usefixtures("forks")
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_sample_is_the_beginning_and_the_rest_follows(tmp_path, num_workers, monkeypatch):
     monkeypatch.setattr(dsrecords._write.dictionaries, "_SAMPLE_RECORDS", 500)

@@ -185,7 +185,7 @@ def test_it_is_only_read(old):
         make_dataset([(1, "a")], old, ["int32", "str"], overwrite=True)
     with pytest.raises(FileExistsError):
         make_dataset(
-            [(1, "a")], old.with_suffix(".dat"), ["int32", "str"], overwrite=True
+            [(1, "a")], old.with_suffix(""), ["int32", "str"], overwrite=True
         )  # whose index would be the same file
     ds.flush()
     ds.refresh()

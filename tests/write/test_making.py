@@ -1,6 +1,6 @@
 """make_dataset: it writes beside, and puts the whole in place at the end."""
 
-import multiprocessing
+import mmap
 import os
 import signal
 import subprocess
@@ -15,6 +15,8 @@ from conftest import SCHEMA, SOURCE, row, rows, shown
 import dsrecords
 from dsrecords import IndexedRecordDataset, LockedError, SchemaError, io, make_dataset
 from dsrecords._storage import files
+
+pytestmark = pytest.mark.usefixtures("forks")
 
 
 def test_it_returns_both_paths(path):
@@ -373,21 +375,21 @@ make_dataset(samples(), {path!r}, ["int64"], num_workers=2)
 
 
 def test_workers_ask_for_samples_only_a_little_ahead(path):
-    asked, saved = [], multiprocessing.Value("i", 0)  # in memory that forked workers share
+    asked = []
+    saved = mmap.mmap(-1, 3000)  # in memory that forked workers share
 
     def samples():
         for i in range(3000):
             asked.append(i)
-            assert len(asked) - saved.value < 1000
+            assert len(asked) - sum(saved[:]) < 1000
             yield [i]
 
     def save(i):
-        with saved.get_lock():
-            saved.value += 1
+        saved[i] = 1
         return b""
 
     make_dataset(samples(), path, [save], num_workers=2)
-    assert saved.value == 3000
+    assert sum(saved[:]) == 3000
 
 
 MISTAKES = {

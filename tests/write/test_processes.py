@@ -53,6 +53,10 @@ def forked(function):
     return child
 
 
+def is_running(child):
+    return os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+
+
 def finished(*children):
     """Wait for forked children; whether each of them did what it should."""
     return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0] * len(
@@ -355,12 +359,16 @@ def consistent(ds):
 
 
 CHANGES, ROUNDS = 400, 10  # at the least, however fast or slow the machine is
+MOST = 40 * CHANGES  # then something is wrong: the later ones are slow
 
 
-def change_at_random(ds, rounds, seed):
-    """Changes each of which leaves the sum at 0, until each reader has made its rounds beside them."""
+def change_at_random(ds, rounds, seed, run=lambda: True):
+    """Changes each of which leaves the sum at 0, until each reader has made its rounds beside them, or one does not run."""
     chance, count = random.Random(seed), 0
-    while count < CHANGES or min(rounds[:]) < ROUNDS:
+    while count < CHANGES or (min(rounds[:]) < ROUNDS and run()):
+        assert count < MOST, f"the readers made {rounds[:]} rounds"
+        if count > CHANGES:
+            time.sleep(0.01)  # leave the processor to the readers
         n, kind = chance.randrange(1, 10**6), chance.randrange(8)
         if kind < 3 or len(ds) < 20:
             ds.extend([pair(n), pair(-n), pair(n + 1), pair(-n - 1)])
@@ -413,8 +421,12 @@ def test_readers_in_processes_see_whole_batches_while_a_writer_changes_all(path,
         ]
         try:
             with dsrecords.open(path) as ds:
-                change_at_random(ds, rounds, seed=1)
+                change_at_random(ds, rounds, seed=1, run=lambda: all(map(is_running, children)))
                 consistent(ds)
+        except BaseException:
+            for child in filter(is_running, children):
+                os.kill(child, signal.SIGABRT)  # it says where it is
+            raise
         finally:
             open(stop, "w").close()
             done = finished(*children)

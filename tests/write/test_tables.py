@@ -69,6 +69,7 @@ def test_columns_are_the_fields_by_position_where_these_have_no_names(path):
 
 
 @pytest.mark.parametrize("count", [0, 1, 4096, 4097])
+@pytest.mark.usefixtures("forks")
 @pytest.mark.parametrize("options", [{}, {"progress": True}, {"num_workers": 1}])
 def test_a_table_of_any_length_is_written_whole(path, count, options):
     columns = {"n": np.arange(count), "s": np.arange(count).astype("U4")}

@@ -16,6 +16,8 @@ from dsrecords._dataset.reading import Reading
 from dsrecords._read.open import default_index
 from dsrecords._read.source import Version
 from dsrecords._read.views import save
+from dsrecords._storage import files
+from dsrecords._write.leftovers import remove_abandoned
 from dsrecords.errors import StaleViewError
 
 Object = TypeVar("Object")
@@ -99,7 +101,11 @@ def _highest(positions: Any) -> int:
 
 
 def save_view(reading: Reading, path: str, overwrite: bool) -> None:
-    """Save which records are shown as a view file, as `IndexedRecordDataset.save_view` does."""
+    """Save which records are shown as a view file, as `IndexedRecordDataset.save_view` does.
+
+    Where the path is a symbolic link, what it leads to is the view: the link stays.
+    """
+    path = files.target(path)
     source = reading.opened()
     source.need_log()
     own_indices = [default_index(source.path)]
@@ -107,6 +113,7 @@ def save_view(reading: Reading, path: str, overwrite: bool) -> None:
         own_indices.append(source.index_path)
     snapshot = reading.snapshot()
     positions = reading.positions(slice(None), snapshot)
+    remove_abandoned(path)
     save(
         snapshot,
         positions,

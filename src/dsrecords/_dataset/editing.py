@@ -324,13 +324,14 @@ class Editing:
                 everything,
                 snapshot.metadata(),
                 replace=True,
+                locks=log.locks,
             )
 
         self.rewrite(write)
 
     def compact_to(self, path: str) -> tuple[str, str]:
         """Write the records to a new dataset, and return its paths."""
-        self._log()
+        log = self._log()
         index_path = default_index(path)
         snapshot = self.reading.snapshot()
         if not self.reading.opened().view:  # which may show a record again and again
@@ -342,6 +343,7 @@ class Editing:
             snapshot,
             positions,
             self.reading.metadata(),
+            locks=log.locks,
         )
         return path, index_path
 

@@ -143,6 +143,7 @@ def _evolve(editing: Editing, parts: Sequence[Part], progress: bool) -> None:
             records(snapshot, positions, schema, parts),
             overwrite=True,
             held=True,
+            locks=editing.reading.options.lock,
         )
 
     options = _options_after(editing, schema, parts)

@@ -11,7 +11,7 @@ from dsrecords._dataset.options import Transform
 from dsrecords._dataset.reading import Reading
 from dsrecords._dataset.skipping import UNREADABLE, OnError, Skipped, pass_over
 from dsrecords._read.batch import as_array, rows
-from dsrecords._read.prefetch import prefetch
+from dsrecords._read.prefetch import prefetch, release
 from dsrecords._read.selection import position
 from dsrecords._read.snapshot import Snapshot
 from dsrecords.errors import CorruptError, annotate, in_words
@@ -56,6 +56,8 @@ class Samples:
             largest = _LARGEST_WINDOW
         for window in self._windows(largest):
             yield from read(window)
+            if self._reading.options.drop_behind:
+                release(self._snapshot, self._snapshot.rows_at(window))
 
     def _windows(self, largest: int) -> Iterator[np.ndarray]:
         """Yield the positions, window after window; each is announced before the last is read."""

@@ -49,7 +49,7 @@ def _create(path: str, index_path: str, options: Options, must: bool) -> None:
         message = "to create a dataset, give serializers=[...] or schema={...}"
         raise SchemaError(message, file=path)
     try:
-        create_dataset(path, index_path, options.schema)
+        create_dataset(path, index_path, options.schema, options.lock)
     except FileExistsError:
         another_was_faster = not must and files.exists(path)
         if not another_was_faster:
@@ -93,6 +93,7 @@ def open_files(
             index,
             options.verify,
             index_must_exist=index_must_exist,
+            locks=options.lock,
         )
     except FileNotFoundError as error:
         if error.filename != data:

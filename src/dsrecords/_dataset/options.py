@@ -35,6 +35,8 @@ class Options:
         copy: whether what is read is owned.
         verify: True, False or "always".
         schema: the schema that was given, whose fields write by `serializers`; None as above.
+        lock: whether a writer locks the files.
+        drop_behind: whether a loop lets the system forget what it has read.
     """
 
     deserializers: Functions | None = None
@@ -43,6 +45,8 @@ class Options:
     copy: bool = True
     verify: bool | str = True
     schema: Schema | None = None
+    lock: bool = True
+    drop_behind: bool = False
 
     def __reduce__(self) -> tuple[Any, ...]:
         serializers = None
@@ -54,6 +58,9 @@ class Options:
             self.decode,
             self.copy,
             self.verify,
+            None,
+            self.lock,
+            self.drop_behind,
         )
         return Options, arguments
 
@@ -64,6 +71,8 @@ class Options:
             copy.deepcopy(self.decode, memo),
             self.copy,
             self.verify,
+            lock=self.lock,
+            drop_behind=self.drop_behind,
         )
 
     def fitted_to(self, schema: Schema) -> Options:
@@ -80,6 +89,8 @@ def make_options(
     decode: Any,
     copy: bool,
     verify: bool | str,
+    lock: bool,
+    drop_behind: bool,
 ) -> Options:
     """Return what was given, validated as far as that needs no files.
 
@@ -104,6 +115,8 @@ def make_options(
         copy,
         verify,
         made,
+        lock,
+        drop_behind,
     )
 
 

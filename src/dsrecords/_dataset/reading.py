@@ -23,6 +23,7 @@ from dsrecords._read.source import Source, Version
 from dsrecords._schema.resolve import make_schema
 from dsrecords._tools.check import check_values
 from dsrecords._types.base import NoPartError
+from dsrecords._types.budget import Call, restore, spent
 from dsrecords._types.nested import none_of
 from dsrecords._write.progress import shown
 from dsrecords.errors import CorruptError, DSRecordsError, ReadOnlyError, SchemaError, in_words
@@ -326,13 +327,14 @@ class Reading:
         found = self.positions(indices, snapshot)
         if out:
             _check_out(out, plan)
-        if out or len(found) <= _COLUMN_CHUNK:
-            return _gathered(snapshot, found, plan, out, pass_over)
         chunks = []
-        for start in range(0, len(found), _COLUMN_CHUNK):
-            stop = start + _COLUMN_CHUNK
-            chunk = _gathered(snapshot, found[start:stop], plan, out, pass_over)
-            chunks.append(chunk)
+        with Call():
+            if out or len(found) <= _COLUMN_CHUNK:
+                return _gathered(snapshot, found, plan, out, pass_over)
+            for start in range(0, len(found), _COLUMN_CHUNK):
+                stop = start + _COLUMN_CHUNK
+                chunk = _gathered(snapshot, found[start:stop], plan, out, pass_over)
+                chunks.append(chunk)
         return [_join(pieces) for pieces in zip(*chunks)]
 
     def problems(self, decode: bool, progress: bool) -> list[DSRecordsError]:
@@ -406,11 +408,13 @@ def _gathered(
 ) -> list[Any]:
     """Return columns of some records, without those that are passed over."""
     gather = snapshot.columns or functools.partial(columns, snapshot)
+    spent_before = spent()
     try:
         return gather(positions, plan, out)
     except UNREADABLE as error:
         if pass_over is None or error.record is None:
             raise
+    restore(spent_before)
     readable = []
     for i in as_array(positions).tolist():
         try:
@@ -420,6 +424,7 @@ def _gathered(
         else:
             readable.append(i)
     shorter = {key: array[: len(readable)] for key, array in out.items()}
+    restore(spent_before)
     return gather(np.array(readable, np.int64), plan, shorter)
 
 

@@ -37,6 +37,7 @@ _HEAD_START = 12  # of what follows the check in a row with a head
 _SIZE_UNKNOWN = LOW_32_BITS  # the stored size of a frame that is too large to store its size
 _SMALLEST_ROOM = 16  # rows
 _MOST_EDITED = 16_384  # rows gone or replaced before those that are left are copied together
+_MIXED_TOGETHER = 2**16  # rows whose checks are mixed at once
 _HALF = np.uint64(32)  # bits of a word
 _NO_ROWS = np.empty(0, np.int64)
 
@@ -98,6 +99,10 @@ class RowMemory:
         """All rows, not copied: uint64, (n, width)."""
         words = np.frombuffer(self.words, np.uint64)
         return words.reshape(-1, self.width)
+
+    def adopt(self, rows: np.ndarray) -> None:
+        """Look at other rows, as in `memory_of`, where there are none so far."""
+        self._use(memoryview(rows.reshape(-1)))
 
     def make_room(self, count: int) -> None:
         """Make room for `count` rows, in new memory: who reads the old one may go on."""
@@ -333,16 +338,25 @@ class Entries:
         self.used = used + 1  # last: only now can another thread see it
 
     def extend(self, rows: np.ndarray) -> None:
-        """Append rows whose checks are not mixed with anything: uint64, (n, width)."""
+        """Append rows whose checks are not mixed with anything: uint64, (n, width).
+
+        Many rows become the memory of a list that has none: their checks are mixed where they are.
+        """
         count = len(rows)
         start = self.used
         stop = start + count
         first = self.row_count
-        self.appended.make_room(stop)
-        numbers = np.arange(first, first + count)
-        target = self.appended.array()[start:stop]
-        target[:] = rows
-        target[:, 1] ^= self._shifted(self.mixes(numbers))
+        is_own = rows.flags.owndata and rows.flags.carray
+        if is_own and count > _MIXED_TOGETHER and not len(self.appended.words):
+            self.appended.adopt(rows)
+        else:
+            self.appended.make_room(stop)
+            self.appended.array()[start:stop] = rows
+        for first_mixed in range(0, count, _MIXED_TOGETHER):
+            last_mixed = min(first_mixed + _MIXED_TOGETHER, count)
+            numbers = np.arange(first + first_mixed, first + last_mixed)
+            target = self.appended.array()[start + first_mixed : start + last_mixed]
+            target[:, 1] ^= self._shifted(self.mixes(numbers))
         self.used = stop  # last, as in `append`
 
     def _shifted(self, mixes: np.ndarray) -> np.ndarray:

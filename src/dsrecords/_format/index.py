@@ -5,6 +5,8 @@ Knows nothing of what a record holds.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import struct
 from collections.abc import Iterable, Iterator
@@ -33,6 +35,8 @@ _SLOT_OFFSETS = (0, PAGE)
 _FLAGS_OFFSET = 14  # in a slot
 _HEADER_OFFSET = 2 * PAGE  # of the copy of the log's header
 _CHUNK = 2**16  # rows written at once
+# What is said of what is no index, or may not be read; None of what is no regular file.
+_NO_FILE_OF_OURS = {None, errno.EISDIR, errno.EACCES, errno.EPERM}
 
 
 class Slot(NamedTuple):
@@ -97,12 +101,16 @@ def kind_of(path: str) -> str:
 
     Returns:
         "" if there is none; "index" for an index of a dataset, damaged or not, or zeros; "view" for
-        a view file, damaged or not; "other" for any other file.
+        a view file, damaged or not; "other" for any other file, a folder, and what may not be read.
     """
     try:
         storage = open_storage(path)
     except FileNotFoundError:
         return ""
+    except OSError as error:
+        if error.errno in _NO_FILE_OF_OURS:
+            return "other"
+        raise
     start = storage.read(0, _HEADER_OFFSET + len(LOG_MAGIC))
     first = start[:PAGE]
     second = start[PAGE:_HEADER_OFFSET]
@@ -184,32 +192,40 @@ def publish_appended(path: str, old: Slot, slot: Slot, entries: Entries) -> None
         file.close()
 
 
+class Written(NamedTuple):
+    """A whole index under another name than its own.
+
+    Attributes:
+        path: of the file, beside the one whose place it is to take.
+        file: open, and locked until it has its own name, so that others see that its writer lives.
+    """
+
+    path: str
+    file: files.Descriptor
+
+
 def publish_whole(
     path: str,
     log_path: str,
     header: RawHeader,
     slot: Slot,
     entries: Entries,
-    rename: bool = True,
-) -> str:
+) -> None:
     """Publish a new index.
 
     Args:
-        path: of the index.
+        path: of the index, or of a link that leads to it.
         log_path: of the log.
         header: of the log.
         slot: of the new index.
         entries: of the whole list.
-        rename: whether it takes the place of the file at `path`.
-
-    Returns:
-        The path under which it was written, beside `path`.
     """
     rows = parts(entries, slot, 0)
-    temporary = write_whole(path, log_path, header, slot, rows)
-    if rename:
-        files.rename(temporary, path)
-    return temporary
+    written = write_whole(path, log_path, header, slot, rows)
+    try:
+        files.rename(written.path, files.target(path))
+    finally:
+        written.file.close()
 
 
 def write_whole(
@@ -218,11 +234,11 @@ def write_whole(
     header: RawHeader,
     slot: Slot,
     rows: Iterable[bytes | memoryview],
-) -> str:
-    """Write an index beside `path`, and wait until it is on the disk.
+) -> Written:
+    """Write an index beside the file that `path` leads to, and wait until it is on the disk.
 
     It may be read by whoever may read the one that is there, or else the log: there are heads of
-    records in it.
+    records in it. It is locked before there is a byte in it.
 
     Args:
         path: where it is to go. Nothing happens there.
@@ -232,13 +248,15 @@ def write_whole(
         rows: as bytes.
 
     Returns:
-        The path of the new file.
+        The new file, which the caller closes once it has its name.
     """
     suffix = os.urandom(4).hex()
-    temporary = f"{path}.{suffix}.tmp"
-    file = files.create(temporary, like=[path, log_path])
+    temporary = f"{files.target(path)}.{suffix}.tmp"
+    file = files.create(temporary, like=[log_path], replaces=path)
     fd = file.number
     try:
+        with contextlib.suppress(OSError):  # a file system without locks
+            files.lock(fd)
         _write_slot(fd, slot)
         files.pwrite(fd, header.data, _HEADER_OFFSET)
         offset = slot.base
@@ -247,11 +265,10 @@ def write_whole(
             offset += len(part)
         files.sync(fd, metadata=True)
     except BaseException:
+        file.close()
         files.unlink(temporary)
         raise
-    finally:
-        file.close()
-    return temporary
+    return Written(temporary, file)
 
 
 def _write_slot(fd: int, slot: Slot) -> None:

@@ -246,14 +246,14 @@ def make_rows(
 
 
 def gather_heads(
-    data: memoryview,
+    data: Any,
     dtype: np.dtype,
     offsets: np.ndarray,
 ) -> np.ndarray:
     """The heads at these offsets.
 
     Args:
-        data: which contains all of them.
+        data: which contains all of them: a memoryview, or what is sliced as one.
         dtype: of a head, structured.
         offsets: multiples of 8: uint64, (n,), n > 0.
 
@@ -266,7 +266,10 @@ def gather_heads(
         distances = np.diff(offsets)
         if (distances == size).all():  # as they were appended
             first = int(offsets[0])
-            return np.frombuffer(data, dtype, count, first)
+            return np.frombuffer(data[first : first + count * size], dtype)
+    if not isinstance(data, memoryview):  # no mapping: it is read where it is sliced
+        heads_read = [data[offset : offset + size] for offset in offsets.tolist()]
+        return np.frombuffer(b"".join(heads_read), dtype)
     # A head at each multiple of 8, each as one item: NumPy copies those five times faster than rows
     # of words.
     last_word = (len(data) - size) // 8

@@ -46,7 +46,9 @@ OF_RECORDS = (RECORD, *PENDING_KINDS)
 _CHUNK = 2**20  # bytes read at once
 _FAR = 2**16  # bytes: where frames are larger, only their heads are read
 _FAR_CHUNK = 2**12  # bytes read at once there
+_NEAR_CHUNK = 2**12  # bytes that a search for a frame reads first, then twice as many each time
 _RUN = 2**13  # heads verified together
+_MOVED_TOGETHER = 2**16  # rows
 _PATIENCE = 32  # frames scanned one by one before a run is looked for again
 _LOOKS = 16  # how often `find_frame` may read the same byte, on average
 _COMMIT_FIELDS = struct.Struct("<QQII")  # behind the start of a commit: start, count, crc, op
@@ -642,11 +644,9 @@ class LogScanner:
         fields = _COMMIT_FIELDS.unpack_from(frame, FRAME.size)
         start, count, crc_of_checks, op = fields
         first = offset
-        crc = 0  # of no bytes
+        crc = _crc_of_checks(pending)
         if len(pending):
             first = int(pending[0, 0])
-            packed_checks = row_checks(pending).astype("<u4").tobytes()
-            crc = crc32(packed_checks)
         if (start, count, crc_of_checks) != (first, len(pending), crc):
             return "a commit that is not of the pending records before it", 0, _NO_POSITIONS
         if op > DELETE:
@@ -736,27 +736,59 @@ def _frame_starts(
 
 
 class _Pending:
-    """The rows of pending records that no commit has followed yet, in their order."""
+    """The rows of pending records that no commit has followed yet, in their order.
+
+    A commit may have millions of them. So they are not held twice: what was added is moved, now and
+    then, behind what was moved before.
+    """
 
     def __init__(self, width: int) -> None:
-        self._nothing = np.empty((0, width), np.uint64)
-        self._rows: list[np.ndarray] = []
+        self._width = width
+        self._moved = np.empty((0, width), np.uint64)
+        self._added: list[np.ndarray] = []
+        self._added_count = 0
 
     def __bool__(self) -> bool:
-        return bool(self._rows)
+        return bool(self._added) or len(self._moved) > 0
 
     def add(self, rows: np.ndarray) -> None:
-        self._rows.append(rows)
+        self._added.append(rows)
+        self._added_count += len(rows)
+        if self._added_count >= _MOVED_TOGETHER:
+            self._move()
+
+    def _move(self) -> None:
+        start = len(self._moved)
+        count = start + self._added_count
+        # The system moves large memory without a copy.
+        self._moved.resize((count, self._width), refcheck=False)
+        for rows in self._added:
+            stop = start + len(rows)
+            self._moved[start:stop] = rows
+            start = stop
+        self._added = []
+        self._added_count = 0
 
     def take(self) -> np.ndarray:
         """Return all of them, and forget them."""
-        rows = self._rows
-        if not rows:
-            return self._nothing
-        self._rows = []
-        if len(rows) == 1:
-            return rows[0]
-        return np.concatenate(rows)
+        if len(self._added) == 1 and not len(self._moved):
+            (rows,) = self._added
+        else:
+            self._move()
+            rows = self._moved
+            self._moved = np.empty((0, self._width), np.uint64)
+        self._added = []
+        self._added_count = 0
+        return rows
+
+
+def _crc_of_checks(rows: np.ndarray) -> int:
+    """CRC-32 of the checks of rows, as a commit has it."""
+    crc = 0  # of no bytes
+    for start in range(0, len(rows), _MOVED_TOGETHER):
+        checks = row_checks(rows[start : start + _MOVED_TOGETHER])
+        crc = crc32(checks.astype("<u4").tobytes(), crc)
+    return crc
 
 
 def find_frame(
@@ -785,10 +817,14 @@ def find_frame(
             been made to be slow to read.
     """
     scanner = LogScanner(storage, frames, start, stop, 0, 16)
+    scanner._chunk = _NEAR_CHUNK
     budget = _LOOKS * (stop - start) + 64 * _CHUNK  # bytes that may still be verified
+    # Where every second frame is damaged, the next one is near: each search reads but little.
+    chunk = _NEAR_CHUNK
     while start < stop - FRAME.size:
         # Shorter than asked for if a writer is just cutting off a torn tail.
-        count = min(_CHUNK, stop - start)
+        count = min(chunk, stop - start)
+        chunk = min(2 * chunk, _CHUNK)
         data = storage.read(start, count)
         words = np.frombuffer(data, "<u8", len(data) // 8)
         if len(words) < 2:

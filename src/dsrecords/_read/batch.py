@@ -12,13 +12,15 @@ import numpy as np
 from dsrecords._format import kernels
 from dsrecords._format.checksums import crc32
 from dsrecords._format.entries import FrameRef
-from dsrecords._format.layout import NONE, size_of_word
+from dsrecords._format.layout import NONE, padded_sizes, size_of_word
+from dsrecords._read.extents import amplified
 from dsrecords._read.plan import Item, Plan
 from dsrecords._read.prefetch import prefetch
 from dsrecords._read.snapshot import WRONG_CHECKSUM, Snapshot
 from dsrecords._read.verification import HEAD, REVISED, payload_part
 from dsrecords._schema.schema import Field
 from dsrecords._types.base import describe
+from dsrecords._types.budget import Call
 from dsrecords._types.scalars import Scalar
 from dsrecords.errors import CorruptError, SchemaError
 
@@ -47,7 +49,8 @@ def columns(
     """
     snapshot.check_plan(plan)
     batch = _Batch(snapshot, positions, plan, out)
-    found = [batch.column(item) for item in plan.items]
+    with Call():
+        found = [batch.column(item) for item in plan.items]
     if plan.payloads:
         batch.remember()
     return found
@@ -248,8 +251,28 @@ class _Batch:
         if len(self.revised) and storage.needs_ensuring:
             tables = self.offsets[self.revised] + np.uint64(layout.size)
             storage.ensure(tables, tables + np.uint64(layout.table_size))
+        if len(self.revised):
+            self._check_shared_payloads()
         for k in self.revised.tolist():
             self.starts[k] = self._table_offsets(k)
+
+    def _check_shared_payloads(self) -> None:
+        """Refuse revisions that together have more payloads than there are in the log.
+
+        A record that is asked for twice counts once. Raises CorruptError.
+        """
+        _, first = np.unique(self.offsets[self.revised], return_index=True)
+        sizes = self.heads["sizes"][self.revised[first]]
+        wanted = [number for number, _ in self.plan.wanted]
+        snapshot = self.snapshot
+        # As integers of Python, as in `extents`.
+        padded = padded_sizes(sizes[:, wanted])
+        room = snapshot.end - snapshot.header.size
+        if padded.size and int(padded.max()) > room:  # one that cannot be is told of by its record
+            return
+        total = sum(padded.ravel().tolist())
+        if total > room:
+            raise amplified(snapshot.file, total, room)
 
     def _table_offsets(self, k: int) -> Sequence[int]:
         """The offsets of the plan's payloads of the record k, a revision."""

@@ -19,6 +19,7 @@ from dsrecords._format.index import Slot
 from dsrecords._format.layout import PAGE, SHORT_ROW
 from dsrecords._format.log import Batch, LogScanner, ScannedFrame, find_frame
 from dsrecords._read import views as _views
+from dsrecords._read.index_path import index_beside
 from dsrecords._read.mark import Mark, beginning, has_header, is_past, mark_of
 from dsrecords._read.snapshot import Snapshot
 from dsrecords._read.source import Version
@@ -41,16 +42,10 @@ _OTHER_HISTORY = "of a copy that was changed apart from this one"
 
 def default_index(path: str) -> str:
     """`my_data.rec` → `my_data.idx`. Raises ValueError where that is the same file."""
-    index = _beside(path)
-    if index == path:
-        root, _ = os.path.splitext(path)
+    root, ending = os.path.splitext(path)
+    if ending == ".idx":
         raise ValueError(f"{path}: this is the ending of an index; the data file is {root}.rec")
-    return index
-
-
-def _beside(path: str) -> str:
-    root, _ = os.path.splitext(path)
-    return root + ".idx"
+    return index_beside(path)
 
 
 class State:
@@ -73,6 +68,7 @@ class State:
         half_slot: for a writer, whether one of the index's two slots is half written.
         refuses: why nobody may write to these files any more by way of this object; empty if that
             is not so.
+        locks: whether a writer locks the files.
     """
 
     refuses = ""
@@ -97,6 +93,7 @@ class State:
         index_must_exist: bool = False,
         torn: bool = False,
         new: bool = False,
+        locks: bool = True,
     ) -> None:
         """Open the files.
 
@@ -107,16 +104,18 @@ class State:
             index_must_exist: whether the index was named.
             torn: see `reopen`.
             new: whether the dataset is just being made, so that it has no index yet.
+            locks: whether a writer is to lock the files, which not all file systems can.
         """
         self.path = path
         self.index_path = index_path
         self._verify = verify
         self._index_must_exist = index_must_exist
         self._new = new
+        self.locks = locks
         self._told = ""  # what was told of the index, which is not repeated
         # What somebody names may be a view: only where a dataset's own index belongs does the log
         # stand in for what is damaged.
-        self._may_be_remade = not index_must_exist or index_path == _beside(path)
+        self._may_be_remade = not index_must_exist or index_path == index_beside(path)
         self.reopen(torn)
 
     # Opening

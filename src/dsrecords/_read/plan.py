@@ -18,6 +18,7 @@ from dsrecords._read.verification import HEAD, REVISED, Verified, payload_part
 from dsrecords._schema.header import Header
 from dsrecords._schema.schema import Field
 from dsrecords._types.base import Load
+from dsrecords._types.budget import begin, end
 from dsrecords._types.scalars import Scalar
 from dsrecords.errors import CorruptError
 
@@ -80,6 +81,7 @@ class Plan:
         plain: where all fields are numbers that cannot be None and are themselves the values, and
             records have nothing but numbers: where each is among what the struct of a head unpacks.
             Else None.
+        amplifies: whether values may be much larger than their payloads: then a call has a budget.
         equal_headers: other headers of the same schema, which it fits as well.
         head_size, unpack, unpack_row, payload_offsets: of the layout of a record's head.
     """
@@ -112,6 +114,9 @@ class Plan:
         if items and not payload_count and all(_is_plain(item) for item in self.items):
             self.plain = [index for _, index, *_ in self.steps]
             self.read = _number_reader(self, self.plain)
+        self.amplifies = any(field.type.amplifies for field in self.fields)
+        if self.amplifies:
+            self.read = self._read_in_budget
 
     def _want_payloads(self) -> None:
         numbers = {field.payload for field in self.fields}
@@ -134,6 +139,13 @@ class Plan:
             index = position(index, count)
         values = source.values(index, self)
         return self.assemble(values)
+
+    def _read_in_budget(self, source: Readable, index: int) -> Any:
+        begin()
+        try:
+            return self._read(source, index)
+        finally:
+            end()
 
 
 def _item(

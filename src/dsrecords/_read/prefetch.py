@@ -43,6 +43,18 @@ def prefetch(
     storage.ensure(starts, stops)
 
 
+def release(snapshot: Snapshot, rows: np.ndarray) -> None:
+    """Let a storage forget records that were read, as `Storage.release` does.
+
+    Args:
+        snapshot: the list.
+        rows: of the records, as in the index: uint64, (n, width).
+    """
+    starts = rows[:, 0]
+    stops = starts + np.minimum(_stated_sizes(rows, snapshot.entries.has_heads), _LARGEST)
+    snapshot.storage.release(starts, stops)
+
+
 def _stated_sizes(rows: np.ndarray, has_heads: bool) -> np.ndarray:
     """How large the frames of some rows are, as these say: uint64, (n,)."""
     if has_heads:

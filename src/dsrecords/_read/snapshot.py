@@ -163,7 +163,8 @@ class Snapshot:
         if len(data) >= self.log.end:
             return data
         data = self.log.map()
-        if len(data) > len(self.data):
+        # What is not mapped is read by slices alone, as what was not verified yet is.
+        if len(data) > len(self.data) and isinstance(data, memoryview):
             self.data = data
         return data
 
@@ -365,8 +366,8 @@ class Snapshot:
         compressed = memoryview(data)
         try:
             return bytes(field.type.plain(compressed))
-        except CorruptError as error:
-            raise CorruptError(
+        except (CorruptError, DecodeError) as error:
+            raise type(error)(
                 error.message,
                 file=self.file,
                 record=i,

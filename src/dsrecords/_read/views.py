@@ -16,6 +16,7 @@ from dsrecords._format.header import VERSION
 from dsrecords._format.index import Slot
 from dsrecords._format.log import LogScanner
 from dsrecords._read.batch import as_array
+from dsrecords._read.index_path import index_beside
 from dsrecords._read.mark import has_header, is_past, mark_of
 from dsrecords._read.snapshot import Snapshot
 from dsrecords._schema.header import Header
@@ -74,7 +75,7 @@ def save(
     # An index never vouches for bytes that are not on the disk.
     if isinstance(storage, LocalStorage):
         files.sync(storage.descriptor.number)
-    temporary = _index.write_whole(
+    written = _index.write_whole(
         path,
         storage.path,
         header.raw,
@@ -83,12 +84,14 @@ def save(
     )
     try:
         if overwrite:
-            files.rename(temporary, path)
+            files.rename(written.path, path)
         else:
-            files.link(temporary, path)
+            files.link(written.path, path)
     except BaseException:
-        files.unlink(temporary)
+        files.unlink(written.path)
         raise
+    finally:
+        written.file.close()
     files.sync_directory(path)
 
 
@@ -197,7 +200,7 @@ def _edits_now(
 ) -> int:
     """How many edits the log has: what the dataset's own index says, and what came after that."""
     mark = mark_of(slot)
-    own = os.path.splitext(log.path)[0] + ".idx"
+    own = index_beside(log.path)
     if own != index_path and _index.kind_of(own) == "index":
         newest = _newest_slot(own)
         if newest is not None and _is_later(newest, slot, header, log):

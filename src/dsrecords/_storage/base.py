@@ -69,7 +69,9 @@ class Storage(Protocol):
 
         Returns:
             A read-only memoryview of bytes, `length` of them or more. It stays valid when a larger
-            one is asked for, and when the storage is closed.
+            one is asked for, and when the storage is closed. Where a file cannot be mapped, it may
+            be another object with a length, of which each slice, without steps, is a memoryview of
+            bytes that are read at that moment.
 
         Raises:
             CorruptError: the file is shorter. Its `offset` is the size of the file.
@@ -114,4 +116,12 @@ class Storage(Protocol):
             stops: uint64, (n,): offsets at which they end. The parts may be in any order, overlap,
                 and be empty; what lies beyond the windows that were asked for so far is passed
                 over, and so is a part that ends before it begins.
+        """
+
+    def release(self, starts: np.ndarray, stops: np.ndarray) -> None:
+        """Say that parts of the file are not needed any more. This is advice, which may be ignored.
+
+        Args:
+            starts: as of `ensure`.
+            stops: as of `ensure`.
         """

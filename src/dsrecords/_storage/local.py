@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from typing import cast
 
 import numpy as np
 
@@ -12,10 +13,15 @@ from dsrecords.errors import CorruptError
 _LARGE = 2**20  # bytes
 _SMALLEST_MAPPING = 2**20  # bytes
 _FAR = 2**62  # an offset that no file reaches
+_AT_ONCE = 64 * 2**20  # bytes that are read by one call where a file cannot be mapped
+_LARGEST_PIECE = 2**23  # bytes: of memory that the system keeps as one, on most machines
 
 
 class LocalStorage:
     """A regular file, as `Storage` describes it. Its windows are mappings of the file.
+
+    Where a file cannot be mapped, as on some FUSE file systems or where a process may not use so
+    many addresses, its windows are read part by part, as they are sliced.
 
     A file that is replaced stays readable. One that is cut while it is mapped is not: reading the
     part of a window that is gone kills the process (SIGBUS), so readers only look at what the log
@@ -30,6 +36,8 @@ class LocalStorage:
     """
 
     needs_ensuring = False
+    _is_unmappable = False
+    _tells_of_pages = False  # the system does, of mappings alone
     _window = memoryview(b"")  # the largest so far
     _mapping = memoryview(b"")  # which that is the beginning of
 
@@ -39,6 +47,8 @@ class LocalStorage:
 
     def close(self) -> None:
         """Close the file. Windows stay valid."""
+        if self._is_unmappable:  # they read it: it is closed with the last of them
+            return
         self.descriptor.close()
 
     def version(self) -> Hashable:
@@ -70,9 +80,17 @@ class LocalStorage:
         size = self.size()
         if size < length:
             raise self._cut_short(length, size)
+        if self._is_unmappable:
+            return self._unmapped(length)
         mapping = self._mapping
         if len(mapping) < length:
-            mapping = self._map(length)
+            try:
+                mapping = self._map(length)
+            except OSError as error:
+                if not files.is_unmappable(error):
+                    raise
+                self._is_unmappable = True
+                return self._unmapped(length)
             self._mapping = mapping
         # No further than asked for: behind that, a writer may cut off what another left.
         window = mapping[:length]
@@ -88,12 +106,31 @@ class LocalStorage:
         except OSError:  # the system does not map so much
             return files.map_read(number, length)
 
+    def _unmapped(self, length: int) -> memoryview:
+        # `Storage.window` says what its readers may do with it: what both classes can.
+        return cast(memoryview, UnmappedWindow(self.descriptor, length))
+
     def writable_window(self, length: int) -> memoryview:
         """The beginning of the file, mapped privately: see `Storage.writable_window`."""
         try:
             return files.map_private(self.descriptor.number, length)
         except (OverflowError, ValueError):  # it is shorter
             raise self._cut_short(length, self.size()) from None
+        except OSError as error:
+            if not files.is_unmappable(error):
+                raise
+        return self._copied(length)
+
+    def _copied(self, length: int) -> memoryview:
+        """The beginning of the file, read into memory."""
+        copy = bytearray(length)
+        for start in range(0, length, _AT_ONCE):
+            wanted = min(_AT_ONCE, length - start)
+            data = self.read(start, wanted)
+            if len(data) < wanted:
+                raise self._cut_short(length, start + len(data))
+            copy[start : start + wanted] = data
+        return memoryview(copy)
 
     def _cut_short(self, length: int, size: int) -> CorruptError:
         return CorruptError(
@@ -109,12 +146,27 @@ class LocalStorage:
         calls. A single one is not worth any.
         """
         count = len(starts)
-        if count < 2:
+        if count < 2 or self._is_unmappable:
             return True
-        number = self.descriptor.number
         one = starts.item(count // 3)
         another = starts.item(count - 1)
-        return files.in_memory(number, one) and files.in_memory(number, another)
+        return self._in_memory(one) and self._in_memory(another)
+
+    def _in_memory(self, offset: int) -> bool:
+        if self._tells_of_pages:
+            return self._page_in_memory(offset)
+        number = self.descriptor.number
+        told = files.in_memory(number, offset)
+        if told is None and files.may_ask_for_pages(number):
+            self._tells_of_pages = True
+            return self._page_in_memory(offset)
+        return bool(told)
+
+    def _page_in_memory(self, offset: int) -> bool:
+        window = self._window
+        if offset >= len(window):  # nothing is mapped yet
+            return False
+        return files.page_in_memory(window, offset - offset % files.PAGE_SIZE)
 
     def ensure(self, starts: np.ndarray, stops: np.ndarray) -> None:
         """Let the system read parts of the file that are not in memory: see `Storage.ensure`.
@@ -129,6 +181,44 @@ class LocalStorage:
         run_sizes = run_stops - run_starts
         for start, size in zip(run_starts.tolist(), run_sizes.tolist()):
             files.will_need(window, start, size)
+
+    def release(self, starts: np.ndarray, stops: np.ndarray) -> None:
+        """Let the system forget parts of the file: see `Storage.release`."""
+        if self._is_unmappable:
+            return
+        window = self._window
+        run_starts, run_stops = _page_runs(starts, stops, len(window))
+        run_sizes = run_stops - run_starts
+        for start, size in zip(run_starts.tolist(), run_sizes.tolist()):
+            # Once more what lies around it: the system keeps what it has read in one piece with
+            # what somebody has mapped, as this process had.
+            first = max(start - _LARGEST_PIECE, 0)
+            stop = start + size + _LARGEST_PIECE
+            files.let_go(self.descriptor.number, window, first, stop - first)
+
+
+class UnmappedWindow:
+    """The beginning of a file that cannot be mapped: it is read where it is sliced.
+
+    Args:
+        descriptor: of the file, which is kept open.
+        length: of the window in bytes.
+    """
+
+    def __init__(self, descriptor: files.Descriptor, length: int) -> None:
+        self._descriptor = descriptor
+        self._length = length
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, part: slice) -> memoryview:
+        start, stop, _ = part.indices(self._length)
+        size = max(stop - start, 0)
+        data = files.pread(self._descriptor.number, size, start)
+        if len(data) < size:
+            raise OSError(f"the file was cut short at {start + len(data)} while it was read")
+        return memoryview(data)
 
 
 def _page_runs(

@@ -23,6 +23,7 @@ _FAILED = ctypes.c_void_p(-1).value
 # so that a file that is mapped privately may be larger than memory.
 _NORESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" else 0)
 _WILL_NEED = getattr(mmap, "MADV_WILLNEED", 3)
+_DO_NOT_NEED = 4  # MADV_DONTNEED, on Linux and macOS alike
 
 
 def _load_libc() -> ctypes.CDLL | None:
@@ -41,6 +42,7 @@ def _load_libc() -> ctypes.CDLL | None:
     ]
     libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
     libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+    libc.mincore.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p]
     return libc
 
 
@@ -106,3 +108,27 @@ def will_need(view: memoryview, start: int, length: int) -> None:
         return
     address = np.frombuffer(view, np.uint8).ctypes.data
     _libc.madvise(address + start, length, _WILL_NEED)
+
+
+def let_go(view: memoryview, start: int, length: int) -> None:
+    """Take a part of a mapping out of this process; `start` is a multiple of its pages.
+
+    It is read from the file again where it is looked at.
+    """
+    if _libc is None:
+        return
+    address = np.frombuffer(view, np.uint8).ctypes.data
+    _libc.madvise(address + start, length, _DO_NOT_NEED)
+
+
+def is_resident(view: memoryview, start: int) -> bool:
+    """Whether a page of a mapping is in memory; `start` is a multiple of its pages.
+
+    False where the system cannot tell.
+    """
+    if _libc is None:
+        return False
+    address = np.frombuffer(view, np.uint8).ctypes.data
+    told = ctypes.create_string_buffer(1)
+    failed = _libc.mincore(address + start, 1, told)
+    return not failed and bool(told.raw[0] & 1)

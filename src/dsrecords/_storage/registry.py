@@ -50,9 +50,12 @@ def version_at(path: str) -> Hashable:
 
 
 def exists(path: str) -> bool:
-    """Whether there is a file; of this machine anything at the path, as `files.exists` says."""
-    if _opener(path) is None:
-        return files.exists(path)
+    """Whether there is a file; of this machine anything at the path, as `files.exists` says.
+
+    A symbolic link that leads nowhere is a place where a file can be made.
+    """
+    if is_local(path):
+        return files.exists(files.target(path))
     return version_at(path) is not None
 
 
@@ -61,11 +64,24 @@ def is_url(path: str) -> bool:
     return "://" in path and _opener(path) is None
 
 
+def is_local(path: str) -> bool:
+    """Whether a path is one of this machine."""
+    return _opener(path) is None
+
+
 def absolute(path: str) -> str:
-    """The absolute path of a local file. A name that another storage reads stays as it is."""
-    if _opener(path) is None:
-        return os.path.abspath(path)
-    return path
+    """The absolute path of a local file. A name that another storage reads stays as it is.
+
+    Links stay in it, and are followed anew whenever it is opened: but not in a folder that is left
+    again, as in `link/../data.rec`, which is beside the folder that the link leads to.
+    """
+    if not is_local(path):
+        return path
+    folder, name = os.path.split(path)
+    if os.pardir in folder.split(os.sep):
+        folder = os.path.realpath(folder)
+        path = os.path.join(folder, name)
+    return os.path.abspath(path)
 
 
 def _opener(path: str) -> Opener | None:

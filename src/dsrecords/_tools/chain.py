@@ -185,7 +185,7 @@ class Chain:
         if rows is None or last is None or not is_in_one_sector:
             self._is_over = True
             return
-        self._held = self._held + rows
+        self._held.extend(rows)
         self._pass(found, last)
 
     def _possible_ends(self, found: ScannedFrame) -> dict[int, Rows] | None:

@@ -13,8 +13,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dsrecords._format import index as _index
+from dsrecords._format import kernels
 from dsrecords._format.entries import no_entries
-from dsrecords._format.layout import FIRST_SKIPPED, METADATA, NONE, PAGE, REVISION
+from dsrecords._format.layout import (
+    FIRST_SKIPPED,
+    LOW_32_BITS,
+    METADATA,
+    NONE,
+    PAGE,
+    REVISION,
+    SHORT_ROW,
+)
 from dsrecords._format.log import OF_RECORDS, Batch, LogScanner, ScannedFrame, unknown_kind
 from dsrecords._read.extents import check_extents
 from dsrecords._read.mark import Mark, beginning, mark_of
@@ -129,7 +138,8 @@ class _LogCheck:
     ) -> None:
         header = state.header
         self.findings: dict[int, _Finding] = {}
-        self.entries = no_entries(snapshot.entries.row_size)
+        # Without heads, also where those of the index have them: these verify by themselves.
+        self.entries = no_entries(SHORT_ROW)
         self.is_known = True
         self.revisions: list[int] = []
         self.covered: Mark | None = None
@@ -185,8 +195,9 @@ class _LogCheck:
         if batch.metadata:
             self._look_at(self.scan.walk.frame(batch.metadata))
         if self._header.schema.payloads:
-            for offset in batch.rows[:, 0].tolist():
-                self._look_at(self.scan.walk.frame(offset))
+            for first in range(0, len(batch.rows), _CHUNK):
+                for offset in batch.rows[first : first + _CHUNK, 0].tolist():
+                    self._look_at(self.scan.walk.frame(offset))
         if not self.is_known:
             return
         try:
@@ -306,14 +317,44 @@ class _ListCheck:
         """
         if self._is_list:
             rows_of_log = self._log.entries.remixed(positions, int(positions[0]), 0)
-            differ: np.ndarray = (rows != rows_of_log).any(axis=1)
-            return differ
+            return self._differ(positions, rows, rows_of_log)
         damaged = np.zeros(len(positions), bool)
         numbers = self._entries.row_numbers(positions)
         for k in np.argsort(rows[:, 0]).tolist():  # as they lie in the file
             ref = self._entries.ref(int(numbers[k]))
             damaged[k] = self._log.scan.record(ref).problem != ""
         return damaged
+
+    def _differ(
+        self,
+        positions: np.ndarray,
+        rows: np.ndarray,
+        rows_of_log: np.ndarray,
+    ) -> np.ndarray:
+        """Which rows are others than those of the log, which have no heads: bool, (n,)."""
+        if not self._entries.has_heads:
+            differ: np.ndarray = (rows != rows_of_log).any(axis=1)
+            return differ
+        checks = rows[:, 1] & np.uint64(LOW_32_BITS)
+        checks_of_log = rows_of_log[:, 1] >> np.uint64(32)
+        differ = (rows[:, 0] != rows_of_log[:, 0]) | (checks != checks_of_log)
+        numbers = self._entries.row_numbers(positions)
+        # Also where the dataset is read without verification.
+        frames = self._header.frames
+        rows_with_heads = self._entries.gather(numbers)
+        heads = self._snapshot.heads_in(rows_with_heads)
+        right = kernels.verify_rows(
+            heads,
+            frames.layout,
+            frames.seed,
+            frames.tables,
+            self._header.size,
+            self._snapshot.end,
+            self._entries.mixes(numbers),
+            True,
+        )
+        differ |= ~right
+        return differ
 
     def _findings_at(self, offset: int, is_damaged: bool) -> list[_Finding]:
         """What is wrong with a record.
@@ -350,7 +391,8 @@ class _ListCheck:
             self._may_be_read -= sizes[number]
             if self._may_be_read < 0:
                 break
-            if checksum_of(walk.read, start, sizes[number]) != checksum:
+            # Not through the buffer of the walk, which would be filled anew for each of them.
+            if checksum_of(self._state.storage.read, start, sizes[number]) != checksum:
                 field = header.schema.payload_key(number)
                 findings.append(_Finding(WRONG_CHECKSUM, field, start))
         return findings

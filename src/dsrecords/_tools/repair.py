@@ -18,12 +18,12 @@ from dsrecords._storage.registry import absolute
 from dsrecords._tools.check import check
 from dsrecords._tools.salvage import Salvage
 from dsrecords._tools.scan import dirty_padding
+from dsrecords._write import lock as _lock
 from dsrecords._write.create import build
-from dsrecords._write.lock import lock
 from dsrecords._write.writer import Writer
 from dsrecords.errors import CorruptError, DSRecordsError
 
-Path = str | os.PathLike[str]
+Path = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
 
 @dataclasses.dataclass
@@ -50,6 +50,7 @@ def repair(
     *,
     index_path: Path | None = None,
     in_place: bool = False,
+    lock: bool = True,
 ) -> Repair:
     """Say what is wrong with a dataset, and save what can be saved. By default nothing is written.
 
@@ -61,6 +62,7 @@ def repair(
         in_place: whether to mend the original. That can be done if no record is lost that the index
             covers: what a crash left behind the last whole batch is cut off (and kept as `path` +
             ".tail-…" if some of it verifies), and the index is written anew.
+        lock: False: nothing is locked, for file systems that have no locks.
 
     Returns:
         What is wrong, and what was saved.
@@ -74,20 +76,20 @@ def repair(
         LockedError: with `in_place`, another writer has the dataset.
         FileExistsError: `output` exists.
     """
-    data_path = absolute(os.fspath(path))
+    data_path = absolute(os.fsdecode(path))
     if index_path is None:
         absolute_index_path = default_index(data_path)
     else:
-        absolute_index_path = absolute(os.fspath(index_path))
+        absolute_index_path = absolute(os.fsdecode(index_path))
     salvage = Salvage(data_path, absolute_index_path)
     report = Repair(_problems(data_path, absolute_index_path))
     readable = _verify(salvage, report)
     report.records = len(readable)
     if output is not None:
-        report.output = os.fspath(output)
-        _save(salvage, readable, report.output)
+        report.output = os.fsdecode(output)
+        _save(salvage, readable, report.output, lock)
     if in_place and report.problems:
-        _mend(data_path, absolute_index_path)
+        _mend(data_path, absolute_index_path, lock)
     return report
 
 
@@ -134,7 +136,12 @@ def _verify(salvage: Salvage, report: Repair) -> list[int]:
     return readable
 
 
-def _save(salvage: Salvage, positions: list[int], output: str) -> None:
+def _save(
+    salvage: Salvage,
+    positions: list[int],
+    output: str,
+    locks: bool,
+) -> None:
     header = salvage.header
     index_path = default_index(output)
     records = (salvage.encoded(i) for i in positions)
@@ -144,15 +151,16 @@ def _save(salvage: Salvage, positions: list[int], output: str) -> None:
         header.schema,
         salvage.metadata,
         records,
+        locks=locks,
     )
 
 
-def _mend(path: str, index_path: str) -> None:
+def _mend(path: str, index_path: str, locks: bool) -> None:
     """Cut off what is not whole, zero the padding, and write the index anew."""
     locked: list[Descriptor] = []
     try:
-        lock(path, locked.append)
-        state = State(path, index_path, True, torn=True)
+        _lock.lock(path, locked.append, locks)
+        state = State(path, index_path, True, torn=True, locks=locks)
         # Before the writer recovers: what cannot be mended must not be touched.
         entries, mark, dirty = _verify_log(state)
         writer = Writer(state, locked[-1])

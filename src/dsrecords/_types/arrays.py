@@ -34,6 +34,7 @@ _MOST_DIMENSIONS = 31  # NumPy 1 has 32, of which a batch takes one
 _MOST_READ_DIMENSIONS = 64  # NumPy's own limit
 _MOST_BYTES = 2**62  # NumPy's own sizes are signed 64-bit numbers
 _MOST_EMPTY_VALUES = 2**24  # values that take no bytes, such as V0
+_LARGE = 2**20  # bytes of an array, from which on it takes more time to copy it than to begin
 
 
 class ShapedArray(Type):
@@ -90,7 +91,7 @@ class ShapedArray(Type):
         if shape != expected_shape:
             raise self._wrong_shape(array)
         head = self._free_sizes.pack(*free_sizes)
-        return head + array.tobytes()
+        return _with_head(head, array)
 
     def _with_free_sizes(self, free_sizes: Sequence[int]) -> Shape:
         """Return the shape with these in the place of the free sizes."""
@@ -168,8 +169,7 @@ class AnyArray(Type):
         counts = _COUNTS.pack(len(description), ndim)
         sizes = struct.pack(f"<{ndim}Q", *array.shape)
         head = counts + sizes + description
-        values = array.tobytes()
-        return head + padding(len(head)) + values
+        return _with_head(head + padding(len(head)), array)
 
     def _to_array(self, value: Any) -> np.ndarray:
         if isinstance(value, (str, bytes, bytearray)):
@@ -260,3 +260,11 @@ def picked(
     if copy and isinstance(part, np.ndarray):
         return part.copy()
     return part
+
+
+def _with_head(head: bytes, array: np.ndarray) -> bytes:
+    """What stands before an array, and its bytes, of which only one copy is made if it is large."""
+    if array.nbytes < _LARGE:
+        return head + array.tobytes()
+    flat = np.ascontiguousarray(array).reshape(-1)
+    return b"".join((head, flat.view(np.uint8)))

@@ -17,6 +17,7 @@ from dsrecords._format.signatures import is_audio
 from dsrecords._optional import import_optional
 from dsrecords._types.array_likes import as_array
 from dsrecords._types.base import Load, describe
+from dsrecords._types.budget import OF_SAMPLES, claim
 from dsrecords._types.external_file import File
 from dsrecords.errors import DecodeError, SchemaError
 
@@ -105,6 +106,8 @@ class Audio(File):
         try:
             with soundfile.SoundFile(buffer) as file:
                 _validate_claims(file)
+                size = np.dtype(dtype).itemsize * file.frames * file.channels
+                claim(size, OF_SAMPLES * len(data))
                 _validate_decoding(file, dtype)
                 # By their number, since some encodings cannot be read "to the end".
                 samples = file.read(file.frames, dtype)

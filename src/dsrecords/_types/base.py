@@ -55,6 +55,9 @@ class Type:
         undecodable: what `load` may raise for bytes that are as they were written, and that a
             decoder cannot read here: it becomes a DecodeError. It goes before `unreadable`. A lack
             of memory is only meant where more is made of the bytes than a copy.
+        amplifies: whether a value may be much larger than its payload: then calls have a budget.
+        object_size: bytes of memory that a value takes at least, whatever its payload.
+        objects_in_byte: bytes of objects, at most, that a byte of a payload becomes.
     """
 
     name = ""
@@ -81,6 +84,9 @@ class Type:
         struct.error,
     )
     undecodable: tuple[type[Exception], ...] = (RecursionError,)
+    amplifies = False
+    object_size = 64
+    objects_in_byte = 0.0
 
     def is_missing(self, value: Any) -> bool:
         """Return whether a value means None, where the type allows None.
@@ -134,6 +140,10 @@ class Type:
         That is: lists of numbers as arrays, lists of structs as dicts of columns.
         """
         return self.load(data, copy)
+
+    def weight(self, data: memoryview) -> int:
+        """Return how many bytes the objects of a value take, at most, without making them."""
+        return int(self.objects_in_byte * len(data))
 
     def row(self) -> np.ndarray | None:
         """Return an array of no values, (0, …), if all have one dtype and shape; else None."""

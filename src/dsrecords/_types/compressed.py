@@ -14,6 +14,7 @@ import numpy as np
 
 from dsrecords._types import zstd_backends
 from dsrecords._types.base import Load, Path, Type
+from dsrecords._types.budget import OF_OBJECTS, claim
 from dsrecords._types.scalars import Scalar
 from dsrecords.errors import CorruptError, SchemaError
 
@@ -28,6 +29,8 @@ _HIGHEST_LEVEL = 22
 _ALWAYS_ALLOWED = 64 * 2**20
 _ALWAYS_ALLOWED_WITHIN = 2**16  # within another type: a list may have many
 _LARGEST_RATIO = 1000
+# What a record takes besides, at least, in both files. So little payloads need not be weighed.
+_STORED_BESIDES = 96  # bytes
 _SKIPPABLE = 0x184D2A50.to_bytes(4, "little")  # begins a frame that readers of zstd pass over
 
 
@@ -57,6 +60,8 @@ class Zstd(Type):
         _validate_inner(inner)
         _validate_options(level, size)
         self.inner = inner
+        self.amplifies = True
+        self.objects_in_byte = inner.objects_in_byte
         self.level = level
         self.unreadable = inner.unreadable
         self.undecodable = (*inner.undecodable, MemoryError)
@@ -69,9 +74,11 @@ class Zstd(Type):
         self.name = f"zstd({inner.name}{options})"
         self.size = size
         self._always_allowed = _ALWAYS_ALLOWED
+        self._stored_besides = _STORED_BESIDES
         if nested:
             self.size = 0  # a dictionary is of a whole field
             self._always_allowed = _ALWAYS_ALLOWED_WITHIN
+            self._stored_besides = 0
         self.use(None)
 
     def use(self, dictionary: bytes | None) -> None:
@@ -108,6 +115,9 @@ class Zstd(Type):
             size = codec.content_size(data)
             if not 0 <= size <= self._always_allowed:
                 _validate_size(size, len(data))
+            usual = _LARGEST_RATIO * len(data)
+            if size > usual:
+                claim(size, usual)
             payload = codec.decompress(data, size)
         except codec.error as error:
             message = f"not zstd, or of another dictionary: {error}"
@@ -118,23 +128,34 @@ class Zstd(Type):
             raise CorruptError(message)
         return memoryview(payload)
 
+    def _opened(self, data: memoryview) -> memoryview:
+        """The same, if the objects that it becomes are not too many for the call."""
+        payload = self.plain(data)
+        stored = len(data) + self._stored_besides
+        free = OF_OBJECTS * stored
+        weight = int(self.inner.objects_in_byte * len(payload))
+        if weight > free:
+            weight = self.inner.weight(payload)
+            claim(weight, free)
+        return payload
+
     def dump(self, value: Any) -> bytes:
         payload = self.inner.dump(value)
         return self.compress(payload)
 
     def load(self, data: memoryview, copy: bool) -> Any:
-        payload = self.plain(data)
+        payload = self._opened(data)
         return self.inner.load(payload, copy)
 
     def load_columns(self, data: memoryview, copy: bool) -> Any:
-        payload = self.plain(data)
+        payload = self._opened(data)
         return self.inner.load_columns(payload, copy)
 
     def decoder(self, decoding: Any, field: Any) -> Load:
         decode = self.inner.decoder(decoding, field)
 
         def load(self: Zstd, data: memoryview, copy: bool) -> Any:
-            payload = self.plain(data)
+            payload = self._opened(data)
             return decode(payload, copy)
 
         # Readers know the library's own decoders by their `__self__`: it is this type.
@@ -147,7 +168,7 @@ class Zstd(Type):
         path: Path,
         decoding: Any,
     ) -> Any:
-        payload = self.plain(data)
+        payload = self._opened(data)
         return self.inner.pick(payload, copy, path, decoding)
 
     def row(self) -> np.ndarray | None:

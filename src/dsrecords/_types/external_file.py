@@ -24,6 +24,7 @@ class File(Type):
     """
 
     expected = ""
+    amplifies = True
     # What decoders of other packages raise for files that are broken, or that they do not know.
     undecodable = (
         *Type.undecodable,

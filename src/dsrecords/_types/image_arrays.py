@@ -8,8 +8,14 @@ import numpy as np
 
 from dsrecords._format.signatures import image_format
 from dsrecords._optional import import_optional
+from dsrecords._types.budget import OF_PIXELS, claim
 from dsrecords._types.image_depth import dtype_of_integers, lost_bits, stored_bits
-from dsrecords._types.image_files import Opened, check_pixels, raise_decode_error
+from dsrecords._types.image_files import (
+    Opened,
+    check_pixels,
+    claim_pixels,
+    raise_decode_error,
+)
 from dsrecords.errors import DecodeError
 
 # The modes of Pillow whose pixels an array has as they are.
@@ -50,6 +56,7 @@ def as_pixels(data: memoryview) -> np.ndarray:
         frames = 1
         if image.format in _FORMATS_WITH_FRAMES:
             frames = getattr(image, "n_frames", 1)
+        claim_pixels(image, frames, data)
         if frames > 1:
             return _all_frames(image, data, frames)
         image.load()
@@ -172,6 +179,7 @@ def _decode_by_simplejpeg(data: memoryview) -> np.ndarray | None:
     simplejpeg = import_optional("simplejpeg", "simplejpeg")
     height, width, colorspace, _ = simplejpeg.decode_jpeg_header(data)
     check_pixels(height * width)
+    claim(3 * height * width, OF_PIXELS * len(data))
     if colorspace.upper() == "GRAY":
         grey: np.ndarray = simplejpeg.decode_jpeg(data, colorspace="GRAY")
         return grey[:, :, 0]

@@ -9,7 +9,7 @@ import numpy as np
 from dsrecords._optional import import_optional
 from dsrecords._types.image_arrays import has_transparent_palette
 from dsrecords._types.image_depth import dtype_of_integers
-from dsrecords._types.image_files import Opened, check_pixels
+from dsrecords._types.image_files import Opened, check_pixels, claim_pixels
 from dsrecords.errors import DecodeError
 
 MODES = {"rgb": "RGB", "gray": "L", "rgba": "RGBA"}  # our names, and Pillow's
@@ -59,6 +59,7 @@ def converted(
         target = None
         if image.format in ("JPEG", "MPO"):
             target = _draft(image, orientation, size, max_size)
+        claim_pixels(image, 1, data)
         image.load()
         image = _upright(image, orientation)
         if target is None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from dsrecords._format.signatures import image_format
 from dsrecords._optional import import_optional
+from dsrecords._types.budget import OF_PIXELS, claim
 from dsrecords.errors import DecodeError, DSRecordsError
 
 _PILLOW_WITH_AVIF = "11.3"
@@ -108,6 +109,18 @@ def _check_pixels(count: int, pillow: Any) -> None:
         return
     claim = f"{count:,} pixels are more than Pillow allows ({2 * limit:,})"
     raise DecodeError(f"{claim}; {_RAISE_LIMIT}")
+
+
+def claim_pixels(image: Any, frames: int, data: memoryview) -> None:
+    """Take memory for the pixels of an image that is open. Raises DecodeError."""
+    width, height = image.size
+    count = frames * width * height
+    bands = len(image.getbands())
+    if image.mode[0] in "PIF":  # a palette, or numbers of up to four bytes
+        bands = 4
+    # Pillow's own pixels, others of a palette's colours, and two copies until an array is made.
+    at_once = (8 + bands) * count
+    claim(bands * count, OF_PIXELS * len(data), at_once)
 
 
 def image_size(data: memoryview) -> tuple[int, int]:

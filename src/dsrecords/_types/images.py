@@ -19,7 +19,7 @@ from dsrecords._types.external_file import File
 from dsrecords._types.image_arrays import as_pixels, as_pixels_by_simplejpeg
 from dsrecords._types.image_conversion import MODES, converted
 from dsrecords._types.image_encoding import encode_array, encode_pillow
-from dsrecords._types.image_files import Opened
+from dsrecords._types.image_files import Opened, claim_pixels
 from dsrecords._types.image_originals import original_file
 from dsrecords.errors import SchemaError
 
@@ -106,6 +106,7 @@ class Image(File):
         """A loaded Pillow image. Raises CorruptError or DecodeError."""
         self.validate(data)
         with Opened(data) as image:
+            claim_pixels(image, 1, data)
             image.load()
         return image
 

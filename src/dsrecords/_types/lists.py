@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import struct
 import types
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,8 @@ from dsrecords._types.strings import Str
 from dsrecords.errors import CorruptError, SchemaError
 
 _COUNT = struct.Struct("<Q")
+_NUMBER_SIZE = 40  # bytes of memory: an object, and a pointer to it
+_POINTER_SIZE = 8
 _NO_SIZE = -1  # which no item has
 
 Payloads = list[memoryview | None]  # of items, None where an item is None
@@ -49,6 +51,25 @@ class List(Nested):
         self.item = item
         self.name = f"list[{item.name}]"
         self.unreadable = item.unreadable
+        self.amplifies = item.amplifies
+        if isinstance(item, Scalar):
+            self.objects_in_byte = _NUMBER_SIZE / item.width
+        else:
+            of_item = (item.object_size + _POINTER_SIZE) / _COUNT.size
+            self.objects_in_byte = max(of_item, item.objects_in_byte)
+
+    def weight(self, data: memoryview) -> int:
+        item = self.item
+        count = int.from_bytes(data[:8], "little")
+        if isinstance(item, Scalar):
+            most = len(data) // item.width
+            return _NUMBER_SIZE * min(count, most)
+        most = len(data) // _COUNT.size
+        count = min(count, most)
+        size_of_payloads = len(data) - _COUNT.size * count
+        of_payloads = item.objects_in_byte * size_of_payloads
+        of_items = (item.object_size + _POINTER_SIZE) * count
+        return of_items + int(of_payloads)
 
     def dump(self, value: Any) -> bytes:
         item = self.item
@@ -201,7 +222,7 @@ class List(Nested):
             if strings is not None:
                 return strings
         values: list[Any] = []
-        for payload in self._located(data):
+        for payload in self._each_located(data):
             value = None
             if payload is not None:
                 try:
@@ -214,29 +235,30 @@ class List(Nested):
 
     def _located(self, data: memoryview) -> Payloads:
         """The payloads of the items, None where an item is None. Raises CorruptError."""
+        return list(self._each_located(data))
+
+    def _each_located(self, data: memoryview) -> Iterator[memoryview | None]:
+        """The same one by one: all of them would take more memory than many values do."""
         sizes, payloads = _split_payloads(data)
         size_of_none = self._size_of_none()
-        located: Payloads = []
         offset = 0
         payloads_size = len(payloads)
-        for size in sizes:
+        for position, size in enumerate(sizes):
             if size == size_of_none:
-                located.append(None)
+                yield None
                 continue
             end = offset + size
             if end > payloads_size:
-                position = len(located)
                 left = payloads_size - offset
                 message = f"item {position} of a list claims {size} bytes, {left} are left"
                 raise CorruptError(message)
-            located.append(payloads[offset:end])
+            yield payloads[offset:end]
             offset = padded_size(end)
         if offset != payloads_size:
             data_size = len(data)
             end = data_size - payloads_size + offset
             message = f"a list ends at byte {end}, its payload at byte {data_size}"
             raise CorruptError(message)
-        return located
 
     def _size_of_none(self) -> int:
         if self.item.nullable:

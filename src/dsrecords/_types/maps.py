@@ -29,6 +29,11 @@ class Map(Type):
         self.name = f"map[{item.name}]"
         pair = Struct({"key": Str(), "value": item})
         self._pairs = Table(pair)
+        self.amplifies = item.amplifies
+        self.objects_in_byte = self._pairs.objects_in_byte
+
+    def weight(self, data: memoryview) -> int:
+        return self._pairs.weight(data)
 
     def dump(self, value: Any) -> bytes:
         if not isinstance(value, Mapping):

@@ -8,12 +8,20 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import numpy as np
+
 from dsrecords._optional import import_optional
 from dsrecords._types.base import Load, Type, describe
 from dsrecords._types.binary import Bytes
 from dsrecords._types.survival import FAILURES, is_same, python_number, refusal
 from dsrecords.errors import CorruptError, SchemaError
 
+# The first bytes of dicts and lists in MessagePack: short ones, then those that state a length.
+_SHORT_CONTAINERS = slice(0x80, 0xA0)
+_LONG_CONTAINERS = slice(0xDC, 0xE0)
+# Bytes of memory, with a pointer to it: an empty dict; what else a byte becomes, at most.
+_CONTAINER_SIZE = 72
+_OTHER_SIZE = 21
 _FULL_NAME = re.compile(r"\w+(\.\w+)*")
 
 
@@ -26,6 +34,7 @@ class MsgPack(Type):
     present = Type.present | {float}
 
     name = "msgpack"
+    objects_in_byte = float(_CONTAINER_SIZE)
     undecodable = (*Type.undecodable, MemoryError)  # a few bytes may claim to be a long list
 
     def dump(self, value: Any) -> bytes:
@@ -39,6 +48,15 @@ class MsgPack(Type):
         if not comes_back:
             raise _refusal(value)
         return data
+
+    def weight(self, data: memoryview) -> int:
+        # What begins a list or a dict: other bytes of these values only make it seem more.
+        values = np.frombuffer(data, np.uint8)
+        counts = np.bincount(values, minlength=256)
+        containers = int(counts[_SHORT_CONTAINERS].sum())
+        containers += int(counts[_LONG_CONTAINERS].sum())
+        others = len(data) - containers
+        return _CONTAINER_SIZE * containers + _OTHER_SIZE * others
 
     def load(self, data: memoryview, copy: bool) -> Any:
         return _unpack(data)

@@ -30,6 +30,9 @@ from dsrecords._types.nested import (
 from dsrecords._types.scalars import Scalar
 from dsrecords.errors import CorruptError, SchemaError
 
+_DICT_SIZE = 232  # bytes of memory, of a dict of up to five keys
+_PART_SIZE = 40
+
 Values = dict[str, Any]  # of the parts, by name
 ScalarPart = tuple[
     str,  # name
@@ -67,7 +70,21 @@ class Struct(Nested):
             names.append(f"{quoted}:{part.name}")
         joined = ",".join(names)
         self.name = "{" + joined + "}"
+        self.amplifies = any(part.amplifies for part in self.parts.values())
+        self.object_size = _DICT_SIZE + _PART_SIZE * len(self.parts)
+        self.objects_in_byte = max(part.objects_in_byte for part in self.parts.values())
         self._lay_out()
+
+    def weights(self, data: memoryview) -> dict[str, int]:
+        """Return the weight of each part that is no number. Raises CorruptError."""
+        loads: list[PayloadPart] = []
+        for key, part in self._payloads:
+            loads.append((key, part.nullable, _weigher(part)))
+        values = self._load(data, False, loads, [])
+        return {key: values[key] or 0 for key, _ in self._payloads}
+
+    def weight(self, data: memoryview) -> int:
+        return self.object_size + sum(self.weights(data).values())
 
     def _lay_out(self) -> None:
         names = []
@@ -327,6 +344,15 @@ class Struct(Nested):
                     raise_in_reading(error, repr(key), self.parts[key])
                     raise
             values[key] = number
+
+
+def _weigher(part: Type) -> Load:
+    """What weighs a part, where a value would be loaded."""
+
+    def load(data: memoryview, copy: bool) -> int:
+        return part.weight(data)
+
+    return load
 
 
 def decoding_of(key: str, decoding: Any) -> Any:

@@ -17,8 +17,12 @@ from dsrecords._types.arrays import ShapedArray
 from dsrecords._types.base import Load, NoPartError, Path, Type, describe
 from dsrecords._types.lists import List
 from dsrecords._types.nested import Nested, is_list, within
+from dsrecords._types.scalars import Scalar
 from dsrecords._types.structs import Struct, plain_column
 from dsrecords.errors import CorruptError, SchemaError
+
+_SIZE_OF_SIZE = 8  # bytes, of the size of a payload; so many has a pointer in memory
+_SMALLEST_ITEM = 40  # bytes of memory, as `List.weight` counts them
 
 Columns = dict[str, Any]
 Rows = list[dict[str, Any]]
@@ -39,6 +43,15 @@ class Table(Nested):
         for key, part in row.parts.items():
             columns[key] = _column_of(part)
         self._stored = Struct(columns)
+        self.amplifies = row.amplifies
+        self.objects_in_byte = _objects_in_byte(row)
+
+    def weight(self, data: memoryview) -> int:
+        # The items of a column are counted as objects already: so many rows there are at most.
+        of_columns = self._stored.weights(data)
+        of_items = max(of_columns.values())
+        rows = min(of_items // _SMALLEST_ITEM, len(data))
+        return sum(of_columns.values()) + rows * self.row_type.object_size
 
     def dump(self, value: Any) -> bytes:
         if isinstance(value, Mapping):
@@ -132,6 +145,22 @@ class Table(Nested):
         if isinstance(key, slice):
             return _rows_of(parts)
         return parts
+
+
+def _objects_in_byte(row: Struct) -> float:
+    """How many bytes of objects a byte of rows becomes, at most: where all payloads are empty."""
+    stored = 0
+    made = row.object_size
+    within = 0.0
+    for part in row.parts.values():
+        within = max(within, part.objects_in_byte)
+        if isinstance(part, Scalar):
+            stored += part.width
+            made += _SMALLEST_ITEM
+        elif not isinstance(part, (ShapedArray, Struct)):  # of these a row may have no byte
+            stored += _SIZE_OF_SIZE
+            made += part.object_size + _SIZE_OF_SIZE
+    return made / max(stored, 1) + within
 
 
 def _rows_of(columns: Columns) -> Rows:

@@ -20,6 +20,7 @@ import numpy as np
 from dsrecords._optional import import_optional
 from dsrecords._types.array_likes import as_array
 from dsrecords._types.base import LIST_TYPES
+from dsrecords._types.budget import OF_FRAMES, claim
 from dsrecords.errors import DecodeError
 
 _MOST_PIXELS = 178_956_970  # of a frame: the limit for images, too
@@ -117,6 +118,8 @@ class VideoFrames:
     def _stacked(self, positions: Sequence[int]) -> np.ndarray:
         if not positions:
             return np.zeros((0, self.height, self.width, 3), np.uint8)
+        size = len(positions) * self.height * self.width * 3
+        claim(size, OF_FRAMES * len(self.data), 2 * size)
         frames = self._frames(positions)
         shapes = {frame.shape for frame in frames}
         if len(shapes) > 1:

@@ -12,7 +12,7 @@ import numpy as np
 
 from dsrecords._format.foreign import describe_foreign_file
 from dsrecords._format.frame import FRAME
-from dsrecords._format.layout import PAGE, kind_of_word, size_of_word
+from dsrecords._format.layout import LARGEST_METADATA, LOW_32_BITS, PAGE, kind_of_word, size_of_word
 from dsrecords._storage.registry import open_storage
 from dsrecords.errors import CorruptError
 
@@ -20,6 +20,7 @@ _RESERVED = 1024  # zeros before the first record
 _RECORDS_AT_ONCE = 2**16
 _BYTES_AT_ONCE = 2**20
 _MOST_GUESSED = 32  # fields
+_MOST_SHARED = 2**30  # bytes that records may take beyond those of the file: they do not overlap
 _NOT_OURS = "not a DSRecords file: it begins with zeros, as one of dsrecords 0.4"
 
 
@@ -73,9 +74,10 @@ def header_was_zeroed(data: memoryview) -> bool:
         data: the whole file.
     """
     size = len(data)
-    nonzero = _first_nonzero(data)
+    # No further than a header goes: a sparse file has zeros without an end.
+    nonzero = _first_nonzero(data[: LARGEST_METADATA + 1])
     if nonzero is None:  # a header without a record
-        return size >= PAGE and size % PAGE == 0
+        return PAGE <= size <= LARGEST_METADATA and size % PAGE == 0
     start = nonzero // PAGE * PAGE
     rest = size - start
     if start == 0 or rest < FRAME.size:
@@ -132,6 +134,7 @@ def misfit(
         of_records = np.array([_RESERVED], np.uint64)
     # With too few fields every record would seem to end before it does.
     an_end_fits = not len(of_records)
+    total = 0
     for first in range(0, len(of_records), _RECORDS_AT_ONCE):
         part = of_records[first : first + _RECORDS_AT_ONCE]
         wrong, ends = _extents(data, part, field_count)
@@ -139,11 +142,21 @@ def misfit(
             number = int(wrong.argmax())
             offset = int(part[number])
             return f"record {first + number}, at byte {offset}, does not fit into {size} bytes"
+        total += _sum_of(ends - part)
+        if total > size + _MOST_SHARED:
+            return f"{first + len(part)} records take {total} bytes, and there are {size}"
         if not an_end_fits:
             an_end_fits = _an_end_fits(part, ends, offsets, size)
     if an_end_fits:
         return None
     return "no record ends where another one, or the file, does"
+
+
+def _sum_of(sizes: np.ndarray) -> int:
+    """The sum of uint64, (n,), each less than 2⁶³: in halves, which do not wrap around."""
+    high = int((sizes >> np.uint64(32)).sum())
+    low = int((sizes & np.uint64(LOW_32_BITS)).sum())
+    return (high << 32) + low
 
 
 def _extents(

@@ -22,7 +22,7 @@ from dsrecords._v04.reader import V04State
 from dsrecords._write.create import make_dataset
 from dsrecords.errors import SchemaError
 
-Path = str | os.PathLike[str]
+Path = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 Functions = Sequence[Function | None] | Mapping[Any, Function | None]
 
 _WINDOW = 256  # records that the kernel is asked for ahead of reading

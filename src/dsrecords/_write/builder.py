@@ -5,6 +5,8 @@ Knows nothing of samples.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 from typing import Any
 
@@ -15,9 +17,65 @@ from dsrecords._schema.header import Header, make_header
 from dsrecords._schema.schema import Schema
 from dsrecords._storage import files
 from dsrecords._storage.local import LocalStorage
-from dsrecords._write.lock import create, lock
+from dsrecords._write.lock import create, lock, locked_from_birth
+from dsrecords._write.resume import ADVICE, require_same_header
 from dsrecords._write.writer import Writer
-from dsrecords.errors import LockedError
+from dsrecords.errors import CorruptError, LockedError, annotate
+
+PARTIAL = ".partial"
+"""What the path of a data file has behind it until the dataset is whole."""
+
+
+def require_targets(path: str, index_path: str, overwrite: bool) -> None:
+    """Find out what would otherwise fail when all is written: whether files can be made there.
+
+    A file is made, and removed again, under the longest name that each of them has meanwhile.
+
+    Raises:
+        FileExistsError: there is a file, and `overwrite` is not given, or the file is not ours.
+        FileNotFoundError: a folder does not exist.
+        OSError: no file can be made there, as the folder may not be written to, or a name is too
+            long.
+        ValueError: both are one file.
+    """
+    if os.path.abspath(path) == os.path.abspath(index_path):
+        raise ValueError(f"{path}: the index needs a path of its own")
+    _require_free_paths(path, index_path, overwrite)
+    partial = path + PARTIAL
+    if files.exists(partial) and not _may_be_left(partial):
+        raise FileExistsError(f"{partial} exists and is not ours: remove it, or give another path")
+    for target in (partial, index_path):
+        suffix = os.urandom(4).hex()
+        _try_name(f"{target}.{suffix}.tmp", os.path.dirname(target))
+
+
+def _try_name(name: str, folder: str) -> None:
+    try:
+        file = files.create(name)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(error.errno, "there is no such folder", folder) from None
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            message = "the name is too long, with what is added to it while it is written"
+            raise OSError(error.errno, message, name) from None
+        raise
+    file.close()
+    files.unlink(name)
+
+
+def _require_free_paths(path: str, index_path: str, overwrite: bool) -> None:
+    ours = {path: _is_log, index_path: _index.may_be_replaced}
+    for target, is_ours in ours.items():
+        if not files.exists(target):
+            continue
+        if not overwrite:
+            raise FileExistsError(
+                f"{target} exists; make_dataset(..., overwrite=True) would replace a dataset"
+            )
+        if not is_ours(target):
+            raise FileExistsError(
+                f"{target} exists and is not ours: remove it, or give another path"
+            )
 
 
 class Builder:
@@ -32,15 +90,20 @@ class Builder:
         id: 16 bytes that identify the dataset; by default random.
         overwrite: whether a dataset that is there gives way.
         held: whether the lock of that dataset is held already; else it is taken until the end.
+        resume: whether to go on with what a maker has left at `partial`, if there is something.
+        locks: whether files are locked, which not all file systems can.
 
     Attributes:
         writer: of the new dataset.
+        kept: how many records were there when it began.
+        index_problem: why the index could not be written, where that was no error; else empty.
 
     Raises:
         FileExistsError: there is a file, and `overwrite` is not given, or the file is not ours.
         FileNotFoundError: a folder does not exist.
         LockedError: another process is making it, or writing to the one that is there.
-        SchemaError: the metadata is not JSON.
+        SchemaError: the metadata is not JSON; or what was left has another header.
+        CorruptError: what was left is damaged.
     """
 
     def __init__(
@@ -53,20 +116,30 @@ class Builder:
         id: bytes | None,
         overwrite: bool,
         held: bool,
+        locks: bool,
+        resume: bool = False,
     ) -> None:
         self._path = path
         self._index_path = index_path
         self._partial = partial
-        if id is None:
-            id = os.urandom(16)
-        header = make_header(schema, metadata, id)
-        self._require_free_paths(overwrite)
+        self._locks = locks
+        self.kept = 0
+        self.index_problem = ""
+        self._index: _index.Written | None = None
+        self._is_to_stay = False  # what is written, whatever comes
+        header = make_header(schema, metadata, id or os.urandom(16))
+        _require_free_paths(path, index_path, overwrite)
         # The dataset that gives way, with its lock; None if there is none or the lock is held.
         self._replaced: files.Descriptor | None = None
         try:
             if overwrite and not held and files.exists(path):
-                lock(path, self._keep_replaced)
-            self.writer = self._begin(header)
+                lock(path, self._keep_replaced, locks)
+            writer = None
+            if resume:
+                writer = self._go_on(schema, metadata, id)
+            if writer is None:
+                writer = self._begin(header)
+            self.writer = writer
         except BaseException:  # the lock is not to last for as long as the exception is remembered
             self._release_replaced()
             raise
@@ -74,19 +147,43 @@ class Builder:
     def _keep_replaced(self, descriptor: files.Descriptor) -> None:
         self._replaced = descriptor
 
-    def _require_free_paths(self, overwrite: bool) -> None:
-        ours = {self._path: _is_log, self._index_path: _index.may_be_replaced}
-        for path, is_ours in ours.items():
-            if not files.exists(path):
-                continue
-            if not overwrite:
-                raise FileExistsError(
-                    f"{path} exists; make_dataset(..., overwrite=True) would replace a dataset"
-                )
-            if not is_ours(path):
-                raise FileExistsError(
-                    f"{path} exists and is not ours: remove it, or give another path"
-                )
+    def _go_on(self, schema: Schema, metadata: dict[str, Any], id: bytes | None) -> Writer | None:
+        """Return a writer of what was left, cut behind its last whole batch; None if nothing was.
+
+        Nothing of it is cut before its header has proved to be the same.
+        """
+        left: list[files.Descriptor] = []
+        try:
+            self._lock_left(left)
+            state = self._state()
+            require_same_header(state.header, schema, metadata, id, self._partial)
+            writer = Writer(state, left[-1], checkpoints=False)
+            writer.open()
+        except BaseException as error:
+            for file in left:
+                file.close()
+            if isinstance(error, FileNotFoundError):
+                return None
+            if isinstance(error, CorruptError):
+                error.message += f"; {ADVICE}"
+            raise
+        self.kept = len(state.snapshot.entries)
+        return writer
+
+    def _state(self) -> State:
+        return State(
+            self._partial,
+            f"{self._partial}.idx",
+            True,
+            new=True,
+            locks=self._locks,
+        )
+
+    def _lock_left(self, left: list[files.Descriptor]) -> None:
+        try:
+            lock(self._partial, left.append, self._locks)
+        except LockedError:
+            raise LockedError("another process is making it", file=self._partial) from None
 
     def _begin(self, header: Header) -> Writer:
         """Create the data file under its other name, with the header alone.
@@ -98,12 +195,11 @@ class Builder:
         born = f"{self._partial}.{suffix}.tmp"
         file = self._create(born)
         try:
-            if not files.lock(file.number):
+            if not locked_from_birth(file, self._path, self._locks):
                 raise LockedError("another process has locked it", file=born)
             files.pwrite(file.number, header.raw.data, 0)
             self._name_partial(born)
-            state = State(self._partial, f"{self._partial}.idx", True, new=True)
-            writer = Writer(state, file, checkpoints=False)
+            writer = Writer(self._state(), file, checkpoints=False)
             writer.open()
             return writer
         except BaseException:
@@ -120,7 +216,7 @@ class Builder:
             if index_folder != folder:
                 # To learn now, not when all is written, whether it exists.
                 files.sync_directory(self._index_path)
-            return create(born, like=[self._path])
+            return create(born, replaces=self._path)
         except FileNotFoundError as error:
             missing = index_folder
             if error.filename == born:
@@ -144,12 +240,10 @@ class Builder:
         """Remove the file of a maker that was killed, whose lock is not held any more."""
         left: list[files.Descriptor] = []
         try:
-            lock(self._partial, left.append)
+            self._lock_left(left)
             files.unlink(self._partial)
         except FileNotFoundError:  # another maker was faster
             return
-        except LockedError:
-            raise LockedError("another process is making it", file=self._partial) from None
         finally:
             for file in left:
                 file.close()
@@ -159,7 +253,7 @@ class Builder:
         if files.identity(self._partial) == files.identity(file.number):
             files.unlink(self._partial)
 
-    def finish(self, replace: bool) -> files.Descriptor:
+    def finish(self, replace: bool, index_may_fail: bool = False) -> files.Descriptor:
         """Put both files in place, durably.
 
         A crash between the two renames can leave either log with the index of the other, which is
@@ -167,6 +261,8 @@ class Builder:
 
         Args:
             replace: whether files that are there give way.
+            index_may_fail: whether the log is put in place also where its index cannot be: see
+                `index_problem`.
 
         Returns:
             The descriptor of the `.rec`, which holds its lock.
@@ -175,45 +271,90 @@ class Builder:
             FileExistsError: there is a file by now, and `replace` is not given.
         """
         writer = self.writer
-        state = writer.state
         writer.sync()
         if self._replaced is not None:
             files.sync(self._replaced.number)
-        index = _index.publish_whole(
-            self._index_path,
-            self._partial,
-            state.header.raw,
-            writer.next_slot(),
-            state.snapshot.entries,
-            rename=False,
-        )
+        index = self._write_index(index_may_fail)
         try:
             self._put_in_place(index, replace)
+            self._put_index_in_place(index, replace, index_may_fail)
         except BaseException:  # the first rename decides: once it is done, the index is to follow
-            if files.exists(self._partial):
+            if index and files.exists(self._partial):
                 files.unlink(index)
-            elif files.exists(index):
+            elif index and files.exists(index):
                 files.rename(index, self._index_path)
             raise
+        finally:
+            if self._index is not None:
+                self._index.file.close()
         files.sync_directory(self._path)
-        files.sync_directory(self._index_path)
+        self._sync_index(index_may_fail)
         self._release_replaced()
         return writer.hand_over()
+
+    def _write_index(self, may_fail: bool) -> str:
+        """Write the index beside where it belongs; return its path, empty if that failed."""
+        state = self.writer.state
+        try:
+            slot = self.writer.next_slot()
+            self._index = _index.write_whole(
+                self._index_path,
+                self._partial,
+                state.header.raw,
+                slot,
+                _index.parts(state.snapshot.entries, slot, 0),
+            )
+            return self._index.path
+        except OSError as error:
+            if not may_fail:
+                raise
+            self.index_problem = str(error)  # not itself: it would keep the lock, by its traceback
+            return ""
 
     def _put_in_place(self, index: str, replace: bool) -> None:
         has_id_of_replaced = self._has_id_of_replaced()
         if has_id_of_replaced and files.exists(self._index_path):
             # The old index would vouch for more of the new log than there is.
-            files.unlink(self._index_path)
-            files.sync_directory(self._index_path)
+            try:
+                files.unlink(self._index_path)
+                files.sync_directory(self._index_path)
+            except OSError:
+                self._is_to_stay = True
+                raise
         if replace:
             files.rename(self._partial, self._path)
         else:
             files.link(self._partial, self._path)
-        if has_id_of_replaced:
+        if has_id_of_replaced or not index:
             # Or a crash could bring back the old log, with the index of the new one.
             files.sync_directory(self._path)
-        files.rename(index, self._index_path)
+
+    def _put_index_in_place(self, index: str, replace: bool, may_fail: bool) -> None:
+        """Give the index its name, or else remove that of the dataset which gave way.
+
+        That would be passed over, since it is of another dataset, but only after looking twice.
+        """
+        try:
+            if index:
+                files.rename(index, self._index_path)
+                return
+        except OSError as error:
+            if not may_fail:
+                raise
+            self.index_problem = str(error)
+            with contextlib.suppress(OSError):
+                files.unlink(index)
+        if replace and files.exists(self._index_path):
+            with contextlib.suppress(OSError):
+                files.unlink(self._index_path)
+
+    def _sync_index(self, may_fail: bool) -> None:
+        try:
+            files.sync_directory(self._index_path)
+        except OSError as error:
+            if not may_fail:
+                raise
+            self.index_problem = self.index_problem or str(error)
 
     def _has_id_of_replaced(self) -> bool:
         if self._replaced is None:
@@ -221,11 +362,25 @@ class Builder:
         id = self.writer.state.header.id
         return files.pread(self._replaced.number, len(id), ID_OFFSET) == id
 
-    def abandon(self) -> None:
-        """Remove what was written so far, unless it is in place already, and release all locks."""
-        self.writer.remove_file(self._partial)
+    def abandon(self, error: BaseException, keeps: bool) -> None:
+        """Remove what was written so far, unless it is in place already, and release all locks.
+
+        Args:
+            error: because of which.
+            keeps: whether records that were written stay. Then the error says so.
+        """
+        has_records = len(self.writer.state.snapshot.entries) > 0
+        if self._is_to_stay or (keeps and has_records):
+            self._keep(error)
+        else:
+            self.writer.remove_file(self._partial)
         self.writer.let_go("it was abandoned")
         self._release_replaced()
+
+    def _keep(self, error: BaseException) -> None:
+        if files.exists(self._partial):
+            note = f"what was written so far is {self._partial}: resume=True goes on with it"
+            annotate(error, note)
 
     def _release_replaced(self) -> None:
         if self._replaced is not None:
@@ -235,3 +390,10 @@ class Builder:
 def _is_log(path: str) -> bool:
     storage = LocalStorage(path)
     return storage.read(0, len(MAGIC)) == MAGIC
+
+
+def _may_be_left(path: str) -> bool:
+    """Whether a maker may have left a file: its blocks may be zeros, after a loss of power."""
+    storage = LocalStorage(path)
+    start = storage.read(0, len(MAGIC))
+    return start == MAGIC or not any(start)

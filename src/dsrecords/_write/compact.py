@@ -22,6 +22,7 @@ def compact(
     positions: Sequence[int] | np.ndarray,
     metadata: dict[str, Any],
     replace: bool = False,
+    locks: bool = True,
 ) -> Descriptor:
     """Write records of a dataset to a new one. They are verified, and copied as they are stored.
 
@@ -32,6 +33,7 @@ def compact(
         positions: of the records.
         metadata: of the new dataset.
         replace: whether the new dataset takes the place of this one, whose lock is held.
+        locks: whether files are locked.
 
     Returns:
         The descriptor of the new `.rec`, which holds its lock.
@@ -57,4 +59,5 @@ def compact(
         records,
         overwrite=replace,
         held=replace,
+        locks=locks,
     )

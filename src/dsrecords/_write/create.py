@@ -4,25 +4,39 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterable, Sized
-from typing import Any
+from collections.abc import Iterable, Sequence, Sized
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dsrecords._read.open import default_index
 from dsrecords._schema.encoded import Encoded
+from dsrecords._schema.header import metadata_json, read_header
 from dsrecords._schema.infer import LIMIT, infer_schema, infer_table
 from dsrecords._schema.resolve import make_schema
 from dsrecords._schema.samples import kept
 from dsrecords._schema.schema import Schema
 from dsrecords._schema.tabular import ExportsArrow, Tabular, as_tabular, iterable
+from dsrecords._storage import files
 from dsrecords._storage.files import Descriptor
+from dsrecords._storage.local import LocalStorage
+from dsrecords._storage.registry import absolute
 from dsrecords._types.base import describe
-from dsrecords._write.builder import Builder
+from dsrecords._warning import warn_user
+from dsrecords._write.bad_samples import KEY, BadSamples, OnError, require_valid_on_error
+from dsrecords._write.builder import PARTIAL, Builder, require_targets
 from dsrecords._write.dictionaries import encoded_with_dictionaries
-from dsrecords._write.pool import encoded
+from dsrecords._write.leftovers import remove_abandoned
+from dsrecords._write.pool import Numbered, encoded
 from dsrecords._write.progress import shown, shown_batches
+from dsrecords._write.resume import ADVICE, rest_of, use_dictionaries
 from dsrecords._write.rows import Rows, TableRows
-from dsrecords.errors import SchemaError
+from dsrecords._write.writer import Writer
+from dsrecords.errors import CorruptError, SchemaError
 
+if TYPE_CHECKING:
+    import logging
+    from typing import TypeGuard
+
+_Path = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 _Given = Iterable[Any] | Tabular
 """Samples, or a table of which each row is one."""
 
@@ -34,20 +48,24 @@ _GUESSED = (
 
 def make_dataset(
     samples: Iterable[Any] | ExportsArrow,
-    path: str | os.PathLike[str],
+    path: _Path,
     schema: Any = None,
-    index_path: str | os.PathLike[str] | None = None,
+    index_path: _Path | None = None,
     *,
     metadata: dict[str, Any] | None = None,
     overwrite: bool = False,
     progress: bool = False,
     num_workers: int = 0,
     id: bytes | None = None,
+    on_error: OnError = "raise",
+    resume: bool = False,
+    lock: bool = True,
 ) -> tuple[str, str]:
     """Write samples to a new dataset.
 
     It is written as `path` + ".partial" and renamed at the end: a failure leaves what was there,
-    and a kill leaves a `.partial` that opens as a dataset of all that was written so far.
+    and a kill leaves a `.partial` that opens as a dataset of all that was written so far. Whether
+    files can be made there is tried before the first sample is asked for.
 
     Args:
         samples: dicts (or dataclasses, named tuples) for a schema with names, else tuples or lists.
@@ -64,10 +82,22 @@ def make_dataset(
             old one.
         progress: whether to show a progress bar.
         num_workers: processes that encode samples. They help where encoding one takes longer than
-            sending it to another process, as PNG and WebP do. They are forked, so that samples must
-            pickle, but not serializers. On other systems than Linux they are threads.
+            sending it to another process, as PNG and WebP do. Samples must pickle. The processes
+            are forked where this one has a single thread. Beside other threads that is not safe:
+            then they are spawned, functions in the schema must pickle, too, and a script needs
+            `if __name__ == "__main__":`. On other systems than Linux they are threads.
         id: 16 bytes that identify the dataset; by default random. The same id and samples give the
             same bytes.
+        on_error: what to do with a sample that cannot be encoded: "raise" its error; "skip" it; or
+            a function that is called with the error, and may raise it. What is left out is told of
+            by a warning at the end, and by the metadata: `metadata["skipped_samples"]`. Errors of
+            the disk or of what is not installed are raised, and so is what iterating raises. If the
+            first 1000 samples, or all of them, cannot be encoded, the first error is raised.
+        resume: whether what is written stays if this fails, and is gone on with by the same call.
+            All samples are given again, and each is encoded and compared with what is there.
+        lock: False: nothing is locked, for file systems that have no locks. Then nobody keeps a
+            second process from making the same dataset, or from writing to the one that gives way:
+            what becomes of them then is not promised.
 
     Returns:
         (data path, index path)
@@ -76,32 +106,61 @@ def make_dataset(
         FileExistsError: there is a file at either path, and `overwrite` is not given, or the file
             is not ours.
         SchemaError: there is no such type, or a sample does not fit: names its position and field.
+            Or what `resume` finds is not the beginning of these samples.
+        CorruptError: what `resume` finds is damaged.
         LockedError: another writer has the dataset, or is making it.
+        OSError: no file can be made there, or the disk is full. If the index alone cannot be
+            written, that is a warning: it can be made again.
+        ReadOnlyError: the file system has no locks, and `lock=False` is not given.
     """
     data_path = _path_of(path)
-    index = default_index(data_path) if index_path is None else os.fspath(index_path)
+    index = default_index(data_path) if index_path is None else os.fsdecode(index_path)
+    require_valid_on_error(on_error)
+    paths = (data_path, index)
+    require_targets(files.target(data_path), files.target(index), overwrite)
+    # Now, as the samples may change the working directory. A link stays: what it leads to is made.
+    data_path = files.target(absolute(data_path))
+    index = files.target(absolute(index))
     given: _Given = as_tabular(samples) or iterable(samples)
     total = _total(given)
     is_guessed = schema is None
     if is_guessed:
         given, schema = _with_inferred_schema(given, data_path)
     made = make_schema(schema)
-    records = _records(made, given, total, data_path, progress, num_workers)
+    bad = None
+    if on_error != "raise":
+        bad = BadSamples(on_error)
+    goes_on = resume and files.exists(data_path + PARTIAL)
+    if goes_on:
+        _use_dictionaries(made, data_path + PARTIAL)
+    source = _Source(made, given, total, data_path, progress, num_workers, bad)
+    records = source.records(one_by_one=goes_on or bad is not None, trained=goes_on)
+    making = _Making(bad, keeps=resume, goes_on=goes_on, index_may_fail=True)
     try:
-        build(data_path, index, made, metadata or {}, records, overwrite, id)
+        build(
+            data_path,
+            index,
+            made,
+            metadata or {},
+            records,
+            overwrite,
+            id,
+            making=making,
+            locks=lock,
+        )
     except SchemaError as error:
         if is_guessed and error.record is not None and error.record >= _looked_at(given):
             error.message += f"; {_GUESSED}"
         raise
-    return data_path, index
+    return paths
 
 
 def _path_of(path: Any) -> str:
     """The path of a dataset as a string. Raises TypeError, as if it was exchanged for samples."""
-    if not isinstance(path, (str, os.PathLike)):
+    if not isinstance(path, (str, bytes, os.PathLike)):
         order = "make_dataset(samples, path, schema)"
         raise TypeError(f"the path of a dataset is a string, not {describe(path)}: {order}")
-    return os.fspath(path)
+    return os.fsdecode(path)
 
 
 def _total(given: _Given) -> int | None:
@@ -120,27 +179,109 @@ def _looked_at(given: _Given) -> int:
     return LIMIT
 
 
-def _records(
-    schema: Schema,
-    given: _Given,
-    total: int | None,
-    path: str,
-    progress: bool,
-    num_workers: int,
-) -> Iterable[Encoded] | Rows | TableRows:
-    """Return what is given as records that can be written."""
-    is_encoded_one_by_one = num_workers > 0 or len(schema.trainable()) > 0
-    if isinstance(given, Tabular):
-        if not is_encoded_one_by_one:
-            batches = shown_batches(given.batches(), total, path, progress)
-            return TableRows(schema, given, batches, 0)
-        given = given.samples(schema.named)
-    samples = shown(given, total, path, progress)
-    if schema.trainable():
-        return encoded_with_dictionaries(schema, enumerate(samples), num_workers)
-    if schema.payloads or num_workers:
-        return encoded(schema, enumerate(samples), num_workers)
-    return Rows(schema, samples, 0)
+def _use_dictionaries(schema: Schema, partial: str) -> None:
+    """Compress with the dictionaries with which what is left was compressed."""
+    if not schema.trainable():
+        return
+    try:
+        left = read_header(LocalStorage(partial))
+    except CorruptError as error:
+        error.message += f"; {ADVICE}"
+        raise
+    use_dictionaries(schema, left.schema)
+
+
+class _Source(NamedTuple):
+    """What is to be written.
+
+    Attributes:
+        schema: of the dataset.
+        given: samples, or a table.
+        total: how many there are; None if that is not known.
+        path: of the data file, for the progress bar.
+        progress: whether to show one.
+        num_workers: processes that encode samples.
+        bad: takes the errors of samples that are left out; None: they are raised.
+    """
+
+    schema: Schema
+    given: _Given
+    total: int | None
+    path: str
+    progress: bool
+    num_workers: int
+    bad: BadSamples | None
+
+    def records(self, one_by_one: bool, trained: bool) -> Iterable[Encoded] | Rows | TableRows:
+        """Return what is given as records that can be written.
+
+        Args:
+            one_by_one: whether each is encoded alone, though many could be together.
+            trained: whether the schema has its dictionaries.
+        """
+        schema = self.schema
+        given = self.given
+        trains = len(schema.trainable()) > 0 and not trained
+        one_by_one = one_by_one or self.num_workers > 0 or trains
+        if isinstance(given, Tabular):
+            if not one_by_one:
+                batches = shown_batches(given.batches(), self.total, self.path, self.progress)
+                return TableRows(schema, given, batches, 0)
+            given = given.samples(schema.named)
+        if trains:
+            samples = self._numbered(given)
+            return encoded_with_dictionaries(schema, samples, self.num_workers, self.bad)
+        if one_by_one or schema.payloads:
+            return encoded(schema, self._numbered(given), self.num_workers, self.bad)
+        return Rows(schema, shown(given, self.total, self.path, self.progress), 0)
+
+    def _numbered(self, given: Iterable[Any]) -> Numbered:
+        """Return the samples with their positions.
+
+        Of what has positions itself, such as a dataset of PyTorch, a sample that cannot be read is
+        left out as well.
+        """
+        bad = self.bad
+        if bad is None or not _is_read_by_position(given):
+            return enumerate(shown(given, self.total, self.path, self.progress))
+        positions = shown(range(len(given)), self.total, self.path, self.progress)
+        return _read_by_position(given, positions, bad)
+
+
+def _is_read_by_position(given: Any) -> TypeGuard[Sequence[Any]]:
+    """Whether samples are read by their positions, which may fail for one of them alone."""
+    if isinstance(given, (list, tuple)):
+        return False
+    if isinstance(given, Sequence):
+        return True
+    has_positions = hasattr(given, "__getitem__") and hasattr(given, "__len__")
+    return has_positions and not hasattr(given, "__iter__")
+
+
+def _read_by_position(given: Sequence[Any], positions: Iterable[int], bad: BadSamples) -> Numbered:
+    for position in positions:
+        try:
+            sample = given[position]
+        except Exception as error:  # noqa: BLE001 - it is raised again unless it may be left out
+            bad.leave_out(position, error)
+        else:
+            yield position, sample
+
+
+class _Making(NamedTuple):
+    """How a dataset is made.
+
+    Attributes:
+        bad: takes the errors of samples that are left out; None: they are raised.
+        keeps: whether what is written stays if an error comes.
+        goes_on: whether to go on with what was left; then records are given one by one.
+        index_may_fail: whether the log stays where its index cannot be written.
+    """
+
+    bad: BadSamples | None = None
+    keeps: bool = False
+    goes_on: bool = False
+    index_may_fail: bool = False
 
 
 def build(
@@ -151,8 +292,10 @@ def build(
     records: Iterable[Encoded] | Rows | TableRows,
     overwrite: bool = False,
     id: bytes | None = None,
-    temporary: str = ".partial",
+    temporary: str = PARTIAL,
     held: bool = False,
+    making: _Making = _Making(),  # noqa: B008 - it never changes
+    locks: bool = True,
 ) -> Descriptor:
     """Write encoded records to a new dataset. If they raise, no trace of it is left.
 
@@ -166,6 +309,8 @@ def build(
         id: 16 bytes; by default random.
         temporary: what is added to the path until all is written.
         held: whether the lock of the dataset that gives way is held already.
+        making: what else there is to say.
+        locks: whether files are locked.
 
     Returns:
         The descriptor of the new `.rec`, which holds its lock.
@@ -176,25 +321,106 @@ def build(
     """
     if id is not None and (type(id) is not bytes or len(id) != 16):
         raise ValueError("id must be 16 bytes")
-    builder = Builder(path, index_path, path + temporary, schema, metadata, id, overwrite, held)
+    path = files.target(path)
+    index_path = files.target(index_path)
+    builder = Builder(
+        path,
+        index_path,
+        path + temporary,
+        schema,
+        metadata,
+        id,
+        overwrite,
+        held,
+        locks,
+        resume=making.goes_on,
+    )
     try:
-        if isinstance(records, (Rows, TableRows)):
-            records.write(builder.writer)
-        else:
-            builder.writer.extend(records)
-        return builder.finish(replace=overwrite)
-    except BaseException:
-        builder.abandon()
+        remove_abandoned(index_path)
+        if overwrite:
+            _warn_of_other_names(path)
+        _write(records, builder)
+        if making.bad is not None or making.goes_on:
+            _describe(builder.writer, metadata, making.bad)
+        file = builder.finish(overwrite, making.index_may_fail)
+    except BaseException as error:
+        builder.abandon(error, keeps=making.keeps)
         raise
+    try:
+        _tell(path, index_path, builder, making.bad)
+    except Warning:  # where warnings are errors: no lock is to last as long as they do
+        file.close()
+        raise
+    return file
 
 
-def create(path: str, index_path: str, schema: Schema) -> None:
+def _warn_of_other_names(path: str) -> None:
+    """Warn, before a file gives way, if it has other names: these keep the old file."""
+    names = files.hard_links(path)
+    if names > 1:
+        warn_user(
+            f"{path}: this file has {names} names (hard links). Under this one there will be a new "
+            "file; the other ones go on showing the old records"
+        )
+
+
+def _write(records: Iterable[Encoded] | Rows | TableRows, builder: Builder) -> None:
+    writer = builder.writer
+    if isinstance(records, (Rows, TableRows)):
+        records.write(writer)
+        return
+    if builder.kept:
+        records = rest_of(records, writer.state.snapshot)
+        _logger().warning("%s: %d samples were there already", writer.state.path, builder.kept)
+    writer.extend(records)
+
+
+def _describe(writer: Writer, metadata: dict[str, Any], bad: BadSamples | None) -> None:
+    """Let the metadata say which samples were left out."""
+    snapshot = writer.state.snapshot
+    described = metadata
+    if bad is not None:
+        bad.require_others(len(snapshot.entries))
+        if bad.count:
+            described = {**metadata, KEY: bad.report()}
+    text = metadata_json(writer.state.header, described)
+    is_there = metadata_json(writer.state.header, snapshot.metadata())
+    if text != is_there:
+        writer.set_metadata(text)
+
+
+def _tell(path: str, index_path: str, builder: Builder, bad: BadSamples | None) -> None:
+    """Warn of what is not as it should be, though the dataset is made."""
+    if builder.index_problem:
+        warn_user(
+            f"{index_path} could not be written ({builder.index_problem}): {path} is whole, and "
+            "its index is made again whenever it is opened; dsrecords.open(path).flush() writes it"
+        )
+    if bad is not None and bad.count:
+        warn_user(f"{path}: {bad.summary()}")
+
+
+def create(
+    path: str,
+    index_path: str,
+    schema: Schema,
+    locks: bool = True,
+) -> None:
     """Make a dataset without records.
 
     Raises:
         FileExistsError: there is one, perhaps as another process was faster.
     """
-    build(path, index_path, schema, {}, (), temporary=f".{os.urandom(4).hex()}.tmp")
+    temporary = f".{os.urandom(4).hex()}.tmp"
+    build(
+        path,
+        index_path,
+        schema,
+        {},
+        (),
+        temporary=temporary,
+        locks=locks,
+    )
 
 
 def _with_inferred_schema(given: _Given, path: str) -> tuple[_Given, Any]:
@@ -211,8 +437,11 @@ def _with_inferred_schema(given: _Given, path: str) -> tuple[_Given, Any]:
         first = [kept(sample) for sample in itertools.islice(iterator, LIMIT)]
         schema = infer_schema(first)
         given = itertools.chain(first, iterator)
+    _logger().warning("%s: no schema was given; %s: %r", path, basis, schema)
+    return given, schema
+
+
+def _logger() -> logging.Logger:
     import logging  # here, as few need it
 
-    logger = logging.getLogger("dsrecords")
-    logger.warning("%s: no schema was given; %s: %r", path, basis, schema)
-    return given, schema
+    return logging.getLogger("dsrecords")

@@ -11,8 +11,10 @@ from dsrecords._read.plan import Plan
 from dsrecords._read.snapshot import Snapshot
 from dsrecords._schema.encoded import Encoded
 from dsrecords._schema.schema import Field, Schema
+from dsrecords._types.budget import Call
 from dsrecords._types.compressed import Zstd
 from dsrecords._types.dictionaries import train_dictionary
+from dsrecords._write.bad_samples import BadSamples
 from dsrecords._write.pool import Numbered, encoded
 
 # A sample is of so many records, or ends earlier, at so many bytes of their payloads.
@@ -27,6 +29,7 @@ def encoded_with_dictionaries(
     schema: Schema,
     samples: Numbered,
     num_workers: int,
+    bad: BadSamples | None = None,
 ) -> Iterator[Encoded]:
     """As `encoded`, once the schema has dictionaries for the first samples.
 
@@ -34,11 +37,12 @@ def encoded_with_dictionaries(
         schema: of the dataset; it gets the dictionaries before this returns.
         samples: with their positions.
         num_workers: as in `encoded`, for all but the first samples.
+        bad: as in `encoded`.
     """
-    first = _first_records(_without_compression(schema), samples)
+    first = _first_records(_without_compression(schema), samples, bad)
     _train(schema, first)
     compressed = (_compressed(schema, record) for record in first)
-    return itertools.chain(compressed, encoded(schema, samples, num_workers))
+    return itertools.chain(compressed, encoded(schema, samples, num_workers, bad))
 
 
 def _without_compression(schema: Schema) -> Schema:
@@ -52,14 +56,20 @@ def _without_compression(schema: Schema) -> Schema:
     return Schema(fields, schema.named)
 
 
-def _first_records(schema: Schema, samples: Numbered) -> list[Encoded]:
+def _first_records(
+    schema: Schema,
+    samples: Numbered,
+    bad: BadSamples | None,
+) -> list[Encoded]:
     records: list[Encoded] = []
     size = 0
     while size < _SAMPLE_BYTES and len(records) < _SAMPLE_RECORDS:
-        some = itertools.islice(samples, _CHUNK)
-        chunk = list(encoded(schema, some, num_workers=0))
-        if not chunk:
+        first = next(samples, None)
+        if first is None:
             break
+        others = itertools.islice(samples, _CHUNK - 1)
+        some = itertools.chain((first,), others)
+        chunk = list(encoded(schema, some, 0, bad))
         size += sum(map(_payload_bytes, chunk))
         records += chunk
     return records
@@ -93,10 +103,11 @@ def retrained(
 def _plain(snapshot: Snapshot, position: int, plan: Plan) -> Encoded:
     """A record; what can have a dictionary is not compressed."""
     numbers, payloads = snapshot.encoded(position, plan)
-    for field, _ in snapshot.header.schema.trainable():
-        payload = payloads[field.payload]
-        if payload is not None:
-            payloads[field.payload] = snapshot.plain(position, field, payload)
+    with Call():
+        for field, _ in snapshot.header.schema.trainable():
+            payload = payloads[field.payload]
+            if payload is not None:
+                payloads[field.payload] = snapshot.plain(position, field, payload)
     return numbers, payloads
 
 

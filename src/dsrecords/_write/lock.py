@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Protocol
 
 from dsrecords._storage import files
-from dsrecords.errors import LockedError
+from dsrecords.errors import LockedError, ReadOnlyError
 
 
 class Holder(Protocol):
@@ -30,7 +30,11 @@ _holders: weakref.WeakSet[Holder] = weakref.WeakSet()
 _lockable: files.Known = weakref.WeakSet()
 
 
-def lock(path: str, keep: Callable[[files.Descriptor], object]) -> None:
+def lock(
+    path: str,
+    keep: Callable[[files.Descriptor], object],
+    locks: bool = True,
+) -> None:
     """Take the writer's lock of the file that has this path now.
 
     Args:
@@ -38,24 +42,70 @@ def lock(path: str, keep: Callable[[files.Descriptor], object]) -> None:
         keep: called with its descriptor, open for reading and writing, before that has the lock:
             whatever is raised, now or later, the caller can close it. No lock is to last for as
             long as an exception is remembered. Called again where the file is replaced meanwhile.
+        locks: False: nothing is locked, since the file system has no locks.
 
     Raises:
         LockedError: another writer has the dataset.
+        ReadOnlyError: the file system has no locks.
     """
     while True:
         file = files.open_write(path, _lockable)
         keep(file)
-        if not files.lock(file.number):
-            raise LockedError("another writer has it: close that one first", file=path)
+        if locks and not _is_locked(file, path):
+            text = f"another writer{holder_of(file)} has it: close that one first"
+            raise LockedError(text, file=path)
         if files.identity(path) == files.identity(file.number):
             return
         # It was replaced between opening and locking: this is the lock of a file without a name.
         file.close()
 
 
-def create(path: str, like: Sequence[str]) -> files.Descriptor:
+def holder_of(file: files.Descriptor) -> str:
+    """Who holds the lock of an open file, in words, as far as the system tells; else ""."""
+    process = files.lock_holder(file.number)
+    if not process:
+        return ""
+    if process == os.getpid():
+        return " of this process"
+    return f" (process {process})"
+
+
+def create(path: str, replaces: str) -> files.Descriptor:
     """Create a file that is to be locked before anybody else knows it: see `files.create`."""
-    return files.create(path, like, _lockable)
+    return files.create(path, replaces=replaces, known=_lockable)
+
+
+def locked_from_birth(
+    file: files.Descriptor,
+    path: str,
+    locks: bool = True,
+) -> bool:
+    """Take the lock of a file that nobody else knows yet; False if the system refuses it.
+
+    Args:
+        file: the file.
+        path: what errors call it.
+        locks: as of `lock`.
+
+    Raises:
+        ReadOnlyError: the file system has no locks.
+    """
+    return not locks or _is_locked(file, path)
+
+
+def _is_locked(file: files.Descriptor, path: str) -> bool:
+    """Take the lock of an open file; False if another has it."""
+    try:
+        return files.lock(file.number)
+    except OSError as error:
+        if not files.is_without_locks(error):
+            raise
+        raise ReadOnlyError(
+            f"files cannot be locked here ({error.strerror}): keep the dataset on another file "
+            "system, or let this one lock (flock, the lock daemon of NFS); or give lock=False, "
+            "and see to it yourself that no two processes write to it at once",
+            file=path,
+        ) from error
 
 
 def release_after_fork(holder: Holder) -> None:

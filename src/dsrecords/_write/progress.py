@@ -41,7 +41,10 @@ def shown_batches(
 def _bar(samples: Iterable[Any] | None, total: int | None, path: str) -> Any:
     from tqdm import tqdm
 
-    return tqdm(
+    class Bar(tqdm):  # type: ignore[type-arg]
+        monitor_interval = 0  # no thread: worker processes are forked where there is none
+
+    return Bar(
         samples,
         total=total,
         desc=os.path.basename(path),

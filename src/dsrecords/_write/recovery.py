@@ -10,6 +10,7 @@ from dsrecords._format import index as _index
 from dsrecords._read.open import State
 from dsrecords._storage import files
 from dsrecords._warning import warn_user
+from dsrecords._write.leftovers import remove_abandoned
 from dsrecords.errors import ReadOnlyError
 
 _CHUNK = 4 * 2**20  # bytes of a tail that are copied at once
@@ -28,6 +29,8 @@ def recover(state: State, file: files.Descriptor) -> None:
     """
     state.reopen(torn=True)
     _require_replaceable_index(state)
+    remove_abandoned(state.path, file)
+    remove_abandoned(state.index_path)
     end = state.snapshot.end
     size = files.size(file.number)
     if size <= end:
@@ -79,7 +82,7 @@ def _cut_tail(
 
 def _save_tail(state: State, end: int, size: int) -> None:
     """Keep a copy of a tail of which some verifies: only a person can judge what it is worth."""
-    path = _unused_path(f"{state.path}.tail-{end}")
+    path = _unused_path(f"{files.target(state.path)}.tail-{end}")
     tail = files.create(path, like=[state.path])
     for offset in range(end, size, _CHUNK):
         data = state.storage.read(offset, min(_CHUNK, size - offset))

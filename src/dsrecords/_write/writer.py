@@ -28,6 +28,7 @@ from dsrecords._read.snapshot import Snapshot
 from dsrecords._schema.encoded import Encoded, Revised
 from dsrecords._storage import files
 from dsrecords._storage.local import LocalStorage
+from dsrecords._warning import warn_user
 from dsrecords._write.columns import PackedRecords
 from dsrecords._write.gate import Gate
 from dsrecords._write.lock import lock, release_after_fork
@@ -100,6 +101,8 @@ class Writer:
         self._last_editor = 0  # the thread that made the last edit
         # Whether a checkpoint was asked for amid a change, after which it is made.
         self._checkpoint_is_due = False
+        # Whether all that was written is on the disk, as far as the index is not concerned.
+        self._is_log_durable = False
         # Whether an exception came amid a change: the files are the truth, not what is in memory.
         self._interrupted = False
         # What was written since the last checkpoint.
@@ -128,7 +131,7 @@ class Writer:
         """
         release_after_fork(self)  # before there is a lock
         if self._file is None:
-            lock(self.state.path, self._keep)
+            lock(self.state.path, self._keep, self.state.locks)
         self._recover()
 
     def _keep(self, descriptor: files.Descriptor) -> None:
@@ -409,6 +412,7 @@ class Writer:
         if not self._interrupted:
             self.require_own_log()
         self._interrupted = True
+        self._is_log_durable = False
         try:
             if size <= _JOINED:
                 files.pwrite(self._file.number, b"".join(buffers), offset)
@@ -416,7 +420,18 @@ class Writer:
                 files.pwritev(self._file.number, buffers, offset)
         except OSError as error:
             self._why_stopped = f"writing failed ({error}): close this dataset and open it again"
+            if self._checkpoints and files.is_full(error):  # a dataset, and not one in the making
+                self._say_what_is_missing(error, size)
             raise
+
+    def _say_what_is_missing(self, error: OSError, size: int) -> None:
+        """Add to the error of a disk that is full what can be done."""
+        error.filename = self.state.path
+        error.strerror = (
+            f"{error.strerror}: {size} bytes were to be added to the log, as for each change, also "
+            "a deletion; make room and open it again, or write the records to another disk by "
+            "ds.compact(output)"
+        )
 
     def require_own_log(self) -> None:
         """Raise ReadOnlyError if another program has put other bytes into the file.
@@ -496,10 +511,11 @@ class Writer:
 
     def _publish_durably(self) -> None:
         assert self._file is not None
+        files.sync(self._file.number)
+        self._is_log_durable = True
         if not self._is_same_index():
             self._require_replaceable_index()
         self._interrupted = True
-        files.sync(self._file.number)
         self._publish()
         self._interrupted = False
         self._unpublished_frames = 0
@@ -621,12 +637,28 @@ class Writer:
     # The end
 
     def close(self) -> None:
-        """Publish, and let go of the lock."""
+        """Publish, and let go of the lock.
+
+        An index that cannot be written is a warning, once the log is whole and on the disk.
+        """
         try:
             if not self._why_stopped and not self.state.refuses:
-                self.checkpoint()
+                self._checkpoint_or_warn()
         finally:
             self.let_go("this dataset is closed")
+
+    def _checkpoint_or_warn(self) -> None:
+        self._is_log_durable = False
+        try:
+            self.checkpoint()
+        except (OSError, ReadOnlyError) as error:
+            if not self._is_log_durable:
+                raise
+            warn_user(
+                f"{self.state.index_path} cannot be written ({error}): all records are in "
+                f"{self.state.path}, and on the disk; the next to open it make the list again "
+                "from there"
+            )
 
     @property
     def is_open(self) -> bool:

@@ -1,0 +1,72 @@
+"""`check` and `repair` of much damage: what they read and hold is counted, not how long they take."""
+
+import tracemalloc
+
+import pytest
+
+import dsrecords
+from dsrecords import repair
+from dsrecords._read.open import State
+from dsrecords._storage.local import LocalStorage
+from dsrecords._write import writer
+
+
+def damaged(folder, count, at):
+    """A dataset of `count` records, of which the byte `at` of every second frame is wrong."""
+    path = str(folder / f"{count}.rec")
+    samples = ({"text": f"sample {i:08d}", "n": i} for i in range(count))
+    dsrecords.make_dataset(samples, path, {"text": "str", "n": "int64"})
+    entries = State(path, path.replace(".rec", ".idx"), True).snapshot.entries
+    offsets = [entries.ref(entries.row(i)).offset for i in range(count)]
+    with open(path, "r+b") as file:
+        for offset in offsets[::2]:
+            file.seek(offset + at)
+            byte = file.read(1)[0]
+            file.seek(offset + at)
+            file.write(bytes([byte ^ 1]))
+    return path
+
+
+def bytes_read(monkeypatch, function):
+    total = 0
+    read = LocalStorage.read
+
+    def counted(storage, offset, length):
+        nonlocal total
+        data = read(storage, offset, length)
+        total += len(data)
+        return data
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalStorage, "read", counted)
+        function()
+    return total
+
+
+@pytest.mark.parametrize("at", [0, 8, 20, 48])
+@pytest.mark.parametrize("work", [lambda path: dsrecords.open(path).check(), repair])
+def test_what_is_read_grows_as_the_damaged_records_do(work, at, tmp_path, monkeypatch):
+    """The first bytes of a frame, its size, the rest of its head, its payload."""
+    few, many = damaged(tmp_path, 2000, at), damaged(tmp_path, 8000, at)
+    read_of_few = bytes_read(monkeypatch, lambda: work(few))
+    read_of_many = bytes_read(monkeypatch, lambda: work(many))
+    assert read_of_many < 6 * read_of_few  # of four times as many
+
+
+def test_check_of_a_commit_of_many_rows_does_not_hold_them_twice(tmp_path, monkeypatch):
+    monkeypatch.setattr(writer, "BATCH_RECORDS", 10**9)
+    monkeypatch.setattr(writer, "BATCH_BYTES", 10**12)
+    path, count = str(tmp_path / "data.rec"), 200_000
+    dsrecords.make_dataset([], path, {"n": "int64", "text": "str"})
+    with dsrecords.open(path) as ds:
+        ds.extend({"n": i, "text": "abc"} for i in range(count))
+    ds = dsrecords.open(path)
+    len(ds)
+    tracemalloc.start()
+    try:
+        assert ds.check() == []
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # 16 bytes a row, of which a part is being moved; and what is read and compared at once.
+    assert peak < 32 * count + 12 * 2**20
