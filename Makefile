@@ -22,9 +22,10 @@ test: $(READY) ## run the tests and measure what they cover
 test-all: $(LARGE) ## run the tests that need large packages (some gigabytes), which it installs
 	DSRECORDS_TEST_LARGE=1 $(RUN) -m pytest -m large
 
-torture: $(READY) ## the trials of docs/reliability.md in full: under an hour on two cores (MINUTES=5: of fuzzing each target)
+torture: $(READY) ## the trials of docs/reliability.md in full: some hours on two cores (MINUTES=5: of fuzzing each target)
 	$(RUN) -m pip install --quiet --group torture
 	$(RUN) tests/reliability/torture.py
+	DSRECORDS_TEST_FULL=1 $(RUN) -m pytest --quiet --numprocesses=auto -m exhaustive --ignore=tests/reliability
 
 check: $(READY) ## lint, layout, types, complexity, density and structure
 	$(RUN) -m ruff check

@@ -1,11 +1,13 @@
 """What several test modules share: a small schema, samples that fit it, and a reader of frames that is not the library's."""
 
+import gc
 import importlib
 import os
 import re
 import struct
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +20,8 @@ from dsrecords._write import pool
 SOURCE = Path(dsrecords.__file__).parents[
     1
 ]  # for processes of their own: the library that is being tested
+SYNCS = {name: getattr(os, name) for name in ("fsync", "fdatasync") if hasattr(os, name)}
+IN_FULL = bool(os.environ.get("DSRECORDS_TEST_FULL"))  # as `make torture` asks for
 # A field of each storage: a number, a number that may be None, a payload, a payload that may be None.
 SCHEMA = {"label": "int64", "score": "float64?", "text": "str", "blob": "bytes?"}
 
@@ -34,12 +38,29 @@ def pytest_runtest_call(item):
     """Do not measure the coverage of exhaustive tests (pytest-cov's own mark has no effect in workers of pytest-xdist)."""
     if item.get_closest_marker("exhaustive") is None:
         return (yield)
-    tracer = sys.gettrace()
+    tracer, of_threads = sys.gettrace(), threading.gettrace()
     sys.settrace(None)
+    threading.settrace(None)
     try:
         return (yield)
     finally:
         sys.settrace(tracer)
+        threading.settrace(of_threads)
+
+
+# What another test has left behind is not collected in a forked child: the decoder of a video waits there for ever for its
+# threads, which only the parent has.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=gc.freeze)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def quick_syncs():
+    """Nobody cuts the power: the disk is waited for in processes of their own alone. The simulations have a sync of their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in SYNCS:
+            patch.setattr(os, name, os.fstat)  # which refuses a closed descriptor as well
+        yield
 
 
 def row(i):

@@ -32,6 +32,7 @@ KINDS = {
     dsrecords.UnsupportedVersionError: ValueError,
     dsrecords.LockedError: BlockingIOError,
     dsrecords.ReadOnlyError: io.UnsupportedOperation,
+    dsrecords.ShardError: ValueError,
     dsrecords.StaleViewError: RuntimeError,
 }
 

@@ -8,6 +8,7 @@ modules' docstrings, so they stand in one place.
 """
 
 import ast
+import functools
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +25,7 @@ FLOORS = (
     "errors",
     "_optional",
     "_warning",
+    "_order",
     "_storage",
     "_format",
     "_types",
@@ -31,6 +33,7 @@ FLOORS = (
     "io",
     "vision",
     "_read",
+    "_shards",
     "_write",
     "_v04",
     "_tools",
@@ -55,6 +58,7 @@ class Import(NamedTuple):
     imported: str
 
 
+@functools.cache
 def modules() -> dict[str, ast.Module]:
     """The modules of the package by their dotted names, parsed; a package has its folder's name."""
     found = {}
@@ -67,6 +71,7 @@ def modules() -> dict[str, ast.Module]:
     return found
 
 
+@functools.cache
 def imports() -> list[Import]:
     """Every import of one module of the package by another, within functions as well."""
     parsed = modules()

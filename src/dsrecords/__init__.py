@@ -5,17 +5,18 @@ samples. The guide is `docs/index.md`.
 """
 
 import importlib
-import types
 import typing
 
 from dsrecords import io
+from dsrecords._dataset.joining import merge
+from dsrecords._order.permutation import Permutation
 from dsrecords._schema.infer import infer_schema
 from dsrecords._tools.repair import Repair, repair
 from dsrecords._types.registry import register_type
 from dsrecords._types.stored_file import StoredFile
 from dsrecords._v04.upgrade import upgrade
 from dsrecords._write.create import make_dataset
-from dsrecords.dataset import IndexedRecordDataset, open
+from dsrecords.dataset import IndexedRecordDataset, concat, open
 from dsrecords.errors import (
     CorruptError,
     DecodeError,
@@ -23,12 +24,18 @@ from dsrecords.errors import (
     LockedError,
     ReadOnlyError,
     SchemaError,
+    ShardError,
     StaleViewError,
     UnsupportedVersionError,
 )
 
 if typing.TYPE_CHECKING:
     from dsrecords import vision as vision
+    from dsrecords._order.lengths import MaxTokens
+    from dsrecords._order.mixing import mix
+    from dsrecords._order.sampler import Sampler
+    from dsrecords._order.weights import Weights
+    from dsrecords._order.zipping import zip
 
 __version__ = "1.0.0"
 __all__ = [
@@ -37,27 +44,49 @@ __all__ = [
     "DecodeError",
     "IndexedRecordDataset",
     "LockedError",
+    "MaxTokens",
+    "Permutation",
     "ReadOnlyError",
     "Repair",
+    "Sampler",
     "SchemaError",
+    "ShardError",
     "StaleViewError",
     "StoredFile",
     "UnsupportedVersionError",
+    "Weights",
+    "concat",
     "infer_schema",
     "io",
     "make_dataset",
+    "merge",
+    "mix",
     "open",
     "register_type",
     "repair",
     "upgrade",
     "vision",
+    "zip",
 ]
-_MODULES = ("vision",)  # imported when they are first used
+# Imported when they are first used: modules, and names by their modules.
+_MODULES = ("vision",)
+_NAMES = {
+    "MaxTokens": "dsrecords._order.lengths",
+    "Sampler": "dsrecords._order.sampler",
+    "Weights": "dsrecords._order.weights",
+    "mix": "dsrecords._order.mixing",
+    "zip": "dsrecords._order.zipping",
+}
 
 
-def __getattr__(name: str) -> types.ModuleType:
+def __getattr__(name: str) -> typing.Any:
     if name in _MODULES:
         return importlib.import_module(f"dsrecords.{name}")
+    if name in _NAMES:
+        module = importlib.import_module(_NAMES[name])
+        found = getattr(module, name)
+        globals()[name] = found
+        return found
     raise AttributeError(f"module 'dsrecords' has no attribute {name!r}")
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from dsrecords._dataset import copies, evolving, opening
+from dsrecords._dataset import copies, evolving, joining, opening
 from dsrecords._dataset.editing import Editing
 from dsrecords._dataset.image_sizes import size_of_one, sizes_of_many
 from dsrecords._dataset.iteration import Samples, transformed
@@ -28,20 +28,27 @@ from dsrecords._dataset.options import (
 )
 from dsrecords._dataset.reading import PassOver, Reading
 from dsrecords._dataset.skipping import OnError, Skipped, Unreadable, pass_over
+from dsrecords._order.permutation import Permutation
 from dsrecords._read.selection import several
 from dsrecords._schema.binding import Deserializer
 from dsrecords._schema.resolve import Serializer
 from dsrecords._schema.tabular import ExportsArrow
 from dsrecords.errors import DSRecordsError
 
+# What few programs ask for is imported where they do: an import that is not needed costs every
+# process that reads.
+if TYPE_CHECKING:
+    from dsrecords._dataset.filtering import Predicate
+    from dsrecords._dataset.windows import Windows
+
 _ALL = slice(None)  # of indices
 
 Path = str | bytes | os.PathLike[str] | os.PathLike[bytes]
-Selector = slice | range | list[int] | list[bool] | np.ndarray
+Selector = slice | range | list[int] | list[bool] | np.ndarray | Permutation
 
 
 def open(
-    path: Path,
+    path: Path | Sequence[Path],
     *,
     index_path: Path | None = None,
     decode: Decodings | None = None,
@@ -74,6 +81,36 @@ def open(
     )
 
 
+def concat(datasets: Sequence[IndexedRecordDataset]) -> IndexedRecordDataset:
+    """Return several datasets, or views of them, as one: the records of each behind the others'.
+
+    No data is copied, and what the others show later is not seen. How samples are read (`decode`,
+    `transform`, `verify`, `on_error`) and the metadata are those of the first. The result is only
+    read; it pickles with the paths of the files.
+
+    Args:
+        datasets: at least one. The same may be there twice.
+
+    Raises:
+        ValueError: there are none.
+        SchemaError: one has another schema than the first; names the first difference.
+        ReadOnlyError: one is of dsrecords 0.4.
+    """
+    for dataset in datasets:
+        if not isinstance(dataset, IndexedRecordDataset):
+            raise TypeError(f"concat takes a list of datasets, not {dataset!r}")
+    readings = [dataset._reading for dataset in datasets]
+    if not readings:
+        raise ValueError("concat takes at least one dataset")
+    first = datasets[0]
+    options = readings[0].options
+    source = joining.joined(readings, options)
+    whole = first._view(Reading(source.path, source, options))
+    whole.path = source.path
+    whole.index_path = ""
+    return whole
+
+
 class IndexedRecordDataset(Sequence[Any]):
     """A dataset: a list of samples in a file, which can be read by many and changed by one.
 
@@ -83,7 +120,8 @@ class IndexedRecordDataset(Sequence[Any]):
     of a subclass keeps its class and attributes; `__init__` is not called again.
 
     Args:
-        path: of the data file, `.rec`.
+        path: of the data file, `.rec`. Or many files as one, which are only read: a list of their
+            paths, a pattern such as "train-*.rec", a folder, or a manifest, `.json`.
         deserializers: functions that read the fields (a list in their order, or a dict by name),
             such as `io.load_int`. Not needed for files whose schema has only types. A function of
             `io` gives the stored value; another gets the payload's bytes.
@@ -125,7 +163,7 @@ class IndexedRecordDataset(Sequence[Any]):
 
     def __init__(
         self,
-        path: Path,
+        path: Path | Sequence[Path],
         deserializers: Functions | None = None,
         serializers: Any = None,
         index_path: Path | None = None,
@@ -144,11 +182,11 @@ class IndexedRecordDataset(Sequence[Any]):
     ) -> None:
         check_transform(transform)
         check_on_error(on_error)
-        self.path = os.fsdecode(path)
+        self.path = opening.name_of(path)
         given_index_path = None
         if index_path is not None:
             given_index_path = os.fsdecode(index_path)
-        self.index_path = opening.index_of(self.path, given_index_path)
+        self.index_path = opening.index_of(path, given_index_path)
         self.transform = transform
         self.on_error = on_error
         self._skipped = Skipped(on_error)
@@ -162,7 +200,7 @@ class IndexedRecordDataset(Sequence[Any]):
             drop_behind,
         )
         source = opening.open_or_create(
-            self.path,
+            path,
             given_index_path,
             options,
             create,
@@ -219,6 +257,16 @@ class IndexedRecordDataset(Sequence[Any]):
         return self._reading.dead_bytes()
 
     @property
+    def fingerprint(self) -> str:
+        """16 letters that say which records this shows, and in which order; not their values.
+
+        States of a `Sampler` are of a dataset with this fingerprint. It stays when a record is
+        replaced or corrected. It changes with the number of records, with a compaction, and from
+        one view to another, of whose records a thousand are compared.
+        """
+        return self._reading.fingerprint()
+
+    @property
     def deserializers(self) -> list[Deserializer | None]:
         """The functions that were given to read the fields, in the order of the fields.
 
@@ -235,6 +283,21 @@ class IndexedRecordDataset(Sequence[Any]):
         `serializers` of another dataset takes the list, and so does `make_dataset`.
         """
         return self._reading.fields.serializers_in_order()
+
+    @property
+    def files(self) -> list[str]:
+        """The paths of the data files: one, or the many that are shown as one dataset."""
+        return self._reading.files()
+
+    def shard_of(self, index: int) -> tuple[str, int]:
+        """Return which data file has a sample, and its position in that file.
+
+        That file can be opened alone, to change the sample.
+
+        Raises:
+            IndexError: out of range.
+        """
+        return self._reading.where(index)
 
     loaders = deserializers
     dumpers = serializers
@@ -261,8 +324,9 @@ class IndexedRecordDataset(Sequence[Any]):
 
         `ds[7]` is a sample. `ds[7, "label"]` and `ds[7, ["label", "image"]]` are parts of one, read
         alone. `ds[7, "steps", 3]`, `ds[7, "steps", 1:3, "image"]` and `ds[7, "meta", "author"]` are
-        items of a list and parts of a struct, without decoding the others. `ds[2:9]`, `ds[[5, 1]]`
-        and `ds[mask]` are views, which copy no data and go on showing what the list is now.
+        items of a list and parts of a struct, without decoding the others. `ds[2:9]`, `ds[[5, 1]]`,
+        `ds[mask]` and `ds[permutation]` are views, which copy no data and go on showing what the
+        list is now.
 
         Raises:
             IndexError, KeyError: out of range; the value of which a part is asked for is None.
@@ -347,10 +411,40 @@ class IndexedRecordDataset(Sequence[Any]):
         """
         return self._reading.column(field, self._pass_over())
 
+    def shuffle(self, seed: int) -> IndexedRecordDataset:
+        """Return a view of the same records in an order that the seed decides.
+
+        It takes no time and no memory, however many records there are: the order is a formula, a
+        `Permutation`. The same seed and number of records give the same order, everywhere. Another
+        epoch takes another seed; the dataset itself does not change.
+
+        Args:
+            seed: 0 to 2**64 - 1.
+
+        Raises:
+            TypeError, ValueError: the seed is no such number.
+        """
+        return self._view(self._reading.shuffled(seed))
+
     def _pass_over(self) -> PassOver:
         if self.on_error == "raise":
             return None
         return functools.partial(pass_over, on_error=self.on_error, skipped=self._skipped)
+
+    def lengths(self, field: Any) -> np.ndarray:
+        """Return how long the values of a field are, from the index: no value is read.
+
+        Returns:
+            int64, (n,): the number of items of 1-D arrays and of lists of numbers, the number of
+            bytes of strings (in UTF-8) and of bytes; 0 for a value that is None.
+
+        Raises:
+            SchemaError: no such field, or its type has no such length.
+            CorruptError: a record is not what was written.
+        """
+        from dsrecords._dataset.lengths import lengths_of
+
+        return lengths_of(self._reading, field)
 
     def image_size(self, index: int, field: Any) -> tuple[int, int] | None:
         """Return (height, width) of an image, from the header of its file; None if it is None.
@@ -378,6 +472,177 @@ class IndexedRecordDataset(Sequence[Any]):
             As `image_size`; the error names the record.
         """
         return sizes_of_many(self._reading, field, indices)
+
+    # Views, and what columns say. A view shows the records that were there when it was made.
+
+    def filter(
+        self, function: Predicate, fields: Any = None, batched: bool = False
+    ) -> IndexedRecordDataset:
+        """Return a view of the records that a function keeps. Each is looked at once, now.
+
+        Args:
+            function: called with each sample, before `transform`; what is true keeps it. With
+                `batched` it is called with columns, as `batch` returns them, of many records at
+                a time, and returns a mask: an array or a list of bools. What a masked array masks
+                is not kept.
+            fields: which the samples have, a list; by default all. Nothing else is read, and
+                numbers are read from the index alone. One field alone gives its value alone.
+            batched: whether the function takes columns: many times as fast where it is arithmetic.
+
+        Raises:
+            SchemaError: there is no such field.
+            TypeError, ValueError: the function returned no mask, or one of another length.
+            CorruptError, DecodeError: a record cannot be read; see `on_error`.
+        """
+        from dsrecords._dataset.filtering import filter_records
+
+        pass_over = self._pass_over()
+        return self._view(filter_records(self._reading, function, fields, batched, pass_over))
+
+    def sort(self, field: Any, reverse: bool = False) -> IndexedRecordDataset:
+        """Return a view of the records in the order of a field: numbers, strings, bytes, times.
+
+        Equal values keep their order, also with `reverse`. In both directions NaN and NaT come
+        behind all others, and None last. Categories are in the order of their names in the schema.
+
+        Raises:
+            SchemaError: there is no such field, or its values have no order.
+            CorruptError, DecodeError: a record cannot be read; see `on_error`.
+        """
+        from dsrecords._dataset.sorting import sort
+
+        return self._view(sort(self._reading, field, reverse, self._pass_over()))
+
+    def split(
+        self,
+        spec: Any,
+        *,
+        seed: int | None = 0,
+        stratify: Any = None,
+        group: Any = None,
+        key: Any = None,
+    ) -> Any:
+        """Return views of parts that together have each record once.
+
+        Sizes are rounded by the method of the largest remainder: each part gets its share, rounded
+        down, and what is left over goes, one by one, to the parts of which most was cut off.
+
+        Args:
+            spec: how large the parts are: names to fractions, or a list of fractions, which add up
+                to 1 (a millionth more or less is no error); or counts, which add up to all records.
+            seed: of the shuffle, 0 to 2**64 - 1; the parts are shuffled as well. None: records stay
+                in their order, and the first part has the first of them.
+            stratify: a field of which each value is divided by the same shares, rounded up or down
+                (within one record for two parts).
+            group: a field; records of which it is equal come into one part. So parts are about as
+                large as was asked for. For fractions alone.
+            key: a field whose value alone decides, by its hash and the seed (None: 0): so records
+                stay in their part when others are added, and are in the order of the list. Parts
+                are about as large as was asked for, and may be empty. For fractions alone.
+
+        Returns:
+            A dict of views for a dict, a list for a list.
+
+        Raises:
+            TypeError: the spec is no dict or list of numbers.
+            ValueError: fractions or counts do not add up, are not above 0 or mixed; a part would
+                have no record of those that there are; two of the fields were given.
+            SchemaError: there is no such field, or its values cannot be compared.
+            CorruptError, DecodeError: a record cannot be read; see `on_error`.
+        """
+        from dsrecords._dataset.splitting import Rule, split
+
+        rule = Rule(seed, stratify, group, key)
+        return split(self._reading, spec, rule, self._pass_over(), self._view)
+
+    def shard(self, num_shards: int, index: int) -> IndexedRecordDataset:
+        """Return a view of one of equal parts, a run of the list: what one of many machines reads.
+
+        Sizes differ by one at most, the larger ones first; the shards behind each other are the
+        list. Records that lie side by side stay so: read them in any order with `shuffle`.
+
+        Raises:
+            ValueError: `num_shards` is below 1, or `index` is not 0 to num_shards - 1.
+        """
+        from dsrecords._dataset.splitting import shard
+
+        return self._view(shard(self._reading, num_shards, index))
+
+    def select_fields(self, fields: Sequence[Any]) -> IndexedRecordDataset:
+        """Return a view whose samples have some of the fields alone, in this order.
+
+        Of the others no payload is read. Where fields have no names, they are counted anew:
+        `ds.select_fields([2, 0])` has samples of two items, 0 and 1. `transform` is called with
+        these samples. A view that is saved with `save_view` has all fields again when it is opened.
+
+        Raises:
+            TypeError: it is no list.
+            SchemaError: there is no such field, or one is named twice.
+        """
+        return self._view(self._reading.with_fields(fields))
+
+    def windows(
+        self,
+        field: Any,
+        length: int,
+        stride: int | None = None,
+        drop_last: bool = True,
+        boundaries: bool = False,
+    ) -> Windows:
+        """Return the values of a field of 1-D arrays, all behind each other, as fixed windows.
+
+        Window k has the items from k * stride on, whichever records they are in. How long the
+        arrays are is taken from the index, when it is first needed, and no array is read; of types
+        that do not say so there (`array`, `zstd`, a function of one's own) each is read once.
+
+        Args:
+            field: of type `T[*]`, `T[n]` or `list[T]` with numbers or times as T; or any field
+                that is read as such arrays. None is as an empty array.
+            length: items of a window.
+            stride: items from the start of a window to that of the next; by default `length`.
+            drop_last: False: if items are left over behind the last window, a shorter one has them.
+            boundaries: whether each window comes as `(values, starts)`, of which `starts` says
+                where in the window records begin: int64, ascending; not those of empty records.
+
+        Returns:
+            A Sequence of arrays (length,), which are owned. `[2:5]`, a list or a mask is a part of
+            it, lazily; `batch(indices)` is one array (n, length), with `boundaries` the tuple of it
+            and a list of starts; a list of arrays if the last one is shorter.
+
+        Raises:
+            SchemaError: there is no such field, or its values are no 1-D arrays.
+            ValueError: `length` or `stride` is below 1.
+        """
+        from dsrecords._dataset.windows import Windows
+
+        return Windows(self._reading, field, length, stride, drop_last, boundaries)
+
+    def unique(self, field: Any) -> list[Any]:
+        """Return the distinct values of a field, as samples have them, in ascending order.
+
+        That is of categories the order of their names in the schema. NaN and NaT count as one value
+        and come behind the others, None last. Memory is needed for the distinct values alone.
+
+        Raises:
+            SchemaError: there is no such field, or its values cannot be told apart.
+            CorruptError, DecodeError: a record cannot be read; see `on_error`.
+        """
+        from dsrecords._dataset.counting import unique
+
+        return unique(self._reading, field, self._pass_over())
+
+    def value_counts(self, field: Any) -> dict[Any, int]:
+        """Return how often there is each value of a field, the most frequent first.
+
+        Equal counts are in the order of `unique`. NaN (or NaT) and None are counted, each as one
+        value. Values are as samples have them: of categories the names.
+
+        Raises:
+            SchemaError, CorruptError, DecodeError: as `unique`.
+        """
+        from dsrecords._dataset.counting import value_counts
+
+        return value_counts(self._reading, field, self._pass_over())
 
     # Changing the list
 

@@ -7,7 +7,8 @@
     ├── UnsupportedVersionError (ValueError): a file of a later version of the format
     ├── LockedError (BlockingIOError): another writer has the dataset open
     ├── ReadOnlyError (io.UnsupportedOperation): a change that this dataset does not allow
-    └── StaleViewError (RuntimeError): the records of a view or a copy no longer exist
+    ├── StaleViewError (RuntimeError): the records of a view or a copy no longer exist
+    └── ShardError (ValueError): files that do not make one dataset
 
 The contents of a file raise only these errors. `FileNotFoundError`, `IndexError`, `TypeError` and
 the operating system's `OSError` are not wrapped. What else a function of the user's raises keeps
@@ -28,6 +29,7 @@ __all__ = [
     "LockedError",
     "ReadOnlyError",
     "SchemaError",
+    "ShardError",
     "StaleViewError",
     "UnsupportedVersionError",
 ]
@@ -132,6 +134,10 @@ class ReadOnlyError(DSRecordsError, io.UnsupportedOperation):
 
 class StaleViewError(DSRecordsError, RuntimeError):
     """The dataset was edited or compacted, so positions no longer refer to the same records."""
+
+
+class ShardError(DSRecordsError, ValueError):
+    """Files that do not make one dataset: one is missing, is there twice, or is of another run."""
 
 
 def in_words(

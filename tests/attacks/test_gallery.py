@@ -24,7 +24,8 @@ from dsrecords._types import arrays as _arrays
 
 pytestmark = pytest.mark.slow
 
-SECONDS = 2
+SECONDS = 2  # of processor time, on a machine that does nothing else
+BUSY = 5  # so many times as long it may take on one that does
 MEMORY = 2**30  # bytes on top of what the process has
 
 
@@ -60,8 +61,8 @@ def test_hostile_file(name, tmp_path):
     answered(name, tmp_path)
 
 
-def answered(name, tmp_path):
-    """AssertionError if it is answered in another way than the gallery says."""
+def answered(name, tmp_path, most=BUSY * SECONDS):
+    """AssertionError if it is answered in another way than the gallery says, or in more seconds."""
     make, error, match, decode = ATTACKS[name]
     path = str(tmp_path / "data.rec")
     make(path)
@@ -75,7 +76,7 @@ def answered(name, tmp_path):
         assert any(error in kinds and re.search(match, text) for _, _, kinds, text in raised), (
             raised
         )
-    assert seconds < SECONDS
+    assert seconds < most
     assert (
         sum(
             file.stat().st_size
@@ -90,7 +91,7 @@ def answered(name, tmp_path):
 def measured(name):
     """For the trials in full: the seconds of the longest step of a case, and the bytes that it took on top of what there were."""
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        answered(name, Path(folder))
+        answered(name, Path(folder), SECONDS)
         make, _, _, decode = ATTACKS[name]
         path = os.path.join(folder, "again", "data.rec")
         os.mkdir(os.path.dirname(path))

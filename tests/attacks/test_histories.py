@@ -70,6 +70,7 @@ def truth(path):
     return shown(alone)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("schema", SCHEMAS)
 @pytest.mark.parametrize("last", EDITS)
 @pytest.mark.filterwarnings("ignore:.*changed apart")
@@ -203,6 +204,7 @@ def read_or_refused(path, allowed):
     return True
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("schema", SCHEMAS)
 @pytest.mark.parametrize("block", [64, 512, 4096])
 @pytest.mark.filterwarnings("ignore:.*list was made again")
@@ -223,6 +225,7 @@ def test_an_index_that_is_a_mixture_of_an_older_and_a_newer_one_shows_no_list_th
     assert refused > 10
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("schema", SCHEMAS)
 @pytest.mark.parametrize("index", ["of the first", "of the second", "of before", "none"])
 @pytest.mark.filterwarnings("ignore:.*list was made again")

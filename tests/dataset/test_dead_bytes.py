@@ -65,6 +65,7 @@ def test_payloads_that_a_revision_keeps_are_alive(path):
         assert given_back(ds)[0] == 40 + 16 + 48  # the head of the old one, a table, a commit
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("count", [1, 2, 7, 8])
 def test_there_is_a_commit_for_each_full_batch(path, monkeypatch, count):
     monkeypatch.setattr(extents, "_CHUNK", 3)

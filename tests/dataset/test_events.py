@@ -17,7 +17,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from conftest import SOURCE
+from conftest import IN_FULL, SOURCE
 
 import dsrecords
 from dsrecords import (
@@ -35,7 +35,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "reliability"))
 from interruptions import Between, Interrupt, descriptors
 
 SCHEMA = {"text": "str", "y": "int64"}
-STEP = 37  # of the instructions, one of so many is tried here
+STEP = 7 if IN_FULL else 61  # of the instructions, one of so many is tried
 
 
 def row(y):
@@ -142,6 +142,7 @@ def interrupted(path, change, number, is_first_change):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("is_first_change", [True, False])
 @pytest.mark.parametrize("change", [name for name in CHANGES if name != "compact"])
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
@@ -524,6 +525,7 @@ os._exit(0)
 
 
 @needs_fork
+@pytest.mark.exhaustive
 def test_a_child_that_is_forked_while_the_lock_is_taken_does_not_keep_it(tmp_path):
     path = make(tmp_path / "a.rec")
     read, write = os.pipe()
@@ -541,7 +543,7 @@ def test_a_child_that_is_forked_while_the_lock_is_taken_does_not_keep_it(tmp_pat
         os.read(begun, 1)
 
     try:
-        for number in itertools.count():
+        for number in itertools.count(step=1 if IN_FULL else 3):
             kept = []
             with Between(number, fork) as between:
                 lock(path, kept.append)
@@ -628,7 +630,7 @@ def race(path, makers):
 
 @pytest.mark.slow
 def test_of_several_makers_one_has_made_it(tmp_path):
-    for number in range(5):
+    for number in range(20 if IN_FULL else 2):
         path = str(tmp_path / f"{number}.rec")
         (winner,) = race(path, 4)
         assert truth(path) == [winner] * (50 + winner)
@@ -770,6 +772,7 @@ def test_a_handler_may_compact_amid_a_refresh(tmp_path):
 
 
 @needs_fork
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("change", ["append", "replace a field", "delete"])
 def test_a_child_that_is_forked_amid_a_change_refreshes(tmp_path, change):
     path = make(tmp_path / "a.rec")

@@ -130,6 +130,7 @@ def test_arrays_to_read_into_are_filled_from_the_front(skipping_ds):
     assert batch["n"].tolist() == [6, 8, 9] and np.shares_memory(batch["n"], out["n"])
 
 
+@pytest.mark.exhaustive
 def test_a_column_that_is_read_in_chunks(path):
     make_dataset([{"t": "some"} for _ in range(70_000)], path, {"t": "str"})
     data = bytearray(Path(path).read_bytes())

@@ -504,7 +504,7 @@ class List(RuleBasedStateMachine):
 
 TestList = pytest.mark.exhaustive(List.TestCase)
 TestList.settings = settings(
-    max_examples=100,
+    max_examples=30,
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
@@ -547,6 +547,7 @@ DEFECTS = {
 }
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("defect", DEFECTS)
 def test_a_planted_defect_is_caught(defect, monkeypatch):
     monkeypatch.setattr(*DEFECTS[defect])

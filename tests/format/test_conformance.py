@@ -313,6 +313,7 @@ def name_of(error, errors):
     return next(name for name, kind in errors.items() if isinstance(error, kind))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.filterwarnings("ignore::UserWarning")

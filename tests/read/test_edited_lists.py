@@ -7,6 +7,7 @@ import threading
 import numpy as np
 import pytest
 import ways
+from conftest import IN_FULL
 
 import dsrecords
 from dsrecords import CorruptError, make_dataset
@@ -133,6 +134,7 @@ def look(ds, rng):
     ds.batch(rng.choices(range(len(ds)), k=5), [rng.choice(list(ds.schema))])
 
 
+@pytest.mark.exhaustive
 @SCHEMAS
 @JOINED
 @pytest.mark.parametrize("is_large", [False, True], ids=["index written anew", "slots alone"])
@@ -147,7 +149,7 @@ def test_random_edits(schema, most_edited, is_large, path, monkeypatch):
     reader = dsrecords.open(path)
     views = []
     with dsrecords.open(path) as ds:
-        for step in range(300):
+        for step in range(1000 if IN_FULL else 150):
             look(ds, rng)
             if not samples:
                 samples.append(a_sample(rng, schema))
@@ -185,6 +187,7 @@ def test_a_view_file_of_an_edited_list(schema, path, tmp_path):
         ways.check_all(dsrecords.open(path, index_path=view), expected, list(schema)[:5])
 
 
+@pytest.mark.exhaustive
 def test_a_column_that_is_read_in_pieces(path, monkeypatch):
     monkeypatch.setattr("dsrecords._dataset.reading._COLUMN_CHUNK", 50)
     monkeypatch.setattr(_batch, "_CHUNK", 30)
@@ -261,6 +264,7 @@ def labels_of(found):
     return labels
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("width", [2, 6])
 @JOINED
 def test_lists_of_rows_are_as_lists(width, most_edited, monkeypatch):
@@ -359,6 +363,7 @@ def interrupt(*_):
     raise KeyboardInterrupt
 
 
+@pytest.mark.exhaustive
 @SCHEMAS
 def test_who_reads_while_the_list_is_edited_reads_what_it_was_or_is(schema, path, monkeypatch):
     """Each sample says what it is: its text and its other fields follow from its number."""

@@ -110,6 +110,7 @@ def test_heads_that_lie_far_away_are_left_alone(more, count, tmp_path):
     assert verified_count(ds) == count
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("read", ["single", "batch", "loop"])
 def test_a_damaged_record_among_many_is_named_and_all_others_are_read(numbers, read):
     flip(numbers, offset_of(numbers, 4321) + 20)
@@ -449,6 +450,7 @@ def walked(path, patience, row_size, monkeypatch):
     return found, walk.end, walk.last, walk.check, walk.fault, walk.misplaced
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("schema", "row_size"),
     [(NUMBER, 16), (TEXT, 48), (TEXT, 16)],

@@ -81,6 +81,7 @@ def check_all_ways(ds, samples, without=()):
     ways.check_all(ds, samples, list(SCHEMA), without)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("way", ways.WAYS)
 @pytest.mark.parametrize("verify", [True, False, "always"])
 def test_each_way_of_reading_gives_what_was_written(way, verify, revised):
@@ -299,6 +300,7 @@ def test_a_damaged_old_payload_is_named_where_it_is(one, schema):
     assert ds[1, "text"] == "newer"
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("verify", [True, False, "always"])
 def test_each_damaged_byte_of_the_table_is_told_of(one, schema, verify):
     path, _ = one
@@ -313,6 +315,7 @@ def test_each_damaged_byte_of_the_table_is_told_of(one, schema, verify):
         flip(path, table + byte)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("verify", [True, "always"])
 def test_each_damaged_byte_of_its_head_or_row_is_told_of(one, schema, verify):
     path, _ = one

@@ -88,7 +88,11 @@ def _save(damaged, machine, where, tally):
             all(any(same(row, known) for known in damaged.known) for row in found),
             "a record was invented",
         )
-        _demand(read is None or same(found, read), "what can be read was not saved as it is read")
+        if read is not None:
+            # A last frame whose kind or size is damaged is, to a reader, one that was not written to its end: repair can find out more.
+            cut = any("what a killed writer left" in str(problem) for problem in report.problems)
+            begins = found[: len(read)] if cut else found
+            _demand(same(begins, read), "what can be read was not saved as it is read")
         tally["records saved"] += len(found)
         owners = {
             damaged.owner(at)[0]

@@ -322,6 +322,8 @@ def _remembered_header(storage, read_header=_state.read_header):
     data = machine.fds[fd].data
     raw = bytes(data[: min(max(int.from_bytes(data[16:20], "little"), 4096), 2**16)])
     if raw not in _headers or len(raw) == 2**16:
+        if len(_headers) == MOST_HEADERS:  # each dataset that is made has an id of its own
+            _headers.clear()
         calls, fault, machine.fault = len(machine.calls), machine.fault, None
         _headers[raw] = read_header(storage)
         del machine.calls[
@@ -331,6 +333,7 @@ def _remembered_header(storage, read_header=_state.read_header):
     return _headers[raw]
 
 
+MOST_HEADERS = 100
 _headers = {}
 _fds = itertools.count(FIRST_FD)  # no two machines have the same
 _machines = weakref.WeakValueDictionary()  # by descriptor

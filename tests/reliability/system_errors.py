@@ -11,6 +11,7 @@ What is looked at when an operation has failed:
 
 import errno
 import gc
+import itertools
 import warnings
 
 from power_loss import MARK, LostError, with_mark
@@ -148,7 +149,7 @@ def _told_of_index(told):
 
 
 def survey(operations, start, tally, kinds=KINDS, every=1, small_index=SMALL_INDEX):
-    """Each call of a run fails in each way."""
+    """Each call of a run fails in each way; or of these faults, one in `every`."""
     with small_writers(5, small_index):
         machine = Machine(start[0])
         world = World(machine, start[1])
@@ -157,14 +158,18 @@ def survey(operations, start, tally, kinds=KINDS, every=1, small_index=SMALL_IND
                 getattr(world, name)()
             world.ds.close()
         calls = list(machine.calls)
-        for n in range(1, len(calls) + 1, every):
+        turn = itertools.cycle(range(every))
+        for n in range(1, len(calls) + 1):
             for kind in kinds:
                 if kind in ("short", errno.ENOSPC) and calls[n - 1] not in (
                     ("pwrite",) if kind == "short" else _CHANGES
                 ):
                     continue
                 for for_good in (False, True):
+                    if next(turn):
+                        continue
                     tally["faults"] += 1
+                    tally["short"] += kind == "short"
                     try:
                         tally["raised"] += trial(operations, start, Fault(n, kind, for_good))
                     except Exception as error:

@@ -17,6 +17,7 @@ from dsrecords._write import writer as _writer
 pytestmark = pytest.mark.slow
 
 
+@pytest.mark.exhaustive
 def test_readers_in_threads_forks_and_spawned_processes_see_whole_changes():
     tally = concurrency.trial(2, seed=1)
     assert tally["changes"] > 50
@@ -24,6 +25,7 @@ def test_readers_in_threads_forks_and_spawned_processes_see_whole_changes():
     assert tally["second writers refused"]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("verify", [True, "always"])
 def test_eight_threads_read_one_dataset(made, verify):
     ds, failed = dsrecords.open(made, verify=verify), []
@@ -85,6 +87,7 @@ DEFECTS = {
 }
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("defect", DEFECTS)
 def test_a_planted_defect_is_caught(defect, monkeypatch):
     for patch in DEFECTS[defect]:

@@ -4,7 +4,7 @@ import random
 
 import damage
 import pytest
-from damage import Damaged, cuts, disasters, every_bit, everywhere, flips, made, one_bit, structure
+from damage import Damaged, cuts, disasters, everywhere, flips, made, one_bit, structure
 from power_loss import LostError, Tally
 from simulation import Machine
 from workloads import INDEX, PATH, small_writers
@@ -21,6 +21,7 @@ from dsrecords._write.writer import Writer
 
 pytestmark = pytest.mark.exhaustive
 SEED = 20_261_122
+STEP = 7  # bytes: `make torture` cuts at each, and flips each bit
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["heads in the log", "heads in rows"])
@@ -35,19 +36,19 @@ def with_images():
 
 def test_a_flipped_bit_anywhere_is_told_of_or_harmless(small):
     tally = Tally()
-    flips(small, tally, one_bit(SEED), everywhere(small, quiet_stride=32))
-    assert tally["told of"] > (3000 if small.row_size == SHORT_ROW else 500)
+    flips(small, tally, one_bit(SEED), list(everywhere(small, quiet_stride=32))[::STEP])
+    assert tally["told of"] > (430 if small.row_size == SHORT_ROW else 70)
 
 
-def test_every_bit_of_heads_slots_and_rows(small):
+def test_every_byte_of_heads_slots_and_rows(small):
     tally = Tally()
-    flips(small, tally, every_bit, structure(small))
+    flips(small, tally, one_bit(SEED + 1), structure(small))
     # Of a row and of a table each flipped bit is told of, and of a head that is in the log alone. What is wrong in a slot is
     # often made good by the log.
     told = small.row_size * len(small.rows) + small.table[1] - small.table[0]
     if small.row_size == SHORT_ROW:
         told += small.head[1] - small.head[0]
-    assert tally["told of"] >= 8 * told
+    assert tally["told of"] >= told
 
 
 def test_a_flipped_bit_of_an_image(with_images):
@@ -64,8 +65,8 @@ def test_a_flipped_bit_of_an_image(with_images):
 
 def test_bursts_zeroed_and_swapped_blocks(small):
     tally = Tally()
-    disasters(small, tally, 2000, SEED)
-    assert tally["told of"] > 500
+    disasters(small, tally, 500, SEED)
+    assert tally["told of"] > 150
 
 
 def swapped_rows(damaged):
@@ -82,20 +83,22 @@ def test_swapped_rows_of_the_index_are_told_of(small):
 
 def test_a_data_file_that_is_cut_anywhere(small):
     tally, size = Tally(), len(small.files[PATH])
-    cuts(small, tally, ({PATH: n} for n in (*range(0, 4096, 64), *range(4096, size))), mend=16)
-    assert tally == {"told of": 64 + size - 4096}  # the index vouches for all of it
+    lengths = [*range(4096, size, STEP), size - 1]
+    cuts(small, tally, ({PATH: n} for n in [*range(0, 4096, 64), *lengths]), mend=16)
+    assert tally == {"told of": 64 + len(lengths)}  # the index vouches for all of it
 
 
 def test_a_data_file_that_is_cut_anywhere_and_has_no_index(small):
     tally, size = Tally(), len(small.files[PATH])
-    cuts(small, tally, ({PATH: n, INDEX: None} for n in range(4096, size)), mend=16)
-    assert tally == {"a prefix": size - 4096}
+    lengths = [*range(4096, size, STEP), size - 1]
+    cuts(small, tally, ({PATH: n, INDEX: None} for n in lengths), mend=16)
+    assert tally == {"a prefix": len(lengths)}
 
 
 def test_an_index_that_is_cut_anywhere(small):
     tally, size = Tally(), len(small.files[INDEX])
     rows = range(damage.rows_offset(small), size)
-    lengths = sorted({*range(0, size, 64), *range(128), *range(4096, 4224), *rows})
+    lengths = sorted({*range(0, size, 64), *range(128), *range(4096, 4224), *rows})[::3]
     cuts(small, tally, ({INDEX: n} for n in lengths), mend=4)
     assert tally == {
         "a prefix": len(lengths)

@@ -27,11 +27,13 @@ pytestmark = [
 ]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("first", [0, 10, 20])
 def test_each_handle_shows_what_it_must(first):
     assert events.runs(first, 10)["runs"] == 10
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("is_later", [False, True])
 @pytest.mark.parametrize("name", events.CHANGES)
 def test_a_change_that_is_interrupted_is_there_or_not(name, is_later):
@@ -145,6 +147,7 @@ def some_runs(kinds):
         events.run(seed, only=kinds)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("defect", DEFECTS)
 def test_a_planted_defect_is_caught(defect, monkeypatch):
     for patch in DEFECTS[defect]:

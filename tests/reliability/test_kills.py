@@ -16,6 +16,7 @@ from dsrecords._write.writer import Writer
 pytestmark = pytest.mark.slow
 
 
+@pytest.mark.exhaustive
 def test_writers_are_killed_while_readers_look():
     tally = kills.rounds(25, seed=5, readers=2, looks=20)
     assert tally["acknowledged"] >= 25
@@ -68,6 +69,7 @@ DEFECTS = {
 }
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("defect", DEFECTS)
 def test_a_planted_defect_is_caught(defect, monkeypatch):
     for patch in DEFECTS[defect]:

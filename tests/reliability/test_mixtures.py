@@ -14,7 +14,7 @@ from dsrecords._write import writer as _writer
 
 pytestmark = pytest.mark.exhaustive
 SEED = 20_261_122
-PAIRS = 25  # of copies
+PAIRS = 15  # of copies
 
 
 def test_no_list_is_shown_that_never_was():
@@ -22,8 +22,8 @@ def test_no_list_is_shown_that_never_was():
     for seed in range(SEED, SEED + PAIRS):
         mixtures.trials(tally, seed)
     print(tally)
-    assert min(tally["mixtures"], tally["exchanged"], tally["refused"], tally["shown"]) > 200
-    assert tally["shown in part"] > 10
+    assert min(tally["mixtures"], tally["exchanged"], tally["refused"], tally["shown"]) > 120
+    assert tally["shown in part"] > 5
 
 
 # Planted defects
@@ -109,5 +109,5 @@ def test_a_planted_defect_is_caught(defect, monkeypatch):
 
 
 def many_pairs():
-    for seed in range(SEED, SEED + 20 * PAIRS):
+    for seed in range(SEED, SEED + 500):
         mixtures.trials(Tally(), seed)

@@ -1,6 +1,5 @@
 """The power fails, or the process is killed, at every moment of many runs: what was promised is there, and nothing else."""
 
-import itertools
 import random
 from unittest import mock
 
@@ -18,21 +17,27 @@ from dsrecords._write import writer as _writer
 
 pytestmark = pytest.mark.exhaustive
 SEED = 20_261_122
-QUICK = 20_000  # states
+PARTS = 7  # of all short runs; some are tried here
 
 
-def test_every_crash_leaves_a_state_that_the_list_was_in():
+@pytest.mark.parametrize("part", range(2))
+def test_every_crash_of_a_dataset_that_is_created_leaves_a_state_that_the_list_was_in(part):
     tally = Tally()
-    power_loss.created(tally, SEED, draws=1, again=0.01)
-    power_loss.short(tally, SEED, draws=1, again=0.01, every=6)
-    for seed in itertools.count(SEED):
-        if tally["states"] >= QUICK:
-            break
-        power_loss.long(tally, seed, draws=2, again=0.002)
+    power_loss.created(tally, SEED, draws=1, again=0.01, part=part, parts=PARTS)
     print(tally)
-    assert tally["crashes in recovery"] > 1000
+    assert tally["states"] > 1000
+    assert tally["crashes in recovery"] > 100
+
+
+@pytest.mark.parametrize("part", range(3))
+def test_every_crash_leaves_a_state_that_the_list_was_in(part):
+    tally = Tally()
+    power_loss.short(tally, SEED, draws=1, again=0.01, every=90, part=part, parts=PARTS)
+    power_loss.long(tally, SEED + 2 + part, draws=2, again=0.002)
+    print(tally)
+    assert tally["crashes in recovery"] > 100
     assert (
-        tally["refused until mended"] > 1000
+        tally["refused until mended"] > 150
     )  # the simulation does reach the states where later writes outlived earlier ones
 
 

@@ -25,6 +25,7 @@ RUNS = [
 EDITS = {"replace", "update", "revise", "revise_several"}  # whose checkpoint depends on the index
 
 pytestmark = pytest.mark.exhaustive
+EVERY = 5  # of the faults, one in so many is tried here
 
 
 @pytest.mark.parametrize(
@@ -32,20 +33,22 @@ pytestmark = pytest.mark.exhaustive
     RUNS,
     ids=[f"{'-'.join(names) or 'create'}-{start}" for start, names in RUNS],
 )
-def test_each_call_of_a_run_fails_in_each_way(operations, start):
+def test_each_call_of_a_run_fails_in_some_way(operations, start):
     tally = Tally()
     with small_writers():
         files = system_errors.STARTS[start]()
     for small_index in {SMALL_INDEX, 0 if set(operations) & EDITS else SMALL_INDEX}:
-        system_errors.survey(operations, files, tally, small_index=small_index)
-    assert tally["faults"] > 30
-    assert (
-        tally["raised"] > 0.9 * tally["faults"]
-    )  # short writes are gone on with: those do not raise
+        system_errors.survey(operations, files, tally, every=EVERY, small_index=small_index)
+    # Short writes are gone on with: those do not raise.
+    assert tally["faults"] > 30 / EVERY
+    assert tally["raised"] > 0.9 * (tally["faults"] - tally["short"])
 
 
-def all_workloads(start):
+def all_workloads(start, of=""):
+    """Those with an operation of that name, or all."""
     for operations in system_errors.WORKLOADS:
+        if of and of not in operations:
+            continue
         tally = Tally()
         system_errors.survey(operations, start, tally)
         assert tally["raised"] > 0.9 * tally["faults"]
@@ -109,7 +112,7 @@ def test_a_planted_defect_is_caught(defect, monkeypatch):
         start = system_errors.torn() if "cut" in defect else beginning()
     planted(monkeypatch)[defect]()
     with pytest.raises((LostError, AssertionError)):
-        all_workloads(start)
+        all_workloads(start, of="compact" if "compaction" in defect else "")
 
 
 def test_a_full_disk_raises_and_leaves_what_was_there(path):

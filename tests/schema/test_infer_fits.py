@@ -69,6 +69,7 @@ def is_same(given, read):
     return given.shape == read.shape and np.array_equal(given, read, equal_nan=is_number)
 
 
+@pytest.mark.exhaustive
 @settings(deadline=None, max_examples=300)
 @given(samples=given_samples())
 def test_samples_fit_the_schema_that_was_inferred_from_them(tmp_path_factory, samples):

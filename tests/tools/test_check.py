@@ -23,7 +23,7 @@ from bytes_by_hand import (
     index,
     view,
 )
-from conftest import flip, frames
+from conftest import IN_FULL, flip, frames
 from PIL import Image
 
 import dsrecords
@@ -70,6 +70,7 @@ def plain(value):
 
 
 COUNT = 4
+STEP = 1 if IN_FULL else 3  # bytes of what matters
 WANTED = [plain(sample(i)) for i in range(COUNT)]
 
 
@@ -192,6 +193,7 @@ def test_of_an_undamaged_dataset_check_finds_nothing(copy):
     ] == WANTED
 
 
+@pytest.mark.exhaustive
 def test_check_names_record_field_and_offset_of_bytes_of_every_part_of_the_log(copy):
     whole = bytearray(Path(copy).read_bytes())
     parts = layout(copy)
@@ -207,7 +209,7 @@ def test_check_names_record_field_and_offset_of_bytes_of_every_part_of_the_log(c
         "numbers",
     }
     for first, end, record, field, offset in parts:
-        for at in {*range(first, end, 3), *range(end - 1, end)[: end - first]}:
+        for at in {*range(first, end, 1 if IN_FULL else 7), *range(end - 1, end)[: end - first]}:
             whole[at] ^= 1 << at % 8
             Path(copy).write_bytes(whole)
             try:
@@ -233,7 +235,8 @@ def test_check_names_record_field_and_offset_of_bytes_of_every_part_of_the_log(c
 def test_whichever_byte_of_the_log_is_flipped_nothing_read_is_wrong(copy, mask):
     whole = bytearray(Path(copy).read_bytes())
     start, found = frames(copy)[0].offset, 0
-    for at in range(start, len(whole), 5 if mask == 0xFF else 11):
+    step = 1 if IN_FULL else 11 if mask == 0xFF else 23
+    for at in range(start, len(whole), step):
         whole[at] ^= mask
         Path(copy).write_bytes(whole)
         try:
@@ -251,7 +254,8 @@ def test_whichever_byte_of_the_index_is_flipped_nothing_read_is_wrong(copy, mask
     whole = bytearray(index_path.read_bytes())
     base = base_of(copy)
     slots = [*range(128), *range(4096, 4096 + 128)]
-    for at in [*slots, *range(128, 4096, 500), *range(8192, base, 97), *range(base, len(whole))]:
+    quiet = [*range(128, 4096), *range(8192, base)][:: 1 if IN_FULL else 200]
+    for at in [*slots[::STEP], *quiet, *range(base, len(whole), STEP)]:
         whole[at] ^= mask
         index_path.write_bytes(whole)
         record = (at - base) // row_size(copy) if at >= base else None
@@ -259,11 +263,12 @@ def test_whichever_byte_of_the_index_is_flipped_nothing_read_is_wrong(copy, mask
         whole[at] ^= mask
 
 
+@pytest.mark.exhaustive
 def test_check_names_the_record_of_a_damaged_row_and_the_copy_of_the_header(copy):
     index_path = Path(copy).with_suffix(".idx")
     whole = bytearray(index_path.read_bytes())
     base = base_of(copy)
-    for at in [*range(8192, base, 61), *range(base, len(whole))]:
+    for at in [*range(8192, base, 61 * STEP), *range(base, len(whole), STEP)]:
         whole[at] ^= 0x10
         index_path.write_bytes(whole)
         problems = checked(copy)

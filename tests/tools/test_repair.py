@@ -177,6 +177,7 @@ def edited(path):
     return path
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("at", [*range(4, HEAD), HEAD + 1])
 def test_edits_behind_a_damaged_record_are_followed_as_the_next_frame_names_it(
     edited, tmp_path, at

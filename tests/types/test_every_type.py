@@ -14,6 +14,7 @@ import bytes_by_hand as by_hand
 import make_golden
 import numpy as np
 import pytest
+from conftest import IN_FULL
 from google.protobuf import timestamp_pb2
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -281,8 +282,9 @@ def within(kind):
     )
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("kind", ALONE)
-@settings(max_examples=2, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20 if IN_FULL else 2, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_round_trip_within_other_types(kind, data):
     schema, strategy = within(kind)

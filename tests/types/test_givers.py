@@ -139,6 +139,7 @@ GIVERS = [
 ]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("giver", GIVERS)
 def test_arrays_lists_and_columns_are_taken_from_all(tmp_path, giver, name):

@@ -12,6 +12,7 @@ import make_golden
 import ml_dtypes
 import numpy as np
 import pytest
+from conftest import IN_FULL
 from google.protobuf import timestamp_pb2
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -285,8 +286,9 @@ def column_of(kind, values):
     return values
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=100 if IN_FULL else 6, deadline=None)
 @given(data=st.data())
 def test_round_trip(kind, data):
     pairs = data.draw(st.lists(KINDS[kind], min_size=1, max_size=4))
@@ -618,6 +620,7 @@ def files(path):
     return {file.name: file.read_bytes() for file in folder.iterdir()}
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("kind", "value"), WRONG, ids=[f"{n}-{kind}" for n, (kind, _) in enumerate(WRONG)]
 )

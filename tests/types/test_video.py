@@ -7,7 +7,7 @@ import random
 
 import numpy as np
 import pytest
-from conftest import in_thread_of_its_own, large
+from conftest import in_thread_of_its_own, large, python
 
 import dsrecords
 from dsrecords import DecodeError, SchemaError, make_dataset
@@ -218,3 +218,25 @@ def test_what_is_no_video_is_refused(tmp_path):
     ]:
         with pytest.raises(SchemaError, match=message):
             made(tmp_path, value)
+
+
+FORKS = """
+import gc, os, signal, sys
+import dsrecords
+gc.disable()
+for dropped in (False, True):
+    frames = dsrecords.open(sys.argv[1])[0, "x"]
+    shown = frames[0]
+    if dropped:
+        del frames
+    child = os.fork()
+    if not child:
+        signal.alarm(60)  # which ends a child that waits within the decoder
+        gc.collect()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0, dropped
+"""
+
+
+def test_a_forked_child_lets_go_of_the_decoders_of_its_parent(tmp_path, video):
+    python(FORKS, made(tmp_path, video))

@@ -196,6 +196,7 @@ def test_a_checkpoint_of_a_killed_writer_that_had_replayed_much_is_taken_over(pa
 # What it vouches for
 
 
+@pytest.mark.exhaustive
 @SCHEMAS
 @pytest.mark.parametrize("kind", ["added", "whole", "slot alone"])
 def test_what_flush_has_acknowledged_is_never_taken_back_silently(path, schema, kind, monkeypatch):

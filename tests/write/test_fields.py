@@ -45,6 +45,7 @@ def everywhere(path, wanted):
             assert ds.check() == []
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("i", [4, 5, 7, -1])
 @pytest.mark.parametrize("name", PARTS)
 def test_what_is_replaced_is_seen_at_once_and_by_all(made, name, i):

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import SYNCS
 
 import dsrecords
 from dsrecords import IndexedRecordDataset, ReadOnlyError, make_dataset, repair
@@ -51,6 +52,12 @@ def path(tmp_path):
 def made(path):
     make_dataset(rows(10), path, SCHEMA)
     return path
+
+
+@pytest.fixture(autouse=True)
+def real_syncs(monkeypatch):
+    for name, real in SYNCS.items():
+        monkeypatch.setattr(os, name, real)
 
 
 def fails(number):
@@ -137,6 +144,7 @@ def test_without_locks_everything_can_be_done_if_one_says_so(path, monkeypatch):
 # Files that cannot be mapped
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("number", NO_MAPPING, ids=named)
 @pytest.mark.parametrize("schema", [SCHEMA, {"v": "int64"}], ids=["payloads", "numbers"])
 def test_what_cannot_be_mapped_is_read_and_equal(path, monkeypatch, number, schema):

@@ -217,6 +217,7 @@ def grown(path):
     return copy, ends
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("index", ["older", "none"])
 def test_of_a_log_cut_anywhere_exactly_the_whole_batches_are_there(grown, index):
     path, ends = grown
@@ -228,6 +229,7 @@ def test_of_a_log_cut_anywhere_exactly_the_whole_batches_are_there(grown, index)
         assert there(path) == [model for end, model in ends if end <= cut][-1], cut
 
 
+@pytest.mark.exhaustive
 def test_after_a_cut_anywhere_the_next_writer_cuts_the_rest_off_and_goes_on(grown):
     path, ends = grown
     whole, index = Path(path).read_bytes(), index_of(path).read_bytes()
@@ -536,6 +538,7 @@ def writer_of_six(folder, name):
     return path, ds
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("when", ["before", "amid", "after"])
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_an_interrupted_operation_is_done_or_not_done_and_the_next_one_goes_on(
@@ -564,6 +567,7 @@ def test_an_interrupted_operation_is_done_or_not_done_and_the_next_one_goes_on(
     assert number > 0, "nothing was interrupted"
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("when", ["before", "amid", "after"])
 @pytest.mark.parametrize("name", OPERATIONS)
 @pytest.mark.parametrize(
@@ -620,6 +624,7 @@ def test_after_a_failed_write_or_sync_the_writer_refuses_until_it_is_opened_agai
     goes_on(made, known)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     "error",
     [KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left on device")],

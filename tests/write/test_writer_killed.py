@@ -116,6 +116,7 @@ def killed_writer(path, seed, model, seconds):
     return count
 
 
+@pytest.mark.exhaustive
 def test_nothing_acknowledged_is_lost_and_nothing_else_is_half_there(tmp_path):
     path, index_path = make_dataset([], tmp_path / "data.rec", SCHEMA)
     chance, model, torn, unacknowledged = random.Random(7), [], 0, 0

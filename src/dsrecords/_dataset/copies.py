@@ -10,15 +10,19 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, TypeVar
 
-from dsrecords._dataset.opening import open_files
+from dsrecords._dataset.opening import open_again
 from dsrecords._dataset.options import Options
 from dsrecords._dataset.reading import Reading
+from dsrecords._order.formula import Formula
 from dsrecords._read.open import default_index
 from dsrecords._read.source import Version
 from dsrecords._read.views import save
+from dsrecords._shards import views as shards_views
+from dsrecords._shards.snapshot import ShardsSnapshot
+from dsrecords._shards.source import Packed, ShardsSource
 from dsrecords._storage import files
 from dsrecords._write.leftovers import remove_abandoned
-from dsrecords.errors import StaleViewError
+from dsrecords.errors import ReadOnlyError, StaleViewError
 
 Object = TypeVar("Object")
 
@@ -27,15 +31,15 @@ class Origin(NamedTuple):
     """From what a copy is made: the files, and which records of which list it shows.
 
     Attributes:
-        path: of the data file, absolute.
+        path: of the data file, absolute; or which files, if there are many.
         index_path: of the index or the view, absolute; None where a dataset has it.
         options: how the files are read and written.
         version: of the list.
-        positions: of the records that are shown: a range or int64, (n,).
+        positions: of the records that are shown: a range, a formula, or int64, (n,).
         is_selection: whether the first was a view in memory.
     """
 
-    path: str
+    path: str | Packed
     index_path: str | None
     options: Options
     version: Version
@@ -47,14 +51,18 @@ def origin_of(reading: Reading) -> Origin:
     """Return from what a list can be opened again. Raises ValueError if it is closed."""
     source = reading.opened()
     index_path: str | None = source.index_path
-    if index_path == default_index(source.path):
+    path: str | Packed = source.path
+    if isinstance(source, ShardsSource):
+        path = source.packed()
+        index_path = source.index_path if source.view else None
+    elif index_path == default_index(source.path):
         index_path = None
     is_selection = reading.selection is not None
     positions: Any = range(reading.count())
     if reading.selection is not None:
         positions = reading.selection.positions
     return Origin(
-        source.path,
+        path,
         index_path,
         reading.options,
         reading.version(),
@@ -71,8 +79,8 @@ def reopened(origin: Origin) -> Reading:
         FileNotFoundError: the files are not there any more.
         CorruptError: they are damaged.
     """
-    path = origin.path
-    source = open_files(path, origin.index_path, origin.options)
+    source = open_again(origin.path, origin.index_path, origin.options)
+    path = source.path
     options = origin.options.fitted_to(source.header.schema)
     reading = Reading(path, source, options)
     positions = origin.positions
@@ -97,6 +105,8 @@ def _highest(positions: Any) -> int:
         first = positions[0]
         last = positions[-1]
         return max(first, last)
+    if isinstance(positions, Formula):
+        return positions.limit - 1
     return int(positions.max())
 
 
@@ -105,8 +115,11 @@ def save_view(reading: Reading, path: str, overwrite: bool) -> None:
 
     Where the path is a symbolic link, what it leads to is the view: the link stays.
     """
-    path = files.target(path)
     source = reading.opened()
+    if isinstance(source, ShardsSource):
+        save_view_of_many(reading, source, path, overwrite)
+        return
+    path = files.target(path)
     source.need_log()
     own_indices = [default_index(source.path)]
     if not source.view:
@@ -121,6 +134,24 @@ def save_view(reading: Reading, path: str, overwrite: bool) -> None:
         own_indices,
         overwrite,
     )
+
+
+def save_view_of_many(
+    reading: Reading,
+    source: ShardsSource,
+    path: str,
+    overwrite: bool,
+) -> None:
+    """Save which records of many files are shown."""
+    snapshot = reading.snapshot()
+    assert isinstance(snapshot, ShardsSnapshot)
+    positions = reading.positions(slice(None), snapshot)
+    if snapshot.order is not None:
+        positions = snapshot.order[positions]
+    if any(shard.view for shard in source.manifest.shards):
+        text = "some of it are views of files: save these, or dsrecords.merge makes files of them"
+        raise ReadOnlyError(text, file=source.path)
+    shards_views.save(path, source.manifest, positions, overwrite)
 
 
 def blank(cls: type[Object]) -> Object:

@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dsrecords._dataset.options import Options
+from dsrecords._dataset.parts import copied, made_of
 from dsrecords._dataset.reading import Reading
+from dsrecords._dataset.selected_fields import SelectedFields
 from dsrecords._format.frame import DELETE, TAKE_LAST
 from dsrecords._read.batch import as_array
 from dsrecords._read.extents import check_extents
@@ -22,10 +24,12 @@ from dsrecords._read.source import Source
 from dsrecords._schema.encoded import Encoded, Revised
 from dsrecords._schema.header import metadata_json
 from dsrecords._schema.tabular import ExportsArrow, as_tabular, iterable
+from dsrecords._shards.source import ShardsSource
 from dsrecords._storage.files import Descriptor
 from dsrecords._types.base import describe
 from dsrecords._write.columns import Columns
 from dsrecords._write.compact import compact
+from dsrecords._write.create import build
 from dsrecords._write.gate import Gate
 from dsrecords._write.lock import release_after_fork
 from dsrecords._write.revise import Reviser
@@ -186,6 +190,9 @@ class Editing:
             example = "ds.update({7: sample, 9: other})"
             raise TypeError(f"update takes a dict of positions and samples: {example}")
         reading = self.reading
+        for index in samples:
+            reading.refuse_edit(index)
+            break
 
         def make(snapshot: Snapshot) -> _Edit:
             by_position: dict[int, Any] = {}
@@ -263,6 +270,8 @@ class Editing:
                 "a field of all of them: ds.drop_fields(name)"
             )
         reading = self.reading
+        if not several(key):
+            reading.refuse_edit(key)
 
         def make(snapshot: Snapshot) -> _Edit:
             if several(key):
@@ -276,6 +285,7 @@ class Editing:
     def take_last(self, index: int) -> None:
         """Put the last sample in the place of another, which is deleted."""
         reading = self.reading
+        reading.refuse_edit(index)
         self._edit(lambda snapshot: _Edit([], TAKE_LAST, [reading.position(index, snapshot)]))
 
     # Files
@@ -331,19 +341,33 @@ class Editing:
 
     def compact_to(self, path: str) -> tuple[str, str]:
         """Write the records to a new dataset, and return its paths."""
-        log = self._log()
+        source = self.reading.opened()
+        locks = True
+        if not isinstance(source, ShardsSource):
+            locks = self._log().locks
         index_path = default_index(path)
         snapshot = self.reading.snapshot()
-        if not self.reading.opened().view:  # which may show a record again and again
+        if isinstance(source, State) and not source.view:  # which may show a record repeatedly
             check_extents(snapshot)
         positions = self.reading.positions(slice(None), snapshot)
+        fields = self.reading.fields
+        if isinstance(fields, SelectedFields):
+            build(
+                path,
+                index_path,
+                fields.schema,
+                self.reading.metadata(),
+                made_of(snapshot, as_array(positions).tolist(), fields.schema, copied(fields)),
+                locks=self.reading.options.lock,
+            )
+            return path, index_path
         compact(
             path,
             index_path,
             snapshot,
             positions,
             self.reading.metadata(),
-            locks=log.locks,
+            locks=locks,
         )
         return path, index_path
 

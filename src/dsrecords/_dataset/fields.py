@@ -12,7 +12,7 @@ from dsrecords._read.plan import Plan
 from dsrecords._read.source import Source
 from dsrecords._schema.binding import Deserializer, bind
 from dsrecords._schema.resolve import Serializer
-from dsrecords._schema.schema import Key, Schema
+from dsrecords._schema.schema import Field, Key, Schema
 from dsrecords._types.base import Load, Path, Type
 from dsrecords._types.scalars import Scalar
 from dsrecords.errors import SchemaError
@@ -33,7 +33,9 @@ class Fields:
         schema: that of the files, with the serializers that were given.
         deserializers: by field, those that were given.
         decode: by field, the decodings that were given.
+        serializers: by field, the functions that were given to write it.
         loads: by field, the function that reads it.
+        copy: whether what is read is owned.
         all: the plan that reads all fields.
 
     Raises:
@@ -48,8 +50,7 @@ class Fields:
         if options.schema is not None:
             _check_schema(options.schema, stored, path)
             options.schema.use_dictionaries(stored)
-        self._copy = options.copy
-        self._serializers = options.serializers or {}
+        self.serializers: Mapping[Key, Serializer] = options.serializers or {}
         try:
             self.deserializers = _functions_by_field(options.deserializers, stored)
             self.decode = by_field(options.decode or {}, stored)
@@ -57,9 +58,26 @@ class Fields:
         except SchemaError as error:
             error.file = path
             raise
+        self.start_plans(options.copy)
+
+    def start_plans(self, copy: bool) -> None:
+        """Forget all plans, and make that of all fields; `copy` as of the attributes."""
+        self.copy = copy
         self._single_plans: dict[Key, Plan] = {}
         self._plans: dict[Keys, Plan] = {}
-        self.all = self.plan_for(stored.keys)
+        self.all = self.plan_for(self.schema.keys)
+
+    def field(self, key: Key) -> Field:
+        """Return a field as the files have it. Raises SchemaError if there is none."""
+        return self.header.schema.field(key)
+
+    def selected(self) -> list[Field]:
+        """Return all fields that are shown, as the files have them."""
+        return self.header.schema.fields
+
+    def by_stored_key(self, given: Mapping[Any, Any]) -> Mapping[Any, Any]:
+        """Return what was given for fields, by the keys that they have in the files."""
+        return given
 
     def _bind(self, source: Source) -> dict[Key, Load]:
         functions = source.deserializers(self.deserializers)
@@ -95,7 +113,7 @@ class Fields:
         Raises:
             SchemaError: there is no such field, or it has numbers.
         """
-        field = self.header.schema.field(key)
+        field = self.field(key)
         if isinstance(field.type, Scalar):
             advice = "several fields are given as a list, ds[7, [...]]"
             raise SchemaError(f"{field.type.name} has no items; {advice}", field=field.key)
@@ -106,14 +124,14 @@ class Fields:
         return Plan(
             self.header,
             [(field, load)],
-            self._copy,
+            self.copy,
             None,
         )
 
     def decoding_plans(self) -> list[Plan]:
         """Return for each field what reads it as it is used, but decoded where that is bytes."""
         plans = []
-        for field in self.header.schema.fields:
+        for field in self.selected():
             load = self.loads[field.key]
             if _leaves_bytes(self.decode.get(field.key)):
                 load = field.type.load
@@ -123,26 +141,26 @@ class Fields:
     def _make_plan(self, keys: Keys, shape: type | None) -> Plan:
         items = []
         for key in keys:
-            field = self.header.schema.field(key)
+            field = self.field(key)
             item = (field, self.loads[field.key])
             items.append(item)
         return Plan(
             self.header,
             items,
-            self._copy,
+            self.copy,
             shape,
         )
 
     def deserializers_in_order(self) -> list[Deserializer | None]:
         """Return for each field the function that was given to read it; None if none was."""
-        return [self.deserializers.get(key) for key in self.schema.keys]
+        return [self.deserializers.get(field.key) for field in self.selected()]
 
     def serializers_in_order(self) -> list[Serializer | str]:
         """Return for each field the function that was given to write it, else its type's name."""
         functions: list[Serializer | str] = []
-        for field in self.schema.fields:
+        for field in self.selected():
             type_name = field.type.name
-            function = self._serializers.get(field.key, type_name)
+            function = self.serializers.get(field.key, type_name)
             functions.append(function)
         return functions
 

@@ -43,7 +43,7 @@ def sizes_of_many(reading: Reading, field: Any, indices: Any) -> np.ndarray:
 def _plan(reading: Reading, key: Any) -> Plan:
     """What to read for the sizes of a field. Raises SchemaError if it is none of images."""
     header = reading.fields.header
-    field = header.schema.field(key)
+    field = reading.fields.field(key)
     kind = field.type
     if isinstance(kind, Zstd):
         kind = kind.inner

@@ -11,7 +11,7 @@ from dsrecords._dataset.options import Transform
 from dsrecords._dataset.reading import Reading
 from dsrecords._dataset.skipping import UNREADABLE, OnError, Skipped, pass_over
 from dsrecords._read.batch import as_array, rows
-from dsrecords._read.prefetch import prefetch, release
+from dsrecords._read.prefetch import prefetch
 from dsrecords._read.selection import position
 from dsrecords._read.snapshot import Snapshot
 from dsrecords.errors import CorruptError, annotate, in_words
@@ -57,29 +57,47 @@ class Samples:
         for window in self._windows(largest):
             yield from read(window)
             if self._reading.options.drop_behind:
-                release(self._snapshot, self._snapshot.rows_at(window))
+                self._snapshot.release(window)
 
     def _windows(self, largest: int) -> Iterator[np.ndarray]:
         """Yield the positions, window after window; each is announced before the last is read."""
-        stop = 0
+        last: np.ndarray | None = None
+        for window in self._cut(largest):
+            self._announce(window)
+            if last is not None:
+                yield last
+            last = window
+        if last is not None:
+            yield last
+
+    def _cut(self, largest: int) -> Iterator[np.ndarray]:
+        """Yield the positions, window after window.
+
+        Those of several windows are made together, as a formula takes longer for each apart.
+        """
+        positions = self._reading.positions(slice(None), self._snapshot)
         size = _WINDOW
-        following = self._announced(slice(0, size))
-        while len(following):
-            window = following
-            stop += len(window)
-            size = min(4 * size, largest)
-            following = self._announced(slice(stop, stop + size))
-            yield window
+        start = 0
+        while start < len(positions):
+            made = as_array(positions[start : start + size])
+            for first in range(0, len(made), largest):
+                yield made[first : first + largest]
+            start += size
+            size = min(4 * size, _LARGEST_WINDOW)
 
     def _announced(self, key: Any) -> np.ndarray:
         """Return the positions at some indices; the kernel is asked for all of them."""
-        snapshot = self._snapshot
-        found = self._reading.positions(key, snapshot)
+        found = self._reading.positions(key, self._snapshot)
         positions = as_array(found)
+        self._announce(positions)
+        return positions
+
+    def _announce(self, positions: np.ndarray) -> None:
+        """Ask the kernel for the records at some positions."""
+        snapshot = self._snapshot
         rows_ahead = snapshot.rows_at(positions)
         heads_only = not self._reading.fields.all.payloads
         prefetch(snapshot, rows_ahead, heads_only)
-        return positions
 
     def _together(self, window: np.ndarray) -> Iterator[Any]:
         """Read records of numbers at once: several times faster than one by one."""

@@ -1,10 +1,15 @@
-"""Which files a dataset has: a log, or files of dsrecords 0.4. What follows need not know which."""
+"""Which files a dataset has: a log, many, or files of dsrecords 0.4. What follows need not know."""
 
 from __future__ import annotations
+
+import os
+from typing import Any
 
 from dsrecords._dataset.options import Options
 from dsrecords._read.open import State, default_index
 from dsrecords._read.source import Source
+from dsrecords._shards.names import in_words, many
+from dsrecords._shards.source import Packed, ShardsSource, open_many, unpacked
 from dsrecords._storage import files
 from dsrecords._storage.registry import absolute, exists, is_url
 from dsrecords._tools.check import check
@@ -15,7 +20,7 @@ from dsrecords.errors import DSRecordsError, SchemaError
 
 
 def open_or_create(
-    path: str,
+    path: Any,
     index_path: str | None,
     options: Options,
     create: bool | None,
@@ -23,7 +28,7 @@ def open_or_create(
     """Open the files of a dataset, created before if `create` says so.
 
     Args:
-        path: of the data file.
+        path: of the data file; or what means many files.
         index_path: as of `open_files`.
         options: as of `open_files`.
         create: as of `IndexedRecordDataset`.
@@ -33,6 +38,11 @@ def open_or_create(
         SchemaError: they must be created, and no schema was given.
         FileNotFoundError, CorruptError: as of `open_files`.
     """
+    if many(path):
+        if create:
+            raise ValueError(f"{path}: one file is created, not many; make_dataset(..., shards=8)")
+        return open_many(path, index_path, options.verify)
+    path = os.fsdecode(path)
     may_be_created = create is None and options.schema is not None
     if create or (may_be_created and not exists(path)):
         index = index_of(path, index_path)
@@ -104,16 +114,48 @@ def open_files(
         raise FileNotFoundError(error.errno, message) from None
 
 
-def index_of(path: str, index_path: str | None) -> str:
-    """Return the index's path: what was given, else where a dataset has it."""
+def index_of(path: Any, index_path: str | None) -> str:
+    """Return the index's path: what was given, else where one file has it, and of many ""."""
     if index_path is None:
-        return default_index(path)
+        if many(path):
+            return ""
+        return default_index(os.fsdecode(path))
     return index_path
+
+
+def open_again(files: str | Packed, index_path: str | None, options: Options) -> Source:
+    """Open what a copy shows, as `ShardsSource.packed` or a path says."""
+    if isinstance(files, Packed):
+        return unpacked(files, index_path, options.verify)
+    return open_files(files, index_path, options)
+
+
+def name_of(path: Any) -> str:
+    """What `IndexedRecordDataset.path` is: the path, or what stands for many files."""
+    if isinstance(path, (list, tuple)):
+        return in_words(path)
+    return os.fsdecode(path)
 
 
 def problems(source: Source) -> list[DSRecordsError]:
     """Return what is wrong with the files, after a look at every byte."""
+    if isinstance(source, ShardsSource):
+        return _problems_of_many(source)
     if isinstance(source, V04State):
         return [*source.problems()]
     assert isinstance(source, State)
     return check(source)
+
+
+def _problems_of_many(source: ShardsSource) -> list[DSRecordsError]:
+    """Return what is wrong with each of many files; one that cannot be opened is an error of it."""
+    found: list[DSRecordsError] = []
+    pool = source.snapshot.pool
+    for number in range(len(source.manifest.shards)):
+        try:
+            state = pool.state(number)
+        except DSRecordsError as error:
+            found.append(error)
+        else:
+            found += check(state)
+    return found

@@ -37,6 +37,7 @@ class Options:
         schema: the schema that was given, whose fields write by `serializers`; None as above.
         lock: whether a writer locks the files.
         drop_behind: whether a loop lets the system forget what it has read.
+        selected: the fields that are shown, in their order; None: all.
     """
 
     deserializers: Functions | None = None
@@ -47,6 +48,7 @@ class Options:
     schema: Schema | None = None
     lock: bool = True
     drop_behind: bool = False
+    selected: tuple[Key, ...] | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         serializers = None
@@ -61,6 +63,7 @@ class Options:
             None,
             self.lock,
             self.drop_behind,
+            self.selected,
         )
         return Options, arguments
 
@@ -73,6 +76,7 @@ class Options:
             self.verify,
             lock=self.lock,
             drop_behind=self.drop_behind,
+            selected=self.selected,
         )
 
     def fitted_to(self, schema: Schema) -> Options:

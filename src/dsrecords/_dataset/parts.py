@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from dsrecords._dataset.fields import Fields
+from dsrecords._dataset.selected_fields import SelectedFields
 from dsrecords._format.signatures import image_format
 from dsrecords._read.extents import check_extents
 from dsrecords._read.plan import Plan
@@ -99,6 +100,15 @@ class Computed:
 Part = Copied | Computed
 
 
+def copied(fields: SelectedFields) -> list[Part]:
+    """Return the fields that are selected, as parts of records that have these alone."""
+    parts: list[Part] = []
+    for field, source in zip(fields.schema.fields, fields.selected()):
+        part = Copied(field, source, None)
+        parts.append(part)
+    return parts
+
+
 def _copy(source: Field, old: Encoded, field: Field, new: Encoded) -> None:
     """Copy a field from one record to another, as it is stored."""
     old_numbers, old_payloads = old
@@ -124,6 +134,16 @@ def records(
         CorruptError: a record is damaged.
     """
     check_extents(snapshot)
+    yield from made_of(snapshot, positions, schema, parts)
+
+
+def made_of(
+    snapshot: Snapshot,
+    positions: Iterable[int],
+    schema: Schema,
+    parts: Sequence[Part],
+) -> Iterator[Encoded]:
+    """Yield some records of a list, perhaps one again and again, as `records` does."""
     everything = _plan_of_everything(snapshot)
     count = len(snapshot.entries)
     given = _given_values(parts)

@@ -13,7 +13,12 @@ import numpy as np
 from dsrecords._dataset.fields import Fields
 from dsrecords._dataset.opening import problems
 from dsrecords._dataset.options import Options
+from dsrecords._dataset.selected_fields import fields_of, select
 from dsrecords._dataset.skipping import UNREADABLE, Unreadable
+from dsrecords._order.fingerprints import fingerprint, spread
+from dsrecords._order.formula import Formula
+from dsrecords._order.indices import Indices
+from dsrecords._order.permutation import Permutation
 from dsrecords._read.batch import as_array, columns
 from dsrecords._read.extents import dead_bytes
 from dsrecords._read.plan import Plan
@@ -21,6 +26,7 @@ from dsrecords._read.selection import position, positions, several
 from dsrecords._read.snapshot import Snapshot
 from dsrecords._read.source import Source, Version
 from dsrecords._schema.resolve import make_schema
+from dsrecords._shards.source import ShardsSource
 from dsrecords._tools.check import check_values
 from dsrecords._types.base import NoPartError
 from dsrecords._types.budget import Call, restore, spent
@@ -42,7 +48,7 @@ class Selection:
     Args:
         snapshot: the list as it was when the view was made.
         version: which list that was.
-        positions: of the records in that list: a range or int64, (n,).
+        positions: of the records in that list: a range, a formula, or int64, (n,).
 
     Attributes:
         indices: the positions, so that each item is an `int` of Python's.
@@ -52,9 +58,11 @@ class Selection:
         self.snapshot = snapshot
         self.version = version
         self.positions = positions
-        self.indices: range | memoryview = positions
+        self.indices: range | memoryview | Indices = positions
         if isinstance(positions, np.ndarray):
             self.indices = memoryview(positions)
+        elif isinstance(positions, Formula):
+            self.indices = Indices(positions)
 
 
 class Reading:
@@ -88,7 +96,7 @@ class Reading:
         self.selection = selection
         self.whole = source if selection is None else None
         if fields is None:
-            fields = Fields(source, options, path)
+            fields = fields_of(source, options, path)
         self._use(fields)
 
     def _use(self, fields: Fields) -> None:
@@ -104,7 +112,7 @@ class Reading:
         if options is not None:
             self.options = options
         source = self.opened()
-        fields = Fields(source, self.options, self.path)
+        fields = fields_of(source, self.options, self.path)
         self._use(fields)
 
     def opened(self) -> Source:
@@ -155,6 +163,14 @@ class Reading:
             return len(self.selection.indices)
         return len(self.opened().snapshot.entries)
 
+    def fingerprint(self) -> str:
+        """Return what `IndexedRecordDataset.fingerprint` says."""
+        version = self.version()
+        count = self.count()
+        some = np.array(spread(count), np.int64)
+        positions = as_array(self.positions(some, self.snapshot()))
+        return fingerprint(version.id, version.view, count, positions.tolist())
+
     def position(self, index: Any, snapshot: Snapshot) -> int:
         """Return the position in the whole list of the record at one index.
 
@@ -171,7 +187,7 @@ class Reading:
         """Return the positions in the whole list of the records at many indices.
 
         Returns:
-            A range or int64, (n,), which may share memory with the key.
+            A range, a formula, or int64, (n,), which may share memory with the key.
 
         Raises:
             IndexError: an index is out of range, or a mask has another length.
@@ -195,15 +211,39 @@ class Reading:
             found = found.copy()
         return self._view(Selection(everything.snapshot, everything.version, found))
 
+    def shuffled(self, seed: int) -> Reading:
+        """Return a view of all records that are shown, in an order that the seed decides."""
+        everything = self._everything()
+        order = Permutation(len(everything.positions), seed)
+        found = positions(order, everything.positions)
+        return self._view(Selection(everything.snapshot, everything.version, found))
+
     def showing(self, positions: Any, version: Version) -> Reading:
         """Return a view of some records.
 
         Args:
-            positions: of the records: a range or int64, (n,).
+            positions: of the records: a range, a formula, or int64, (n,).
             version: which list it is that they are of.
         """
         snapshot = self._everything().snapshot
         return self._view(Selection(snapshot, version, positions))
+
+    def with_fields(self, keys: Any) -> Reading:
+        """Return a view of all records with some of the fields.
+
+        Raises:
+            TypeError: `keys` is no list.
+            SchemaError: there is no such field, or one is named twice.
+        """
+        fields, options = select(self.fields, self.options, keys)
+        selection = self._everything()
+        return Reading(
+            self.path,
+            self.opened(),
+            options,
+            fields,
+            selection,
+        )
 
     def _view(self, selection: Selection) -> Reading:
         return Reading(
@@ -300,7 +340,10 @@ class Reading:
         plan = self.fields.all
         if fields is not None:
             plan = self.fields.plan_for(fields)
-        found = self._columns(plan, indices, out or {}, pass_over)
+        stored_out: Out = {}
+        if out:
+            stored_out = self.fields.by_stored_key(out)
+        found = self._columns(plan, indices, stored_out, pass_over)
         return plan.assemble(found)
 
     def column(self, field: Any, pass_over: PassOver) -> Any:
@@ -327,14 +370,26 @@ class Reading:
         found = self.positions(indices, snapshot)
         if out:
             _check_out(out, plan)
-        chunks = []
+        if not plan.payloads:  # nothing that becomes more than is stored
+            return self._in_chunks(snapshot, found, plan, out, pass_over)
         with Call():
-            if out or len(found) <= _COLUMN_CHUNK:
-                return _gathered(snapshot, found, plan, out, pass_over)
-            for start in range(0, len(found), _COLUMN_CHUNK):
-                stop = start + _COLUMN_CHUNK
-                chunk = _gathered(snapshot, found[start:stop], plan, out, pass_over)
-                chunks.append(chunk)
+            return self._in_chunks(snapshot, found, plan, out, pass_over)
+
+    @staticmethod
+    def _in_chunks(
+        snapshot: Snapshot,
+        found: Any,
+        plan: Plan,
+        out: Out,
+        pass_over: PassOver,
+    ) -> list[Any]:
+        if out or len(found) <= _COLUMN_CHUNK:
+            return _gathered(snapshot, found, plan, out, pass_over)
+        chunks = []
+        for start in range(0, len(found), _COLUMN_CHUNK):
+            stop = start + _COLUMN_CHUNK
+            chunk = _gathered(snapshot, found[start:stop], plan, out, pass_over)
+            chunks.append(chunk)
         return [_join(pieces) for pieces in zip(*chunks)]
 
     def problems(self, decode: bool, progress: bool) -> list[DSRecordsError]:
@@ -363,12 +418,32 @@ class Reading:
             raise CorruptError("the metadata is nested too deeply", file=self.path) from None
         return metadata
 
+    def files(self) -> list[str]:
+        """Return the paths of the data files."""
+        source = self.opened()
+        if isinstance(source, ShardsSource):
+            return [shard.path for shard in source.manifest.shards]
+        return [source.path]
+
+    def where(self, index: Any) -> tuple[str, int]:
+        """Return the path of the file that has a record, and the record's position in it."""
+        snapshot = self.snapshot()
+        return snapshot.where(self.position(index, snapshot))
+
+    def refuse_edit(self, index: Any) -> None:
+        """Raise ReadOnlyError if the record at an index is one of many files; names its file."""
+        source = self.opened()
+        if isinstance(source, ShardsSource):
+            snapshot = self.snapshot()
+            raise source.read_only_at(self.position(index, snapshot))
+
     def dead_bytes(self) -> int:
         """Return what compaction would give back, of all records of the files."""
         source = self.opened()
+        if isinstance(source, ShardsSource):
+            return sum(map(_dead_bytes, source.states()))
         source.need_log()
-        snapshot = source.snapshot
-        return dead_bytes(snapshot, snapshot.metadata())
+        return _dead_bytes(source)
 
     # In words
 
@@ -399,6 +474,11 @@ class Reading:
         return count
 
 
+def _dead_bytes(source: Source) -> int:
+    snapshot = source.snapshot
+    return dead_bytes(snapshot, snapshot.metadata())
+
+
 def _gathered(
     snapshot: Snapshot,
     positions: Any,
@@ -407,12 +487,16 @@ def _gathered(
     pass_over: PassOver,
 ) -> list[Any]:
     """Return columns of some records, without those that are passed over."""
+    if not isinstance(positions, (np.ndarray, range)):
+        positions = positions.array()
     gather = snapshot.columns or functools.partial(columns, snapshot)
+    if pass_over is None:
+        return gather(positions, plan, out)
     spent_before = spent()
     try:
         return gather(positions, plan, out)
     except UNREADABLE as error:
-        if pass_over is None or error.record is None:
+        if error.record is None:
             raise
     restore(spent_before)
     readable = []

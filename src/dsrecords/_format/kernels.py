@@ -323,6 +323,36 @@ def verify_rows(
     return right
 
 
+def verify_scattered(
+    heads: np.ndarray,
+    offsets: np.ndarray,
+    layout: HeadLayout,
+    tables: np.ndarray | None,
+    starts: np.ndarray,
+    ends: np.ndarray,
+    checks: np.ndarray | None,
+) -> np.ndarray:
+    """Verify heads of records in several files, which have one layout.
+
+    Args:
+        heads: structured, (n,), n > 0, C-contiguous.
+        offsets: of their frames, each in its file: uint64, (n,).
+        layout: of a head.
+        tables: of `crc_tables`.
+        starts: where the first frame of each file can be: uint64, (n,).
+        ends: where the log of each file ends: uint64, (n,).
+        checks: what the checks must be, each xor what it would differ by if its file's seed was 0:
+            uint32, (n,). None: they are not compared.
+
+    Returns:
+        Which are right: bool, (n,).
+    """
+    right = _can_be_records(heads, offsets, layout, starts, ends)
+    if checks is not None:
+        right &= frame_checks(heads, offsets, 0, tables) == checks
+    return right
+
+
 def verify_heads(
     data: memoryview,
     layout: HeadLayout,
@@ -404,7 +434,7 @@ def _verify_heads_inside(
         some = heads[chunk]
         offsets = rows[chunk, 0]
         some_right = _can_be_records(some, offsets, layout, first_offset, end)
-        some_right &= _agree_with_rows(some, rows[chunk, 1] ^ mixes[chunk] << _HALF)
+        some_right &= agree_with_rows(some, rows[chunk, 1] ^ mixes[chunk] << _HALF)
         if compare_checks:
             checks = frame_checks(some, offsets, seed, tables)
             some_right &= checks == some["check"]
@@ -416,10 +446,13 @@ def _can_be_records(
     heads: np.ndarray,
     offsets: np.ndarray,
     layout: HeadLayout,
-    first_offset: int,
-    end: int,
+    first_offset: Any,
+    end: Any,
 ) -> np.ndarray:
-    """Which heads state a record that lies in the log, which ends at `end`: bool, (n,)."""
+    """Which heads state a record that lies in the log, which ends at `end`: bool, (n,).
+
+    `first_offset` and `end` are integers, or uint64, (n,).
+    """
     words = heads["word"]
     tags = tags_of_words(words)
     sizes = sizes_of_words(words)
@@ -437,7 +470,7 @@ def _can_be_records(
     return right
 
 
-def _agree_with_rows(heads: np.ndarray, words: np.ndarray) -> np.ndarray:
+def agree_with_rows(heads: np.ndarray, words: np.ndarray) -> np.ndarray:
     """Which heads are those that their rows mean: bool, (n,).
 
     Args:

@@ -13,6 +13,7 @@ from dsrecords._format import kernels
 from dsrecords._format.checksums import crc32
 from dsrecords._format.entries import FrameRef
 from dsrecords._format.layout import NONE, padded_sizes, size_of_word
+from dsrecords._order.formula import Formula
 from dsrecords._read.extents import amplified
 from dsrecords._read.plan import Item, Plan
 from dsrecords._read.prefetch import prefetch
@@ -48,11 +49,12 @@ def columns(
         CorruptError: a record is not what was written; names the record.
     """
     snapshot.check_plan(plan)
-    batch = _Batch(snapshot, positions, plan, out)
+    batch = Batch(snapshot, positions, plan, out)
+    if not plan.payloads:
+        return [batch.column(item) for item in plan.items]
     with Call():
         found = [batch.column(item) for item in plan.items]
-    if plan.payloads:
-        batch.remember()
+    batch.remember()
     return found
 
 
@@ -66,6 +68,9 @@ def rows(
     Raises:
         CorruptError: a record is not what was written; names the record.
     """
+    if snapshot.columns is not None:
+        gathered = snapshot.columns(positions, plan, {})
+        return zip(*[column.tolist() for column in gathered])
     found = _read_heads(snapshot, positions, plan)
     values = []
     for field in plan.fields:
@@ -74,8 +79,8 @@ def rows(
     return zip(*values)
 
 
-def as_array(positions: range | np.ndarray) -> np.ndarray:
-    """Return positions, a range or int64, as an array of int64.
+def as_array(positions: range | np.ndarray | Formula) -> np.ndarray:
+    """Return positions, a range, a formula or int64, as an array of int64.
 
     `np.asarray` would take a range item by item, thirty times as long as `arange` takes.
     """
@@ -84,6 +89,25 @@ def as_array(positions: range | np.ndarray) -> np.ndarray:
     start = positions.start
     stop = positions.stop
     return np.arange(start, stop, positions.step, dtype=np.int64)
+
+
+def head_columns(
+    snapshot: Snapshot,
+    positions: range | np.ndarray,
+    names: list[str],
+) -> Any:
+    """Parts of the heads of many records, by name, as `HeadLayout.dtype` names them; verified.
+
+    Raises:
+        CorruptError: a head is not what was written; names the record.
+    """
+    if not len(positions):
+        return np.zeros(0, snapshot.header.schema.layout.dtype)
+    found = _columns_of_rows(snapshot, positions, names)
+    if found is not None:
+        return found
+    plan = Plan(snapshot.header, [], True, None)
+    return _read_heads(snapshot, as_array(positions), plan).heads
 
 
 _CHUNK = 4096  # rows that are verified and copied together: so many stay in the cache
@@ -144,14 +168,23 @@ def _numbers_in_rows(
     Returns:
         None where it does not go like that, or where a row is damaged.
     """
-    entries = snapshot.entries
-    if plan.payloads or not entries.has_heads:
-        return None
-    if _highest(positions) >= entries.direct:
+    if plan.payloads:
         return None
     offsets = [field.number_offset for field in plan.fields]
     offsets += [field.presence_offset for field in plan.fields if field.presence_offset >= 0]
     names = [f"at {offset}" for offset in offsets]
+    return _columns_of_rows(snapshot, positions, names)
+
+
+def _columns_of_rows(
+    snapshot: Snapshot,
+    positions: range | np.ndarray,
+    names: list[str],
+) -> dict[str, np.ndarray] | None:
+    """Parts of the heads of n > 0 records, by name, as `_numbers_in_rows` finds them."""
+    entries = snapshot.entries
+    if not entries.has_heads or _highest(positions) >= entries.direct:
+        return None
     if snapshot.verify != "always":
         heads = snapshot.heads_in(entries.mapped.array())
         which = _as_selection(positions)
@@ -195,7 +228,7 @@ def _verified_numbers(
     return numbers
 
 
-class _Batch:
+class Batch:
     """The records of one call, whose heads are verified.
 
     Attributes:
@@ -335,21 +368,9 @@ class _Batch:
         return self._in_out(field, column)
 
     def _in_out(self, field: Field, column: Any) -> Any:
-        """A column, in the array of `out` that is for it, if there is one."""
         if field.key not in self.out:
             return column
-        is_masked = isinstance(column, np.ma.MaskedArray)
-        if is_masked or not isinstance(column, np.ndarray):
-            text = f"out is for numbers and arrays of one shape, this is {field.type.name}"
-            raise SchemaError(text, field=field.key)
-        target = self.out[field.key]
-        if not _is_like(target, column.dtype, column.shape):
-            wanted = f"an array of {column.dtype} with shape {column.shape}"
-            text = f"out needs {wanted}, not {describe(target)}"
-            raise SchemaError(text, field=field.key)
-        if target is not column:
-            target[...] = column
-        return target
+        return in_out(field, column, self.out)
 
     # Numbers of the heads
 
@@ -511,6 +532,28 @@ class _Batch:
     ) -> CorruptError:
         i = int(self.positions[k])
         return self.snapshot.damaged(WRONG_CHECKSUM, i, start, field)
+
+
+def in_out(field: Field, column: Any, out: Mapping[Any, Any]) -> Any:
+    """A column, in the array of `out` that is for it, if there is one.
+
+    Raises:
+        SchemaError: that array does not fit.
+    """
+    if field.key not in out:
+        return column
+    is_masked = isinstance(column, np.ma.MaskedArray)
+    if is_masked or not isinstance(column, np.ndarray):
+        text = f"out is for numbers and arrays of one shape, this is {field.type.name}"
+        raise SchemaError(text, field=field.key)
+    target = out[field.key]
+    if not _is_like(target, column.dtype, column.shape):
+        wanted = f"an array of {column.dtype} with shape {column.shape}"
+        text = f"out needs {wanted}, not {describe(target)}"
+        raise SchemaError(text, field=field.key)
+    if target is not column:
+        target[...] = column
+    return target
 
 
 def _is_like(

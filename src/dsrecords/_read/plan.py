@@ -5,9 +5,11 @@ Knows a record's layout. What it reads from is known here by its protocol alone.
 
 from __future__ import annotations
 
+import copy
 import functools
 import operator
 import struct
+import types
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -16,11 +18,11 @@ from dsrecords._format.entries import Entries
 from dsrecords._read.selection import position
 from dsrecords._read.verification import HEAD, REVISED, Verified, payload_part
 from dsrecords._schema.header import Header
-from dsrecords._schema.schema import Field
+from dsrecords._schema.schema import Field, Schema
 from dsrecords._types.base import Load
 from dsrecords._types.budget import begin, end
 from dsrecords._types.scalars import Scalar
-from dsrecords.errors import CorruptError
+from dsrecords.errors import CorruptError, SchemaError
 
 Make = Callable[..., Any]
 Assemble = Callable[[Sequence[Any]], Any]
@@ -82,7 +84,9 @@ class Plan:
             records have nothing but numbers: where each is among what the struct of a head unpacks.
             Else None.
         amplifies: whether values may be much larger than their payloads: then a call has a budget.
+        schema: of the header. Headers of several files may share it, and so one plan.
         equal_headers: other headers of the same schema, which it fits as well.
+        translated: by other schemas, which differ in their dictionaries alone, the same plan.
         head_size, unpack, unpack_row, payload_offsets: of the layout of a record's head.
     """
 
@@ -94,6 +98,7 @@ class Plan:
         shape: type | None,
     ) -> None:
         self.header = header
+        self.schema = header.schema
         layout = header.schema.layout
         self.head_size = layout.size
         self.unpack = layout.unpack
@@ -102,6 +107,8 @@ class Plan:
         self.copy = copy
         self.shape = shape
         self.equal_headers: set[Header] = set()
+        self.translated: dict[Schema, Plan] = {}
+        self._given = list(items)
         self.items = [_item(field, load, copy) for field, load in items]
         self.fields = [item.field for item in self.items]
         keys = [field.key for field in self.fields]
@@ -132,6 +139,21 @@ class Plan:
         self.mask = self.need
         if self.payloads:
             self.mask |= REVISED
+
+    def for_schema(self, schema: Schema) -> Plan:
+        """Return the same plan for files whose schema differs in its dictionaries alone."""
+        items = []
+        for field, load in self._given:
+            twin = schema.field(field.key)
+            if getattr(load, "__self__", None) is field.type:
+                load = types.MethodType(load.__func__, twin.type)  # type: ignore[attr-defined]
+            elif twin.type.name.startswith("zstd("):
+                text = "each file has a dictionary of its own, which a deserializer does not get"
+                raise SchemaError(text, field=field.key)
+            items.append((twin, load))
+        header = copy.copy(self.header)
+        header.schema = schema
+        return Plan(header, items, self.copy, self.shape)
 
     def _read(self, source: Readable, index: int) -> Any:
         if not 0 <= index < source.entries.direct:

@@ -7,11 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from dsrecords._format.layout import LOW_32_BITS, sizes_of_words
-from dsrecords._read.snapshot import LARGEST_AHEAD, Snapshot
+from dsrecords._read.snapshot import LARGEST_AHEAD, Snapshot, stated_sizes
 
-_LOW = np.uint64(LOW_32_BITS)
-_EIGHTH = np.uint64(3)  # bits to shift to multiply by eight
 _LARGEST = np.uint64(LARGEST_AHEAD)
 
 
@@ -39,25 +36,5 @@ def prefetch(
     if heads_only:
         stops = starts + snapshot.header.schema.layout.size
     else:
-        stops = starts + np.minimum(_stated_sizes(rows, has_heads), _LARGEST)
+        stops = starts + np.minimum(stated_sizes(rows, has_heads), _LARGEST)
     storage.ensure(starts, stops)
-
-
-def release(snapshot: Snapshot, rows: np.ndarray) -> None:
-    """Let a storage forget records that were read, as `Storage.release` does.
-
-    Args:
-        snapshot: the list.
-        rows: of the records, as in the index: uint64, (n, width).
-    """
-    starts = rows[:, 0]
-    stops = starts + np.minimum(_stated_sizes(rows, snapshot.entries.has_heads), _LARGEST)
-    snapshot.storage.release(starts, stops)
-
-
-def _stated_sizes(rows: np.ndarray, has_heads: bool) -> np.ndarray:
-    """How large the frames of some rows are, as these say: uint64, (n,)."""
-    if has_heads:
-        return sizes_of_words(rows[:, 2])
-    eighths: np.ndarray = rows[:, 1] & _LOW
-    return eighths << _EIGHTH

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from dsrecords._order.chain import chosen
+from dsrecords._order.formula import Formula
 from dsrecords._types.array_likes import as_array
 from dsrecords._types.casting import to_array
 from dsrecords.errors import SchemaError
@@ -18,7 +20,7 @@ def several(key: Any) -> bool:
 
     Arrays of other libraries, such as PyTorch's, are as NumPy's.
     """
-    if isinstance(key, (slice, list, range)):
+    if isinstance(key, (slice, list, range, Formula)):
         return True
     array = _given_array(key)
     return array is not None and array.ndim > 0
@@ -47,7 +49,9 @@ def position(key: Any, count: int) -> int:
 def _single(key: Any) -> Any:
     """One index as NumPy's or Python's integer, if an array-like of no dimensions holds it."""
     array = _given_array(key)
-    if isinstance(key, (slice, list, range, tuple)) or (array is not None and array.ndim > 0):
+    if isinstance(key, (slice, list, range, tuple, Formula)) or (
+        array is not None and array.ndim > 0
+    ):
         raise TypeError(f"one index is asked for here, not {key!r}")
     if array is None:
         return key
@@ -70,11 +74,12 @@ def positions(key: Any, base: Any) -> Any:
     """The items of `base` at many indices.
 
     Args:
-        key: a slice, integers, or a mask of `base`.
-        base: a range, or int64, (n,).
+        key: a slice, integers, a formula, or a mask of `base`.
+        base: a range, a formula, or int64, (n,).
 
     Returns:
-        A range, or int64, (m,), which may share memory with the key.
+        A range; a formula, if the key or the base is one and no array is needed; or int64, (m,),
+        which may share memory with the key.
 
     Raises:
         TypeError: these are no indices.
@@ -83,6 +88,10 @@ def positions(key: Any, base: Any) -> Any:
     if isinstance(key, slice):
         return base[key]
     count = len(base)
+    if type(key) is not np.ndarray and isinstance(key, Formula):
+        if key.limit <= count and not isinstance(base, np.ndarray):
+            return chosen(base, key)
+        key = _values_within(key, count)
     array = _index_array(key, count)
     is_whole = isinstance(base, range) and base == range(count)
     if is_whole and _are_positions(array, count):
@@ -95,8 +104,23 @@ def positions(key: Any, base: Any) -> Any:
     array[array < 0] += count
     if is_whole:
         return array
+    if isinstance(base, Formula):
+        return base.array(array)
     items = np.asarray(base, np.int64)
     return items[array]
+
+
+def _values_within(formula: Formula, count: int) -> np.ndarray:
+    """The values of a formula: int64, (n,). Raises IndexError at the first that is out of range."""
+    blocks = []
+    for block in formula.blocks():
+        highest = block.max()
+        if highest >= count:
+            raise _out_of_range(highest, count)
+        blocks.append(block)
+    if not blocks:
+        return np.empty(0, np.int64)
+    return np.concatenate(blocks)
 
 
 def _index_array(key: Any, count: int) -> np.ndarray:

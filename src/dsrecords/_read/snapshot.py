@@ -14,12 +14,14 @@ from dsrecords._format import kernels
 from dsrecords._format.entries import Entries, FrameRef
 from dsrecords._format.frame import Kept
 from dsrecords._format.layout import (
+    LOW_32_BITS,
     NONE,
     OFFSET_SIZE,
     REVISION,
     kind_of_word,
     padded_size,
     size_of_word,
+    sizes_of_words,
 )
 from dsrecords._format.log import OF_RECORDS
 from dsrecords._read.log import Log
@@ -86,7 +88,7 @@ class Snapshot:
 
     Args:
         storage: of the `.rec`.
-        header: its header.
+        header: its header, whose schema is in reach of each read.
         entries: the records, by their rows.
         end: up to where the log is known to be whole.
         verify: True: each byte when it is first read. "always": whenever it is read. False: sizes
@@ -98,9 +100,12 @@ class Snapshot:
         log: the `.rec`.
         data: the log, mapped as far as it was needed; see `mapped`.
         columns: of records in a file of another format, what reads many of them; else None.
+        sizes: of records in many files, what tells how large a payload of each is (see
+            `_read.lengths`); else None.
     """
 
     columns: Columns | None = None
+    sizes: Callable[[np.ndarray, int], np.ndarray] | None = None
 
     def __init__(
         self,
@@ -114,6 +119,7 @@ class Snapshot:
         self.storage = storage
         self.file = storage.path
         self.header = header
+        self.schema = header.schema
         self.entries = entries
         self.verify = verify
         self.log = Log(storage, end)
@@ -175,6 +181,10 @@ class Snapshot:
             CorruptError: it is damaged.
         """
         return metadata_at(mark or self.mark, self.storage, self.header)
+
+    def where(self, i: int) -> tuple[str, int]:
+        """Path of the file that has a record, and the record's position in it."""
+        return self.file, i
 
     # The list after a change
 
@@ -263,7 +273,7 @@ class Snapshot:
         """The values of the fields of one record, in the plan's order. Raises CorruptError."""
         entries = self.entries
         data = self.data
-        is_ready = plan.header is self.header and len(data) >= self.log.end
+        is_ready = plan.schema is self.schema and len(data) >= self.log.end
         if is_ready and i < entries.direct:
             if entries.has_heads:
                 unpacked = plan.unpack_row(entries.mapped_data, entries.row_size * i)
@@ -456,7 +466,7 @@ class Snapshot:
     def check_plan(self, plan: Plan) -> None:
         """Raise StaleViewError if the files were just replaced by files of another schema."""
         header = self.header
-        if plan.header is header or header in plan.equal_headers:
+        if plan.schema is header.schema or header in plan.equal_headers:
             return
         if plan.header.schema.to_json() != header.schema.to_json():
             text = "its schema was changed while this was read: read again"
@@ -698,6 +708,14 @@ class Snapshot:
         numbers = self.entries.row_numbers(positions)
         return self.entries.gather(numbers)
 
+    def release(self, positions: np.ndarray) -> None:
+        """Let the storage forget records that were read: see `Storage.release`."""
+        rows = self.rows_at(positions)
+        starts = rows[:, 0]
+        # A row that is damaged, so that a sum may wrap around, is found out elsewhere.
+        sizes = np.minimum(stated_sizes(rows, self.entries.has_heads), np.uint64(LARGEST_AHEAD))
+        self.storage.release(starts, starts + sizes)
+
     def _verify_block(self, row: int) -> None:
         """Verify the heads around one record together, if most of them lie near each other.
 
@@ -797,3 +815,11 @@ class Snapshot:
         if isinstance(error, SchemaError):
             return error
         return None
+
+
+def stated_sizes(rows: np.ndarray, has_heads: bool) -> np.ndarray:
+    """How large the frames of some rows are, as these say: uint64, (n,)."""
+    if has_heads:
+        return sizes_of_words(rows[:, 2])
+    eighths: np.ndarray = rows[:, 1] & np.uint64(LOW_32_BITS)
+    return eighths << np.uint64(3)  # times eight

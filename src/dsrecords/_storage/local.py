@@ -184,8 +184,22 @@ class LocalStorage:
 
     def release(self, starts: np.ndarray, stops: np.ndarray) -> None:
         """Let the system forget parts of the file: see `Storage.release`."""
-        if self._is_unmappable:
-            return
+        if not self._is_unmappable:
+            self.let_go(self.descriptor.number, starts, stops)
+
+    def let_go(
+        self,
+        number: int,
+        starts: np.ndarray,
+        stops: np.ndarray,
+    ) -> None:
+        """Let the system forget parts of the file, as far as they are mapped.
+
+        Args:
+            number: of a descriptor of the file.
+            starts: as of `Storage.release`.
+            stops: as of `Storage.release`.
+        """
         window = self._window
         run_starts, run_stops = _page_runs(starts, stops, len(window))
         run_sizes = run_stops - run_starts
@@ -194,7 +208,7 @@ class LocalStorage:
             # what somebody has mapped, as this process had.
             first = max(start - _LARGEST_PIECE, 0)
             stop = start + size + _LARGEST_PIECE
-            files.let_go(self.descriptor.number, window, first, stop - first)
+            files.let_go(number, window, first, stop - first)
 
 
 class UnmappedWindow:

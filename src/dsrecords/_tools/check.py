@@ -74,13 +74,14 @@ def check_values(
     Raises:
         ImportError: a package is missing that a value needs.
     """
-    told = {(error.record, error.field) for error in known}
+    told = {(error.file, error.record, error.field) for error in known}
     for i in positions:
-        if (i, None) in told:
+        place = snapshot.where(i)
+        if (*place, None) in told:
             continue
         for plan in plans:
             key = plan.fields[0].key
-            if (i, key) in told:
+            if (*place, key) in told:
                 continue
             problem = _problem_of_value(snapshot, i, plan)
             if problem is not None:

@@ -276,6 +276,9 @@ def _open(data: bytes) -> tuple[Any, Any]:
         if context.width * context.height > _MOST_PIXELS:
             size = f"{context.width} × {context.height} pixels are more than {_MOST_PIXELS}"
             raise DecodeError(f"{size}; decode as bytes to look at it")
+        # A decoder with threads, left to the garbage collector of a forked child, waits for ever
+        # for those of the parent. Whoever reads several videos decodes them side by side.
+        context.thread_count = 1
     return container, stream
 
 

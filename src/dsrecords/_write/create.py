@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterable, Sequence, Sized
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dsrecords._read.open import default_index
@@ -29,6 +29,17 @@ from dsrecords._write.pool import Numbered, encoded
 from dsrecords._write.progress import shown, shown_batches
 from dsrecords._write.resume import ADVICE, rest_of, use_dictionaries
 from dsrecords._write.rows import Rows, TableRows
+from dsrecords._write.shard_pool import written_in_pool
+from dsrecords._write.sharded import (
+    Making,
+    Target,
+    by_count,
+    by_size,
+    bytes_of,
+    even_bounds,
+    require_valid_shards,
+    target_of,
+)
 from dsrecords._write.writer import Writer
 from dsrecords.errors import CorruptError, SchemaError
 
@@ -60,6 +71,8 @@ def make_dataset(
     on_error: OnError = "raise",
     resume: bool = False,
     lock: bool = True,
+    shards: int | None = None,
+    shard_size: int | str | None = None,
 ) -> tuple[str, str]:
     """Write samples to a new dataset.
 
@@ -98,9 +111,16 @@ def make_dataset(
         lock: False: nothing is locked, for file systems that have no locks. Then nobody keeps a
             second process from making the same dataset, or from writing to the one that gives way:
             what becomes of them then is not promised.
+        shards: how many files to divide the samples into: `train-00000-of-00008.rec` and so on for
+            the path `train.rec`, and a manifest `train.json`, by which they are opened as one. The
+            samples keep their order. With `num_workers`, samples that are read by position are
+            written by so many processes, each of them whole files.
+        shard_size: how large each of the files may be instead, in bytes, or "500MB" (10⁶ bytes
+            each), "1GB" or "1GiB" (2³⁰ bytes). One that has a single record may be larger.
 
     Returns:
-        (data path, index path)
+        (data path, index path); of several files a pattern that all their names match, and the
+        path of the manifest. Either can be opened.
 
     Raises:
         FileExistsError: there is a file at either path, and `overwrite` is not given, or the file
@@ -116,6 +136,35 @@ def make_dataset(
     data_path = _path_of(path)
     index = default_index(data_path) if index_path is None else os.fsdecode(index_path)
     require_valid_on_error(on_error)
+    if shards is not None or shard_size is not None:
+        require_valid_shards(shards, shard_size, resume, index_path)
+        target = target_of(data_path, overwrite, lock, id)
+        options = _Options(schema, metadata or {}, progress, num_workers, on_error)
+        return _make_shards(samples, target, options, shards, shard_size)
+    return _make_one(
+        samples,
+        data_path,
+        index,
+        _Options(schema, metadata or {}, progress, num_workers, on_error),
+        overwrite,
+        id,
+        resume,
+        lock,
+    )
+
+
+def _make_one(
+    samples: Any,
+    data_path: str,
+    index: str,
+    options: _Options,
+    overwrite: bool,
+    id: bytes | None,
+    resume: bool,
+    lock: bool,
+) -> tuple[str, str]:
+    """Write samples to one file: see `make_dataset`."""
+    schema = options.schema
     paths = (data_path, index)
     require_targets(files.target(data_path), files.target(index), overwrite)
     # Now, as the samples may change the working directory. A link stays: what it leads to is made.
@@ -128,12 +177,12 @@ def make_dataset(
         given, schema = _with_inferred_schema(given, data_path)
     made = make_schema(schema)
     bad = None
-    if on_error != "raise":
-        bad = BadSamples(on_error)
+    if options.on_error != "raise":
+        bad = BadSamples(options.on_error)
     goes_on = resume and files.exists(data_path + PARTIAL)
     if goes_on:
         _use_dictionaries(made, data_path + PARTIAL)
-    source = _Source(made, given, total, data_path, progress, num_workers, bad)
+    source = _Source(made, given, total, data_path, options.progress, options.num_workers, bad)
     records = source.records(one_by_one=goes_on or bad is not None, trained=goes_on)
     making = _Making(bad, keeps=resume, goes_on=goes_on, index_may_fail=True)
     try:
@@ -141,7 +190,7 @@ def make_dataset(
             data_path,
             index,
             made,
-            metadata or {},
+            options.metadata,
             records,
             overwrite,
             id,
@@ -153,6 +202,109 @@ def make_dataset(
             error.message += f"; {_GUESSED}"
         raise
     return paths
+
+
+class _Options(NamedTuple):
+    """What was given to make a dataset of several files."""
+
+    schema: Any
+    metadata: dict[str, Any]
+    progress: bool
+    num_workers: int
+    on_error: OnError
+
+
+def _make_shards(
+    samples: Any,
+    target: Target,
+    options: _Options,
+    shards: int | None,
+    shard_size: Any,
+) -> tuple[str, str]:
+    """Write samples to several files: see `make_dataset`."""
+    with Making(target) as making:
+        given: _Given = as_tabular(samples) or iterable(samples)
+        total = _total(given)
+        if shards is not None and total is None:
+            raise ValueError(
+                "shards needs samples of which the number is known, such as a list: of an iterator "
+                "give shard_size"
+            )
+        schema = options.schema
+        if schema is None:
+            given, schema = _with_inferred_schema(given, target.root)
+        made = make_schema(schema)
+        bad = None
+        if options.on_error != "raise":
+            bad = BadSamples(options.on_error)
+        is_parallel = options.num_workers > 0 and shards is not None and bad is None
+        if is_parallel and _is_divisible(given) and not made.trainable():
+            _write_in_pool(making, given, made, options, even_bounds(total or 0, shards or 0))
+            return making.finish(made, options.metadata)
+        source = _Source(
+            made, given, total, target.root, options.progress, options.num_workers, bad
+        )
+        records: Any = source.records(one_by_one=True, trained=False)
+        divided = _divided(iter(records), made, total or 0, shards, shard_size)
+        for number, some in enumerate(divided):
+            making.write(number, made, options.metadata, build, some)
+        paths = making.finish(made, _with_report(options.metadata, bad, making.count()))
+    if bad is not None and bad.count:
+        warn_user(f"{target.root}: {bad.summary()}")
+    return paths
+
+
+def _write_in_pool(
+    making: Making,
+    given: Any,
+    schema: Schema,
+    options: _Options,
+    bounds: Sequence[int],
+) -> None:
+    """Write all files, each by one process."""
+    written = written_in_pool(
+        given,
+        schema,
+        options.metadata,
+        making.target,
+        bounds,
+        options,
+        build,
+    )
+    for shard in written:
+        making.add(shard)
+
+
+def _divided(
+    records: Iterator[Encoded],
+    schema: Schema,
+    total: int,
+    shards: int | None,
+    shard_size: Any,
+) -> Iterator[Iterator[Encoded]]:
+    """Divide records into those of each file."""
+    if shards is not None:
+        return by_count(records, even_bounds(total, shards))
+    return by_size(records, schema, bytes_of(shard_size))
+
+
+def _with_report(
+    metadata: dict[str, Any],
+    bad: BadSamples | None,
+    count: int,
+) -> dict[str, Any]:
+    """Return metadata that says which samples were left out of `count` that were not."""
+    if bad is None:
+        return metadata
+    bad.require_others(count)
+    if not bad.count:
+        return metadata
+    return {**metadata, KEY: bad.report()}
+
+
+def _is_divisible(given: Any) -> bool:
+    """Whether several processes can each read a part of the samples."""
+    return isinstance(given, (list, tuple)) or _is_read_by_position(given)
 
 
 def _path_of(path: Any) -> str:

@@ -35,7 +35,7 @@ Results = list[Encoded | tuple[int, Exception]]
 
 _PR_SET_PDEATHSIG = 1  # of Linux: see prctl(2)
 
-_ENDED = (
+ENDED = (
     "a worker process ended before its work was done: the system has killed it, as for lack of "
     "memory, or the script has no `if __name__ == '__main__':` around what it does, which worker "
     "processes need beside other threads; num_workers=0 encodes the samples here"
@@ -104,7 +104,7 @@ def _encoded_in_pool(
             while waiting:
                 yield from _records(waiting.popleft(), bad)
         except BrokenExecutor as error:
-            raise DSRecordsError(_ENDED) from error
+            raise DSRecordsError(ENDED) from error
         finally:
             for future in waiting:
                 future.cancel()
@@ -145,7 +145,7 @@ def _pool(schema: Schema, num_workers: int) -> tuple[Executor, Callable[[Any], A
     given: Any = schema
     if has_other_threads():
         method = "spawn"
-        given = _pickled_schema(schema)
+        given = pickled_schema(schema)
     pool = ProcessPoolExecutor(
         num_workers,
         multiprocessing.get_context(method),
@@ -168,7 +168,7 @@ def _own_functions(schema: Schema) -> dict[Key, Any]:
     return functions
 
 
-def _pickled_schema(schema: Schema) -> bytes:
+def pickled_schema(schema: Schema) -> bytes:
     """Pickle what a header states of a schema, and the functions that were given."""
     try:
         # Where it is installed: it also takes functions that are in no module.
@@ -220,7 +220,7 @@ def _begin(schema: Schema) -> None:
     _worker.problem = None
 
 
-def _begin_process(given: Schema | bytes, parent: int) -> None:
+def begin_worker(parent: int) -> None:
     """Leave Ctrl-C to the parent, which ends its workers: no worker is to print a traceback.
 
     And end with the parent, also where that is killed: a worker would wait for it for ever.
@@ -233,17 +233,27 @@ def _begin_process(given: Schema | bytes, parent: int) -> None:
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it was killed before
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def unpickled_schema(pickled: bytes) -> Schema:
+    """Return the schema that `pickled_schema` has pickled."""
+    stated, functions = pickle.loads(pickled)  # noqa: S301 - it comes from the parent
+    schema = Schema.from_json(stated)
+    schema.require_known_types()
+    for key, dump in functions.items():
+        schema.by_key[key].dump = dump
+    return schema
+
+
+def _begin_process(given: Schema | bytes, parent: int) -> None:
+    """Begin as a worker that encodes samples of a schema."""
+    begin_worker(parent)
     if isinstance(given, Schema):
         _begin(given)
         return
     _worker.problem = None
     try:
-        stated, functions = pickle.loads(given)  # noqa: S301 - it comes from the parent
-        schema = Schema.from_json(stated)
-        schema.require_known_types()
-        for key, dump in functions.items():
-            schema.by_key[key].dump = dump
-        _begin(schema)
+        _begin(unpickled_schema(given))
     except Exception as error:  # noqa: BLE001 - whatever it is, it is raised where users see it
         _worker.problem = SchemaError(
             f"a worker process cannot use the schema ({_reason(error)}): define its functions, "

@@ -1,0 +1,80 @@
+"""How long the values of a field are, from the sizes that the index has: no value is read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from dsrecords._dataset.blocks import BLOCK
+from dsrecords._dataset.reading import Reading
+from dsrecords._format.layout import NONE
+from dsrecords._read.lengths import knows_sizes, payload_sizes
+from dsrecords._schema.schema import Field
+from dsrecords._types.arrays import ShapedArray
+from dsrecords._types.binary import Bytes
+from dsrecords._types.lists import List
+from dsrecords._types.scalars import Scalar
+from dsrecords._types.strings import Str
+from dsrecords.errors import SchemaError
+
+_COUNT_SIZE = 8  # bytes before the items of a list, or of an array of a free length
+
+
+def lengths_of(reading: Reading, key: Any) -> np.ndarray:
+    """Return how long the values of a field are: int64, (n,), 0 for one that is None.
+
+    It is the number of items of a 1-D array or of a list of numbers, and the number of bytes of a
+    string (in UTF-8) or of bytes.
+
+    Raises:
+        SchemaError: there is no such field, or its type has no such length.
+        CorruptError: a head is not what was written.
+    """
+    plan = reading.fields.plan_for(key)
+    (item,) = plan.items
+    field = item.field
+    before = _bytes_before(field)
+    width = _width(field)
+    snapshot = reading.snapshot()
+    count = reading.count()
+    lengths = np.zeros(count, np.int64)
+    if not knows_sizes(snapshot):
+        raise SchemaError(
+            "a file of dsrecords 0.4 does not say how long its values are: dsrecords.upgrade "
+            "makes a dataset of it that does",
+            file=reading.path,
+            field=field.key,
+        )
+    for start in range(0, count, BLOCK):
+        stop = min(start + BLOCK, count)
+        positions = reading.positions(slice(start, stop), snapshot)
+        sizes = payload_sizes(snapshot, positions, field.payload)
+        there = sizes != np.uint64(NONE)
+        part = lengths[start:stop]
+        part[there] = (sizes[there].astype(np.int64) - before) // width
+    return lengths
+
+
+def _bytes_before(field: Field) -> int:
+    """Return how many bytes of a payload come before the items."""
+    kind = field.type
+    if isinstance(kind, List) or (isinstance(kind, ShapedArray) and kind.free):
+        return _COUNT_SIZE
+    return 0
+
+
+def _width(field: Field) -> int:
+    """Return how many bytes an item takes. Raises SchemaError if a payload does not say."""
+    kind = field.type
+    if isinstance(kind, (Str, Bytes)):
+        return 1
+    if isinstance(kind, ShapedArray) and len(kind.shape) == 1:
+        return kind.scalar.width
+    if isinstance(kind, List) and isinstance(kind.item, Scalar) and not kind.item.nullable:
+        return kind.item.width
+    raise SchemaError(
+        "lengths are of 1-D arrays of one dtype, lists of numbers, strings and bytes, and this is "
+        f"{kind.name}: store the length in a field of its own",
+        field=field.key,
+    )

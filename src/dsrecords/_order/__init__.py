@@ -1,0 +1,1 @@
+"""Orders of samples: permutations that are formulas, and sequences made of them."""

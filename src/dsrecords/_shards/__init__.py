@@ -1,0 +1,1 @@
+"""Many files as one dataset: which they are, and how their records are read."""

@@ -1,0 +1,123 @@
+"""Several files of one dataset, written at once: each by one process, which reads its own samples.
+
+The processes are forked where that is safe, and then neither samples nor schema have to pickle; see
+`pool`, which says when.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from dsrecords._schema.schema import Schema
+from dsrecords._shards.manifest import Shard
+from dsrecords._write.pool import ENDED, begin_worker, encoded, pickled_schema, unpickled_schema
+from dsrecords._write.progress import shown
+from dsrecords._write.sharded import Build, Target, write_shard
+from dsrecords._write.threads import has_other_threads
+from dsrecords.errors import DSRecordsError
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+
+class _Work(NamedTuple):
+    """What the files are made of.
+
+    Attributes:
+        samples: all of them, read by position.
+        schema: of the dataset, or a pickle of it.
+        metadata: of the dataset.
+        target: where the files go.
+        bounds: positions of the first sample of each file, and how many there are.
+        build: what writes encoded records.
+    """
+
+    samples: Any
+    schema: Schema | bytes
+    metadata: dict[str, Any]
+    target: Target
+    bounds: Sequence[int]
+    build: Build
+
+
+_work: list[_Work] = []  # of a worker, or of this process where workers are threads or forked
+
+
+def written_in_pool(
+    samples: Any,
+    schema: Schema,
+    metadata: dict[str, Any],
+    target: Target,
+    bounds: Sequence[int],
+    options: Any,
+    build: Build,
+) -> Iterator[Shard]:
+    """Write the files of a dataset in several processes, and yield what a manifest says of each.
+
+    Raises:
+        SchemaError: a sample does not fit.
+        DSRecordsError: a process was killed.
+    """
+    # Not at the import of this module: all who only read would wait for it.
+    from concurrent.futures import BrokenExecutor
+
+    work = _Work(samples, schema, metadata, target, bounds, build)
+    count = len(bounds) - 1
+    pool = _pool(work, min(options.num_workers, count))
+    numbers = shown(range(count), count, target.root, options.progress)
+    with pool:
+        futures = [pool.submit(_write, number) for number in range(count)]
+        try:
+            for number in numbers:
+                yield futures[number].result()
+        except BrokenExecutor as error:
+            raise DSRecordsError(ENDED) from error
+        finally:
+            for future in futures:
+                future.cancel()
+
+
+def _pool(work: _Work, num_workers: int) -> Executor:
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+
+    if platform.system() != "Linux":
+        return ThreadPoolExecutor(num_workers, initializer=_begin, initargs=(work,))
+    method = "fork"
+    if has_other_threads():
+        method = "spawn"
+        work = work._replace(schema=pickled_schema(_schema_of(work)))
+    return ProcessPoolExecutor(
+        num_workers,
+        multiprocessing.get_context(method),
+        initializer=_begin_process,
+        initargs=(work, os.getpid()),
+    )
+
+
+def _schema_of(work: _Work) -> Schema:
+    if isinstance(work.schema, Schema):
+        return work.schema
+    return unpickled_schema(work.schema)
+
+
+def _begin(work: _Work) -> None:
+    _work[:] = [work]
+
+
+def _begin_process(work: _Work, parent: int) -> None:
+    begin_worker(parent)
+    _begin(work)
+
+
+def _write(number: int) -> Shard:
+    """Write one file."""
+    (work,) = _work
+    schema = _schema_of(work)
+    positions = range(work.bounds[number], work.bounds[number + 1])
+    numbered = ((position, work.samples[position]) for position in positions)
+    records = encoded(schema, numbered, 0)
+    return write_shard(work.target, number, schema, work.metadata, work.build, records)
