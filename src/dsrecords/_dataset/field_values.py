@@ -13,6 +13,7 @@ import numpy as np
 
 from dsrecords._dataset.blocks import BLOCK, blocks
 from dsrecords._dataset.reading import PassOver, Reading
+from dsrecords._read.batch import joined
 from dsrecords._read.plan import Plan
 from dsrecords._schema.schema import Field
 from dsrecords._types.base import Type
@@ -101,7 +102,9 @@ def all_values(
     for values in values_in_blocks(reading, plan, pass_over):
         indices.append(values.indices)
         columns.append(values.column)
-    return Values(np.concatenate(indices), _joined(columns))
+    if not columns:
+        return Values(indices[0], [])
+    return Values(np.concatenate(indices), joined(columns))
 
 
 def _owned(column: list[Any]) -> list[Any]:
@@ -114,14 +117,6 @@ def _owned(column: list[Any]) -> list[Any]:
             value = bytes(value)
         owned.append(value)
     return owned
-
-
-def _joined(columns: list[Any]) -> Any:
-    if not columns or isinstance(columns[0], list):
-        return [value for column in columns for value in column]
-    if isinstance(columns[0], np.ma.MaskedArray):
-        return np.ma.concatenate(columns)  # type: ignore[no-untyped-call]
-    return np.concatenate(columns)
 
 
 class Parted(NamedTuple):

@@ -19,7 +19,7 @@ from dsrecords._order.fingerprints import fingerprint, spread
 from dsrecords._order.formula import Formula
 from dsrecords._order.indices import Indices
 from dsrecords._order.permutation import Permutation
-from dsrecords._read.batch import as_array, columns
+from dsrecords._read.batch import as_array, columns, joined
 from dsrecords._read.extents import dead_bytes
 from dsrecords._read.plan import Plan
 from dsrecords._read.selection import position, positions, several
@@ -390,7 +390,7 @@ class Reading:
             stop = start + _COLUMN_CHUNK
             chunk = _gathered(snapshot, found[start:stop], plan, out, pass_over)
             chunks.append(chunk)
-        return [_join(pieces) for pieces in zip(*chunks)]
+        return [joined(pieces) for pieces in zip(*chunks)]
 
     def problems(self, decode: bool, progress: bool) -> list[DSRecordsError]:
         """Return what is wrong with the files and, with `decode`, with the values shown."""
@@ -524,13 +524,3 @@ def _shortened(items: list[str]) -> str:
     if len(text) < _LONGEST_SCHEMA:
         return text
     return f"{text[:_LONGEST_SCHEMA]}…"
-
-
-def _join(pieces: tuple[Any, ...]) -> Any:
-    """Return a column of the columns of its chunks."""
-    first = pieces[0]
-    if isinstance(first, np.ma.MaskedArray):
-        return np.ma.concatenate(pieces)  # type: ignore[no-untyped-call]
-    if isinstance(first, np.ndarray):
-        return np.concatenate(pieces)
-    return [value for piece in pieces for value in piece]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import copy
 import operator
 from collections.abc import Iterator, Sequence
@@ -38,21 +39,21 @@ class Combined(Sequence[Any]):
 
     # What subclasses define
 
+    @abc.abstractmethod
     def _sample(self, position: int, part: tuple[Any, ...]) -> Any:
         """Return one sample, or the part of it that stands behind its index."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def _samples(self, positions: np.ndarray) -> list[Any]:
         """Return many samples (int64, (n,)); some may be left out, as their dataset says."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def _columns(self, positions: np.ndarray, fields: Any) -> Any:
         """Return many samples field by field, as `batch` does."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def _parts(self) -> tuple[Any, ...]:
         """Return what two of one class and of the same sources differ by."""
-        raise NotImplementedError
 
     # What it is
 

@@ -247,11 +247,7 @@ class Batch:
         plan: Plan,
         out: Mapping[Any, Any],
     ) -> None:
-        self.snapshot = snapshot
-        self.plan = plan
-        self.out = out
-        self.count = len(positions)
-        self._given = positions
+        self.ask(snapshot, positions, plan, out)
         layout = snapshot.header.schema.layout
         self.heads: Any
         if not len(positions):
@@ -271,6 +267,20 @@ class Batch:
             self._find_revised_payloads()
             if snapshot.storage.needs_ensuring:
                 self._ensure_payloads()
+
+    def ask(
+        self,
+        snapshot: Snapshot,
+        positions: range | np.ndarray,
+        plan: Plan,
+        out: Mapping[Any, Any],
+    ) -> None:
+        """Remember what was asked for: all that is known before anything is read."""
+        self.snapshot = snapshot
+        self.plan = plan
+        self.out = out
+        self.count = len(positions)
+        self._given = positions
 
     @functools.cached_property
     def positions(self) -> np.ndarray:
@@ -532,6 +542,16 @@ class Batch:
     ) -> CorruptError:
         i = int(self.positions[k])
         return self.snapshot.damaged(WRONG_CHECKSUM, i, start, field)
+
+
+def joined(pieces: Sequence[Any]) -> Any:
+    """A column, of the columns of its parts, of which there is at least one."""
+    first = pieces[0]
+    if isinstance(first, np.ma.MaskedArray):
+        return np.ma.concatenate(pieces)  # type: ignore[no-untyped-call]
+    if isinstance(first, np.ndarray):
+        return np.concatenate(pieces)
+    return [value for piece in pieces for value in piece]
 
 
 def in_out(field: Field, column: Any, out: Mapping[Any, Any]) -> Any:

@@ -185,11 +185,7 @@ class ScatteredBatch(Batch):
         found: Gathered,
         heads: np.ndarray,
     ) -> None:
-        self.snapshot = snapshot
-        self.plan = plan
-        self.out = out
-        self.count = len(positions)
-        self._given = positions
+        self.ask(snapshot, positions, plan, out)
         self._found = found
         self.numbers = found.numbers
         self.heads = heads
@@ -319,11 +315,7 @@ class RunBatch(Batch):
         out: Mapping[Any, Any],
         numbers: dict[str, np.ndarray] | np.ndarray,
     ) -> None:
-        self.snapshot = snapshot
-        self.plan = plan
-        self.out = out
-        self.count = len(positions)
-        self._given = positions
+        self.ask(snapshot, positions, plan, out)
         self.heads = numbers
 
 

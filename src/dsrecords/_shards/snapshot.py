@@ -12,7 +12,7 @@ import numpy as np
 from dsrecords._format import kernels
 from dsrecords._format.entries import Entries, memory_of
 from dsrecords._format.layout import SHORT_ROW
-from dsrecords._read.batch import as_array, columns, in_out
+from dsrecords._read.batch import as_array, columns, in_out, joined
 from dsrecords._read.lengths import payload_sizes
 from dsrecords._read.mark import Mark
 from dsrecords._read.plan import Item, Plan
@@ -299,9 +299,9 @@ class ShardsSnapshot(Snapshot):
                     own,
                 )
             )
-        joined = [_joined(pieces) for pieces in zip(*chunks)]
+        whole = [joined(pieces) for pieces in zip(*chunks)]
         return _in_out(
-            joined,
+            whole,
             plan,
             out,
         )
@@ -401,10 +401,10 @@ class ShardsSnapshot(Snapshot):
                     {},
                 )
             )
-        joined = [_joined(columns_of_one) for columns_of_one in zip(*pieces)]
+        whole = [joined(columns_of_one) for columns_of_one in zip(*pieces)]
         back = np.empty(len(order), np.int64)
         back[order] = np.arange(len(order))
-        ordered = [_reordered(column, back) for column in joined]
+        ordered = [_reordered(column, back) for column in whole]
         return _in_out(
             ordered,
             plan,
@@ -448,16 +448,6 @@ class ShardsSnapshot(Snapshot):
             offset,
             field,
         )
-
-
-def _joined(pieces: tuple[Any, ...]) -> Any:
-    """Return a column of the columns of its parts."""
-    first = pieces[0]
-    if isinstance(first, np.ma.MaskedArray):
-        return np.ma.concatenate(pieces)  # type: ignore[no-untyped-call]
-    if isinstance(first, np.ndarray):
-        return np.concatenate(pieces)
-    return [value for piece in pieces for value in piece]
 
 
 def _reordered(column: Any, places: np.ndarray) -> Any:
