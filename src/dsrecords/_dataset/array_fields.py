@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from dsrecords._dataset.blocks import BLOCK, blocks, read_one
+from dsrecords._dataset.lengths import items_in
 from dsrecords._dataset.reading import Reading
-from dsrecords._format.layout import NONE
 from dsrecords._read.lengths import knows_sizes, payload_sizes
 from dsrecords._read.plan import Plan
 from dsrecords._schema.schema import Field
@@ -18,9 +18,8 @@ from dsrecords._types.base import DType, Load, Type, describe
 from dsrecords._types.compressed import Zstd
 from dsrecords._types.lists import List
 from dsrecords._types.scalars import Scalar
-from dsrecords.errors import CorruptError, SchemaError
+from dsrecords.errors import SchemaError
 
-_COUNT_SIZE = 8  # bytes before the items of a list, or of an array of a free length
 _FEW = 16  # records that are read faster one by one
 _EXPECTED = "windows are of 1-D arrays or lists of numbers"
 
@@ -82,37 +81,14 @@ class ArrayField:
         """Compute lengths, int64 (n,), from the sizes of payloads."""
         reading = self.reading
         snapshot = reading.snapshot()
+        scalar: Any = self._scalar
         for start in range(0, len(lengths), BLOCK):
             stop = min(start + BLOCK, len(lengths))
             positions = reading.positions(slice(start, stop), snapshot)
             sizes = payload_sizes(snapshot, positions, self._field.payload)
-            lengths[start:stop] = self._lengths_of(sizes, positions)
-
-    def _lengths_of(
-        self,
-        sizes: np.ndarray,
-        positions: Any,
-    ) -> np.ndarray:
-        scalar: Any = self._scalar
-        kind = self._field.type
-        head = _COUNT_SIZE
-        if isinstance(kind, ShapedArray) and not kind.free:
-            head = 0
-        is_none = sizes == np.uint64(NONE)
-        sizes = sizes.astype(np.int64)
-        sizes[is_none] = head
-        lengths, rest = np.divmod(sizes - head, scalar.width)
-        is_wrong = (rest != 0) | (lengths < 0)
-        if is_wrong.any():
-            first = int(is_wrong.argmax())
-            snapshot = self.reading.snapshot()
-            raise CorruptError(
-                f"{kind.name} does not take {sizes[first]} bytes",
-                file=snapshot.file,
-                record=int(positions[first]),
-                field=self._field.key,
+            lengths[start:stop] = items_in(
+                sizes, self._field, scalar.width, positions, snapshot.file
             )
-        return lengths
 
     def _lengths_by_reading(self, lengths: np.ndarray) -> None:
         for block in blocks(self.reading, self._plan, None):

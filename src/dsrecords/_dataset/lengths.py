@@ -16,7 +16,7 @@ from dsrecords._types.binary import Bytes
 from dsrecords._types.lists import List
 from dsrecords._types.scalars import Scalar
 from dsrecords._types.strings import Str
-from dsrecords.errors import SchemaError
+from dsrecords.errors import CorruptError, SchemaError
 
 _COUNT_SIZE = 8  # bytes before the items of a list, or of an array of a free length
 
@@ -34,7 +34,6 @@ def lengths_of(reading: Reading, key: Any) -> np.ndarray:
     plan = reading.fields.plan_for(key)
     (item,) = plan.items
     field = item.field
-    before = _bytes_before(field)
     width = _width(field)
     snapshot = reading.snapshot()
     count = reading.count()
@@ -50,18 +49,47 @@ def lengths_of(reading: Reading, key: Any) -> np.ndarray:
         stop = min(start + BLOCK, count)
         positions = reading.positions(slice(start, stop), snapshot)
         sizes = payload_sizes(snapshot, positions, field.payload)
-        there = sizes != np.uint64(NONE)
-        part = lengths[start:stop]
-        part[there] = (sizes[there].astype(np.int64) - before) // width
+        lengths[start:stop] = items_in(sizes, field, width, positions, snapshot.file)
     return lengths
 
 
-def _bytes_before(field: Field) -> int:
-    """Return how many bytes of a payload come before the items."""
+def items_in(
+    sizes: np.ndarray,
+    field: Field,
+    width: int,
+    positions: Any,
+    file: str,
+) -> np.ndarray:
+    """Return how many items payloads of some sizes have: int64, (n,), 0 for one that is None.
+
+    Args:
+        sizes: in bytes: uint64, (n,).
+        field: whose payloads these are.
+        width: bytes of an item.
+        positions: of the records, for the error.
+        file: of the records, for the error.
+
+    Raises:
+        CorruptError: a payload has no whole number of items.
+    """
     kind = field.type
+    before = 0
     if isinstance(kind, List) or (isinstance(kind, ShapedArray) and kind.free):
-        return _COUNT_SIZE
-    return 0
+        before = _COUNT_SIZE
+    is_none = sizes == np.uint64(NONE)
+    sizes = sizes.astype(np.int64)
+    sizes[is_none] = before
+    lengths, rest = np.divmod(sizes - before, width)
+    is_wrong = (rest != 0) | (lengths < 0)
+    if is_wrong.any():
+        first = int(is_wrong.argmax())
+        raise CorruptError(
+            f"{kind.name} does not take {sizes[first]} bytes",
+            file=file,
+            record=int(positions[first]),
+            field=field.key,
+        )
+    return lengths
 
 
 def _width(field: Field) -> int:
