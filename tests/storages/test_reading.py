@@ -16,7 +16,7 @@ from memory import MemoryFile, MemoryStorage
 
 import dsrecords
 from dsrecords import IndexedRecordDataset, io, make_dataset
-from dsrecords._read import prefetch, snapshot
+from dsrecords._read import snapshot
 from dsrecords._storage import registry
 from dsrecords._storage.local import LocalStorage
 from dsrecords.errors import CorruptError, ReadOnlyError, StaleViewError
@@ -242,7 +242,6 @@ def test_views_without_copies_are_read_only(place, made):
 
 def test_a_record_that_is_larger_than_what_is_read_ahead(place, path, monkeypatch):
     monkeypatch.setattr(snapshot, "LARGEST_AHEAD", 100)
-    monkeypatch.setattr(prefetch, "_LARGEST", np.uint64(100))
     samples = [{"a": bytes([i]) * 5000, "b": bytes([i]) * 3} for i in range(5)]
     make_dataset(samples, path, {"a": "bytes", "b": "bytes"})
     name = publish(place, path)

@@ -12,7 +12,6 @@ from dsrecords._dataset.reading import PassOver, Reading
 from dsrecords._dataset.skipping import UNREADABLE
 from dsrecords._read.batch import as_array, rows
 from dsrecords._read.plan import Plan
-from dsrecords._read.prefetch import prefetch
 from dsrecords._types.array_likes import as_column
 from dsrecords.errors import CorruptError, SchemaError, annotate, in_words
 
@@ -141,7 +140,7 @@ def _samples_together(
             return map(plan.assemble, rows(snapshot, positions, plan))
         except CorruptError:  # one by one, so that those before it come first
             return None
-    prefetch(snapshot, snapshot.rows_at(positions), heads_only=not plan.payloads)
+    snapshot.announce(positions, heads_only=not plan.payloads)
     return None
 
 

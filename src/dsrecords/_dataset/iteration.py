@@ -11,7 +11,6 @@ from dsrecords._dataset.options import Transform
 from dsrecords._dataset.reading import Reading
 from dsrecords._dataset.skipping import UNREADABLE, OnError, Skipped, pass_over
 from dsrecords._read.batch import as_array, rows
-from dsrecords._read.prefetch import prefetch
 from dsrecords._read.selection import position
 from dsrecords._read.snapshot import Snapshot
 from dsrecords.errors import CorruptError, annotate, in_words
@@ -94,10 +93,8 @@ class Samples:
 
     def _announce(self, positions: np.ndarray) -> None:
         """Ask the kernel for the records at some positions."""
-        snapshot = self._snapshot
-        rows_ahead = snapshot.rows_at(positions)
         heads_only = not self._reading.fields.all.payloads
-        prefetch(snapshot, rows_ahead, heads_only)
+        self._snapshot.announce(positions, heads_only)
 
     def _together(self, window: np.ndarray) -> Iterator[Any]:
         """Read records of numbers at once: several times faster than one by one."""

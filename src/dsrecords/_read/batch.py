@@ -16,7 +16,6 @@ from dsrecords._format.layout import NONE, padded_sizes, size_of_word
 from dsrecords._order.formula import Formula
 from dsrecords._read.extents import amplified
 from dsrecords._read.plan import Item, Plan
-from dsrecords._read.prefetch import prefetch
 from dsrecords._read.snapshot import WRONG_CHECKSUM, Snapshot
 from dsrecords._read.verification import HEAD, REVISED, payload_part
 from dsrecords._schema.schema import Field
@@ -137,7 +136,7 @@ def _read_heads(
     entries = snapshot.entries
     numbers = entries.row_numbers(positions)
     rows = entries.gather(numbers)
-    prefetch(snapshot, rows, heads_only=not plan.payloads)
+    snapshot.prefetch(rows, heads_only=not plan.payloads)
     if verified.has_all_heads(numbers):
         return _Heads(numbers, _heads_of(snapshot, rows), rows[:, 0])
     heads, right = snapshot.verify_heads(numbers, rows)

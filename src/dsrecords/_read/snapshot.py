@@ -708,13 +708,48 @@ class Snapshot:
         numbers = self.entries.row_numbers(positions)
         return self.entries.gather(numbers)
 
+    def announce(self, positions: np.ndarray, heads_only: bool) -> None:
+        """Prepare many records for being read, as `Storage.ensure` does, without a thread.
+
+        Args:
+            positions: of the records: int64, (n,).
+            heads_only: whether only the heads will be read.
+        """
+        rows = self.rows_at(positions)
+        self.prefetch(rows, heads_only)
+
+    def prefetch(self, rows: np.ndarray, heads_only: bool) -> None:
+        """As `announce`, by the rows of the index: uint64, (n, width)."""
+        if heads_only and self.entries.has_heads:
+            return  # they are in the rows
+        starts = rows[:, 0]
+        if self.storage.seems_ready(starts):
+            return
+        self.mapped()  # `ensure` looks at windows that are there
+        if heads_only:
+            stops = starts + self.header.schema.layout.size
+        else:
+            stops = starts + self._stated_sizes(rows)
+        self.storage.ensure(starts, stops)
+
     def release(self, positions: np.ndarray) -> None:
         """Let the storage forget records that were read: see `Storage.release`."""
         rows = self.rows_at(positions)
         starts = rows[:, 0]
-        # A row that is damaged, so that a sum may wrap around, is found out elsewhere.
-        sizes = np.minimum(stated_sizes(rows, self.entries.has_heads), np.uint64(LARGEST_AHEAD))
-        self.storage.release(starts, starts + sizes)
+        self.storage.release(starts, starts + self._stated_sizes(rows))
+
+    def _stated_sizes(self, rows: np.ndarray) -> np.ndarray:
+        """How large the frames of some rows are, as these say, within reason: uint64, (n,).
+
+        A row that is damaged, so that a sum may wrap around, is found out when it is read.
+        """
+        if self.entries.has_heads:
+            sizes = sizes_of_words(rows[:, 2])
+        else:
+            eighths = rows[:, 1] & np.uint64(LOW_32_BITS)
+            sizes = eighths << np.uint64(3)
+        reasonable: np.ndarray = np.minimum(sizes, np.uint64(LARGEST_AHEAD))
+        return reasonable
 
     def _verify_block(self, row: int) -> None:
         """Verify the heads around one record together, if most of them lie near each other.
@@ -815,11 +850,3 @@ class Snapshot:
         if isinstance(error, SchemaError):
             return error
         return None
-
-
-def stated_sizes(rows: np.ndarray, has_heads: bool) -> np.ndarray:
-    """How large the frames of some rows are, as these say: uint64, (n,)."""
-    if has_heads:
-        return sizes_of_words(rows[:, 2])
-    eighths: np.ndarray = rows[:, 1] & np.uint64(LOW_32_BITS)
-    return eighths << np.uint64(3)  # times eight

@@ -16,7 +16,6 @@ from dsrecords._read.batch import as_array, columns, in_out, joined
 from dsrecords._read.lengths import payload_sizes
 from dsrecords._read.mark import Mark
 from dsrecords._read.plan import Item, Plan
-from dsrecords._read.prefetch import prefetch
 from dsrecords._read.snapshot import Snapshot
 from dsrecords._read.verification import HEAD
 from dsrecords._schema.header import Header
@@ -46,10 +45,6 @@ class _NoStorage:
 
     def __init__(self, path: str) -> None:
         self.path = path
-
-    def seems_ready(self, starts: np.ndarray) -> bool:
-        """Whether nothing need be prepared: each file is asked by itself."""
-        return True
 
 
 class _Counted(Entries):
@@ -172,16 +167,14 @@ class ShardsSnapshot(Snapshot):
             data,
         )
 
-    def rows_at(self, positions: np.ndarray) -> np.ndarray:
-        """Let the system read records that will be asked for; there are no rows to return."""
+    def announce(self, positions: np.ndarray, heads_only: bool) -> None:
+        """As of `Snapshot`, where enough of the records lie in one file each."""
         numbers, own = self._places(positions)
         different = np.unique(numbers)
         if len(positions) >= _WORTH_ANNOUNCING * len(different):
             for number in different.tolist():
                 snapshot = self._part(number).snapshot
-                rows = snapshot.rows_at(own[numbers == number])
-                prefetch(snapshot, rows, heads_only=False)
-        return np.empty((0, SHORT_ROW // 8), np.uint64)
+                snapshot.announce(own[numbers == number], heads_only)
 
     def release(self, positions: np.ndarray) -> None:
         """Let the system forget records that were read."""

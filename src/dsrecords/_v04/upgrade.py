@@ -10,7 +10,6 @@ import numpy as np
 
 from dsrecords._read.open import State, default_index
 from dsrecords._read.plan import Plan
-from dsrecords._read.prefetch import prefetch
 from dsrecords._schema.binding import bind
 from dsrecords._schema.resolve import make_schema
 from dsrecords._schema.schema import Field, Schema
@@ -171,7 +170,6 @@ class _Samples:
         for start in range(0, count, _WINDOW):
             stop = min(start + _WINDOW, count)
             positions = np.arange(start, stop)
-            rows = snapshot.rows_at(positions)
-            prefetch(snapshot, rows, heads_only=False)
+            snapshot.announce(positions, heads_only=False)
             for i in range(start, stop):
                 yield self._plan.read(snapshot, i)
