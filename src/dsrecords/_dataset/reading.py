@@ -29,7 +29,7 @@ from dsrecords._schema.resolve import make_schema
 from dsrecords._shards.source import ShardsSource
 from dsrecords._tools.check import check_values
 from dsrecords._types.base import NoPartError
-from dsrecords._types.budget import Call, restore, spent
+from dsrecords._types.budget import in_call, restore, spent
 from dsrecords._types.nested import none_of
 from dsrecords._write.progress import shown
 from dsrecords.errors import CorruptError, DSRecordsError, ReadOnlyError, SchemaError, in_words
@@ -372,8 +372,7 @@ class Reading:
             _check_out(out, plan)
         if not plan.payloads:  # nothing that becomes more than is stored
             return self._in_chunks(snapshot, found, plan, out, pass_over)
-        with Call():
-            return self._in_chunks(snapshot, found, plan, out, pass_over)
+        return in_call(self._in_chunks, snapshot, found, plan, out, pass_over)
 
     @staticmethod
     def _in_chunks(

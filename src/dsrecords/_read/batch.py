@@ -20,7 +20,7 @@ from dsrecords._read.snapshot import WRONG_CHECKSUM, Snapshot
 from dsrecords._read.verification import HEAD, REVISED, payload_part
 from dsrecords._schema.schema import Field
 from dsrecords._types.base import describe
-from dsrecords._types.budget import Call
+from dsrecords._types.budget import in_call
 from dsrecords._types.scalars import Scalar
 from dsrecords.errors import CorruptError, SchemaError
 
@@ -50,9 +50,8 @@ def columns(
     snapshot.check_plan(plan)
     batch = Batch(snapshot, positions, plan, out)
     if not plan.payloads:
-        return [batch.column(item) for item in plan.items]
-    with Call():
-        found = [batch.column(item) for item in plan.items]
+        return batch.columns()
+    found = in_call(batch.columns)
     batch.remember()
     return found
 
@@ -357,6 +356,10 @@ class Batch:
         verified.remember_many(self.numbers[~is_revised], self.plan.need)
         # At once: their payloads, if only these were known, would be looked for behind the head.
         verified.remember_many(self.numbers[is_revised], self.plan.need | REVISED)
+
+    def columns(self) -> list[Any]:
+        """The values of all fields of the plan."""
+        return [self.column(item) for item in self.plan.items]
 
     def column(self, item: Item) -> Any:
         """The values of one field."""

@@ -20,7 +20,7 @@ from dsrecords._read.verification import HEAD, REVISED, Verified, payload_part
 from dsrecords._schema.header import Header
 from dsrecords._schema.schema import Field, Schema
 from dsrecords._types.base import Load
-from dsrecords._types.budget import begin, end
+from dsrecords._types.budget import in_call
 from dsrecords._types.scalars import Scalar
 from dsrecords.errors import CorruptError, SchemaError
 
@@ -163,11 +163,7 @@ class Plan:
         return self.assemble(values)
 
     def _read_in_budget(self, source: Readable, index: int) -> Any:
-        begin()
-        try:
-            return self._read(source, index)
-        finally:
-            end()
+        return in_call(self._read, source, index)
 
 
 def _item(

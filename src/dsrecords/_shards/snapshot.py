@@ -30,7 +30,7 @@ from dsrecords._shards.gather import (
 )
 from dsrecords._shards.pool import Part, Pool
 from dsrecords._storage.memory import MEMORY
-from dsrecords._types.budget import Call
+from dsrecords._types.budget import in_call
 from dsrecords.errors import CorruptError
 
 _TOGETHER = 4096  # records whose heads are gathered together: so many stay in the cache
@@ -257,7 +257,7 @@ class ShardsSnapshot(Snapshot):
             out,
             numbers,
         )
-        return [batch.column(item) for item in plan.items]
+        return batch.columns()
 
     def _are_numbers(self, plan: Plan) -> bool:
         """Whether a plan reads numbers alone, as they are stored, which are verified once."""
@@ -310,7 +310,7 @@ class ShardsSnapshot(Snapshot):
             heads = numbers_scattered(self.pool, positions, plan)
             if heads is not None:
                 numbers = RunBatch(self, positions, plan, out, heads)
-                return [numbers.column(item) for item in plan.items]
+                return numbers.columns()
         batch = self._batch(
             positions,
             plan,
@@ -322,8 +322,7 @@ class ShardsSnapshot(Snapshot):
                 plan,
                 out,
             )
-        with Call():
-            found = [batch.column(item) for item in plan.items]
+        found = in_call(batch.columns)
         batch.remember()
         return found
 

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from dsrecords.errors import DecodeError
+
+Result = TypeVar("Result")
 
 _MOST = 3 * 2**28  # bytes: with what is needed for a moment besides, less than 1 GiB
 _VARIABLE = "DSRECORDS_BUDGET"  # of the environment: other bytes than these
@@ -38,27 +41,21 @@ class _OfThread(threading.local):
 _of_thread = _OfThread()
 
 
-class Call:
-    """A context in which all values that are made share one budget."""
+def in_call(function: Callable[..., Result], *arguments: Any) -> Result:
+    """Return what a function returns; all values that it makes share one budget.
 
-    def __enter__(self) -> None:
-        begin()
-
-    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
-        end()
-
-
-def begin() -> None:
-    """Enter a call, where a context would take too long."""
+    A call within another belongs to it. However this one ends, it is over afterwards: nothing is
+    called on the way out, so no exception such as that of Ctrl-C comes in between.
+    """
     of_thread = _of_thread
-    if not of_thread.calls:
-        of_thread.spent = 0
-    of_thread.calls += 1
-
-
-def end() -> None:
-    """Leave the call that was begun last."""
-    _of_thread.calls -= 1
+    calls = of_thread.calls
+    try:
+        if not calls:
+            of_thread.spent = 0
+        of_thread.calls = calls + 1
+        return function(*arguments)
+    finally:
+        of_thread.calls = calls
 
 
 def spent() -> int:

@@ -118,7 +118,8 @@ def require_valid_on_error(on_error: Any) -> None:
 def _is_of_sample(error: Exception) -> bool:
     """Whether an error says something of one sample, rather than of what encodes all of them."""
     if isinstance(error, OSError):
-        return error.errno in _OF_A_PATH
+        # Without a number it is of no system call: Pillow says so of a broken image.
+        return error.errno is None or error.errno in _OF_A_PATH
     return not isinstance(error, (ImportError, MemoryError, UnsupportedVersionError))
 
 

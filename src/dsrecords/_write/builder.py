@@ -40,7 +40,7 @@ def require_targets(path: str, index_path: str, overwrite: bool) -> None:
     """
     if os.path.abspath(path) == os.path.abspath(index_path):
         raise ValueError(f"{path}: the index needs a path of its own")
-    _require_free_paths(path, index_path, overwrite)
+    require_free_paths(path, index_path, overwrite)
     partial = path + PARTIAL
     if files.exists(partial) and not _may_be_left(partial):
         raise FileExistsError(f"{partial} exists and is not ours: remove it, or give another path")
@@ -63,7 +63,11 @@ def _try_name(name: str, folder: str) -> None:
     files.unlink(name)
 
 
-def _require_free_paths(path: str, index_path: str, overwrite: bool) -> None:
+def require_free_paths(path: str, index_path: str, overwrite: bool) -> None:
+    """Raise FileExistsError if a dataset may not be put in place there.
+
+    Either file exists, and `overwrite` is not given, or it is not ours.
+    """
     ours = {path: _is_log, index_path: _index.may_be_replaced}
     for target, is_ours in ours.items():
         if not files.exists(target):
@@ -92,6 +96,7 @@ class Builder:
         held: whether the lock of that dataset is held already; else it is taken until the end.
         resume: whether to go on with what a maker has left at `partial`, if there is something.
         locks: whether files are locked, which not all file systems can.
+        keeps: whether what others have left stays as well.
 
     Attributes:
         writer: of the new dataset.
@@ -118,22 +123,26 @@ class Builder:
         held: bool,
         locks: bool,
         resume: bool = False,
+        keeps: bool = False,
     ) -> None:
         self._path = path
         self._index_path = index_path
         self._partial = partial
         self._locks = locks
+        self._held = held
+        self._keeps = keeps
         self.kept = 0
         self.index_problem = ""
         self._index: _index.Written | None = None
         self._is_to_stay = False  # what is written, whatever comes
         header = make_header(schema, metadata, id or os.urandom(16))
-        _require_free_paths(path, index_path, overwrite)
+        require_free_paths(path, index_path, overwrite)
         # The dataset that gives way, with its lock; None if there is none or the lock is held.
         self._replaced: files.Descriptor | None = None
         try:
             if overwrite and not held and files.exists(path):
                 lock(path, self._keep_replaced, locks)
+                self._remove_second_name()
             writer = None
             if resume:
                 writer = self._go_on(schema, metadata, id)
@@ -146,6 +155,12 @@ class Builder:
 
     def _keep_replaced(self, descriptor: files.Descriptor) -> None:
         self._replaced = descriptor
+
+    def _remove_second_name(self) -> None:
+        """Remove the name of before of a dataset that is whole: its maker was killed in `link`."""
+        assert self._replaced is not None
+        if files.identity(self._partial) == files.identity(self._replaced.number):
+            files.unlink(self._partial)
 
     def _go_on(self, schema: Schema, metadata: dict[str, Any], id: bytes | None) -> Writer | None:
         """Return a writer of what was left, cut behind its last whole batch; None if nothing was.
@@ -241,8 +256,15 @@ class Builder:
         left: list[files.Descriptor] = []
         try:
             self._lock_left(left)
+            if self._keeps:
+                text = "another maker has left it meanwhile: call again, and it is gone on with"
+                raise LockedError(text, file=self._partial)
+            if not _may_be_left(self._partial):
+                raise FileExistsError(f"{self._partial} exists and is not ours: remove it")
             files.unlink(self._partial)
         except FileNotFoundError:  # another maker was faster
+            if os.path.islink(self._partial):  # which leads nowhere
+                raise
             return
         finally:
             for file in left:
@@ -272,6 +294,8 @@ class Builder:
         """
         writer = self.writer
         writer.sync()
+        if not self._held:
+            self._require_same_targets(replace)
         if self._replaced is not None:
             files.sync(self._replaced.number)
         index = self._write_index(index_may_fail)
@@ -291,6 +315,15 @@ class Builder:
         self._sync_index(index_may_fail)
         self._release_replaced()
         return writer.hand_over()
+
+    def _require_same_targets(self, replace: bool) -> None:
+        """Look once more at what gives way: samples may have come for hours."""
+        require_free_paths(self._path, self._index_path, replace)
+        replaced = self._replaced
+        known = None if replaced is None else files.identity(replaced.number)
+        if replace and files.exists(self._path) and files.identity(self._path) != known:
+            self._release_replaced()
+            lock(self._path, self._keep_replaced, self._locks)
 
     def _write_index(self, may_fail: bool) -> str:
         """Write the index beside where it belongs; return its path, empty if that failed."""

@@ -486,6 +486,7 @@ def build(
         held,
         locks,
         resume=making.goes_on,
+        keeps=making.keeps,
     )
     try:
         remove_abandoned(index_path)

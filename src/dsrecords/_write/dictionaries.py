@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from dsrecords._read.plan import Plan
 from dsrecords._read.snapshot import Snapshot
 from dsrecords._schema.encoded import Encoded
 from dsrecords._schema.schema import Field, Schema
-from dsrecords._types.budget import Call
+from dsrecords._types.budget import in_call
 from dsrecords._types.compressed import Zstd
 from dsrecords._types.dictionaries import train_dictionary
 from dsrecords._write.bad_samples import BadSamples
@@ -103,12 +104,15 @@ def retrained(
 def _plain(snapshot: Snapshot, position: int, plan: Plan) -> Encoded:
     """A record; what can have a dictionary is not compressed."""
     numbers, payloads = snapshot.encoded(position, plan)
-    with Call():
-        for field, _ in snapshot.header.schema.trainable():
-            payload = payloads[field.payload]
-            if payload is not None:
-                payloads[field.payload] = snapshot.plain(position, field, payload)
+    in_call(_decompress, snapshot, position, payloads)
     return numbers, payloads
+
+
+def _decompress(snapshot: Snapshot, position: int, payloads: list[Any]) -> None:
+    for field, _ in snapshot.header.schema.trainable():
+        payload = payloads[field.payload]
+        if payload is not None:
+            payloads[field.payload] = snapshot.plain(position, field, payload)
 
 
 def _spread_records(positions: Positions, plain: Callable[[int], Encoded]) -> list[Encoded]:

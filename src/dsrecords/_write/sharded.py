@@ -22,7 +22,9 @@ from dsrecords._schema.schema import Schema
 from dsrecords._shards import manifest as _manifest
 from dsrecords._shards.manifest import ENDING, Manifest, Shard, new_run, shard_id
 from dsrecords._storage import files
-from dsrecords.errors import LockedError
+from dsrecords._write.builder import require_free_paths
+from dsrecords._write.lock import create, lock, locked_from_birth
+from dsrecords.errors import LockedError, annotate
 
 Build = Callable[..., files.Descriptor]
 
@@ -30,6 +32,7 @@ MANY = 2**17
 """So many files at most: a typing mistake is not to fill a disk with files."""
 
 _UNFINISHED = ".shard"  # what a data file is called instead of `.rec` until all are whole
+_ADDED = r"(\.idx)?(\.partial)?(\.[0-9a-f]{8}\.tmp){0,2}"  # what is behind it for a while
 _MAKING = ".making"  # behind the name of the manifest: who makes the dataset has it locked
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kKMGT]?)(i?)B\s*")
 _POWERS = {"": 0, "k": 1, "K": 1, "M": 2, "G": 3, "T": 4}
@@ -228,15 +231,29 @@ class Making:
         self._is_done = False
         self._require_free()
         self._lock = self._locked()
-        self._remove_unfinished()
+        try:
+            self._require_free()  # once more: another maker may have ended meanwhile
+            self._remove_unfinished()
+        except BaseException:
+            self._unlock()
+            raise
 
     def __enter__(self) -> Making:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        error = exception[1]
         if not self._is_done:
             self._remove_unfinished()
-        files.unlink(self._lock_path())
+        elif isinstance(error, Exception):
+            left = f"{self.target.root}-*{_UNFINISHED}"
+            annotate(error, f"files that are whole, and have not got their names, are {left}")
+        self._unlock()
+
+    def _unlock(self) -> None:
+        path = self._lock_path()
+        if files.identity(path) == files.identity(self._lock.number):
+            files.unlink(path)
         self._lock.close()
 
     def _lock_path(self) -> str:
@@ -258,13 +275,15 @@ class Making:
         path = self.target.manifest()
         if files.exists(path) and not _manifest.is_manifest(path):
             raise FileExistsError(f"{path} exists and is not ours: remove it, or give another path")
+        for path in _shards_of(self.target.root):
+            require_free_paths(path, default_index(path), overwrite=True)
 
     def _locked(self) -> files.Descriptor:
         path = self._lock_path()
         try:
-            file = files.create(path)
+            file = create(path, replaces="")
         except FileExistsError:
-            file = files.open_write(path)
+            return self._locked_again(path)
         except FileNotFoundError as error:
             folder = os.path.dirname(path)
             raise FileNotFoundError(
@@ -272,10 +291,31 @@ class Making:
                 "there is no such folder",
                 folder,
             ) from None
-        if self.target.locks and not files.lock(file.number):
+        if not locked_from_birth(file, path, self.target.locks):
             file.close()
             raise LockedError("another process is making it", file=self.target.manifest())
+        if files.identity(path) != files.identity(file.number):
+            file.close()
+            return self._locked()
         return file
+
+    def _locked_again(self, path: str) -> files.Descriptor:
+        """Take the lock that a maker has left, or has."""
+        kept: list[files.Descriptor] = []
+        try:
+            lock(path, kept.append, self.target.locks)
+            if files.size(kept[-1].number):
+                raise FileExistsError(f"{path} exists and is not ours: remove it")
+        except BaseException as error:
+            for file in kept:
+                file.close()
+            if isinstance(error, FileNotFoundError):  # its maker has ended meanwhile
+                return self._locked()
+            if isinstance(error, LockedError):
+                text = "another process is making it"
+                raise LockedError(text, file=self.target.manifest()) from None
+            raise
+        return kept[-1]
 
     def _remove_unfinished(self) -> None:
         for path in _unfinished_of(self.target.root):
@@ -323,6 +363,11 @@ class Making:
         total = len(self._written)
         manifest = target.manifest()
         old = set(_shards_of(target.root))
+        self._require_free()
+        for number in range(total):
+            path = target.shard(number, total)
+            require_free_paths(path, default_index(path), target.overwrite)
+        self._is_done = True  # from here on the new files are all that there is of either dataset
         if files.exists(manifest):  # or it would name files of which some are others
             files.unlink(manifest)
             files.sync_directory(manifest)
@@ -350,7 +395,6 @@ class Making:
             ),
             target.overwrite,
         )
-        self._is_done = True
         return f"{target.given}-*-of-{total:05d}.rec", target.given + ENDING
 
 
@@ -406,6 +450,6 @@ def _unfinished_of(root: str) -> list[str]:
     """What makers have left that were killed, or will rename."""
     pattern = f"{glob.escape(root)}-*{_UNFINISHED}*"
     name = re.compile(
-        re.escape(os.path.basename(root)) + r"-\d{5,}" + re.escape(_UNFINISHED) + r"(\..*)?"
+        re.escape(os.path.basename(root)) + r"-\d{5,}" + re.escape(_UNFINISHED) + _ADDED
     )
     return [path for path in glob.glob(pattern) if name.fullmatch(os.path.basename(path))]
