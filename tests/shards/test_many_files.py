@@ -10,11 +10,13 @@ import threading
 
 import numpy as np
 import pytest
-from conftest import frames
+from conftest import frames, python
 
 import dsrecords
+from dsrecords import IndexedRecordDataset
 from dsrecords._shards import pool, snapshot
 from dsrecords._storage import files
+from dsrecords._storage.memory import place_of
 
 COUNT = 120
 SHARDS = 6
@@ -130,6 +132,97 @@ def test_a_record_that_is_damaged_is_told_of_when_it_is_asked_for(tmp_path):
             many.batch([3, damaged, 5])
     with pytest.raises(dsrecords.CorruptError, match=r"part-9\.rec, record 7"):
         many.column("x")
+
+
+def test_threads_that_open_one_file_at_once_read_the_same_mapping(tmp_path, monkeypatch):
+    """Two mappings of one file, of which the first is given back while somebody reads in it, would end the process."""
+    write(tmp_path, {"x": "float64"}, lambda i: {"x": i / 3})
+    many = dsrecords.open(tmp_path / "part-*.rec")
+    gate = threading.Barrier(2)
+    opened, real = [], pool.Pool._opened
+
+    def late(self, number):
+        part = real(self, number)
+        opened.append(part)
+        gate.wait(60)
+        return part
+
+    monkeypatch.setattr(pool.Pool, "_opened", late)
+    threads = [threading.Thread(target=many.batch, args=([3],)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    shared = many._reading.snapshot().pool
+    assert len(opened) == 2
+    assert shared.parts[0] in opened
+    assert int(shared.data_places[0]) == place_of(shared.parts[0].data)
+    assert len(shared._mapped) == 1
+
+
+def test_numbers_of_a_file_that_is_being_edited_are_those_of_its_list(tmp_path):
+    for name in ("a", "b"):
+        columns = {"n": np.arange(302)}
+        with IndexedRecordDataset(
+            tmp_path / f"{name}.rec", schema={"n": "int64"}, create=True
+        ) as ds:
+            ds.extend_columns(columns)
+    writer = IndexedRecordDataset(tmp_path / "a.rec")
+    del writer[1]
+    many = dsrecords.open([tmp_path / "a.rec", tmp_path / "b.rec"])
+    wanted = [0, *range(2, 302), *range(302)]
+    assert many.column("n").tolist() == wanted
+    assert many.batch(range(0, 603, 7))["n"].tolist() == wanted[::7]
+    writer[3] = {"n": 1000}
+    del writer[10]
+    both = dsrecords.concat([writer, dsrecords.open(tmp_path / "b.rec")])
+    assert (
+        both.column("n").tolist()
+        == [sample["n"] for sample in both]
+        == [*writer.column("n"), *range(302)]
+    )
+
+
+@pytest.mark.parametrize("verify", [True, False, "always"])
+def test_an_offset_of_an_index_that_was_changed_meanwhile_leads_nowhere(tmp_path, verify):
+    write(tmp_path, {"t": "str", "n": "int64"}, lambda i: {"t": str(i), "n": i})
+    code = f"""
+import struct, sys, dsrecords
+many = dsrecords.open({str(tmp_path / "part-*.rec")!r}, verify={verify!r})
+many.batch(range(120))
+with open({str(tmp_path / "part-8.idx")!r}, "r+b") as file:
+    data = file.read()
+    start = data.index(struct.pack("<Q", int(sys.argv[1])))
+    file.seek(start)
+    file.write(struct.pack("<Q", 2**64 - 65536))
+try:
+    many.batch([25, 26, 45], ["t"])
+except dsrecords.CorruptError:
+    pass
+print("alive")
+"""
+    frame = [frame for frame in frames(tmp_path / "part-8.rec") if frame.kind in (1, 2)][5]
+    assert python(code, str(frame.offset)) == "alive\n"
+
+
+def test_a_state_of_other_records_of_the_same_files_is_refused(tmp_path):
+    write(tmp_path, {"x": "float64"}, lambda i: {"x": i / 3})
+    many = dsrecords.open(tmp_path / "part-*.rec")
+    first, second = dsrecords.concat([many[:50]]), dsrecords.concat([many[50:100]])
+    assert first.fingerprint != second.fingerprint
+    state = dsrecords.Sampler(first, 8).state_dict()
+    with pytest.raises(ValueError, match="another dataset"):
+        dsrecords.Sampler(second, 8).load_state_dict(state)
+
+
+def test_a_list_of_relative_paths_can_be_looked_at_again_elsewhere(tmp_path, monkeypatch):
+    write(tmp_path, {"x": "float64"}, lambda i: {"x": i / 3})
+    monkeypatch.chdir(tmp_path)
+    many = dsrecords.open(["part-7.rec", "part-8.rec"])
+    (tmp_path / "sub").mkdir()
+    monkeypatch.chdir(tmp_path / "sub")
+    many.refresh()
+    assert len(many) == 2 * COUNT // SHARDS
 
 
 def test_a_loop_lets_go_of_each_file_where_one_asks(both, monkeypatch):

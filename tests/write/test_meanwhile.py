@@ -193,9 +193,10 @@ def test_when_a_name_cannot_be_given_the_new_files_stay(monkeypatch):
             raise OSError(5, "Input/output error")
         real(source, target)
 
-    with monkeypatch.context() as patch, pytest.raises(OSError, match="Input/output"):
-        patch.setattr(files, "rename", rename)
+    monkeypatch.setattr(files, "rename", rename)
+    with pytest.raises(OSError, match="Input/output"):
         make_dataset(rows(3, 4), "s.rec", SCHEMA, shards=2, overwrite=True)
+    monkeypatch.setattr(files, "rename", real)
     assert [shown(path) for path in Path().glob("*.shard")] == [[4]]
 
 
@@ -227,3 +228,25 @@ def test_a_call_that_is_interrupted_is_over(error):
         with pytest.raises(type(error)):
             budget.in_call(fails)
     assert budget.in_call(budget.spent) == 0
+
+
+@pytest.mark.parametrize("name", ["run:1.rec", "a\\b.rec", "a\udcff.rec"])
+def test_a_name_that_a_manifest_cannot_state_is_refused_at_once(name):
+    with pytest.raises(ValueError, match="a manifest cannot name such a file"):
+        make_dataset(rows(1, 2), name, SCHEMA, shards=2)
+    assert os.listdir() == []
+
+
+def test_the_size_of_a_shard_includes_its_metadata():
+    metadata = {"k": "z" * 6000}
+    make_dataset(rows(*range(2000)), "s.rec", SCHEMA, shard_size=12_000, metadata=metadata)
+    sizes = [path.stat().st_size for path in Path().glob("*.rec")]
+    assert len(sizes) > 3
+    assert max(sizes) <= 12_000
+
+
+def test_a_manifest_that_a_killed_maker_was_writing_is_removed():
+    Path("s.json.0123abcd.tmp").write_bytes(b"{")
+    Path("s.json.0123abc.tmp").write_bytes(OTHERS)
+    make_dataset(rows(1, 2), "s.rec", SCHEMA, shards=2)
+    assert [str(path) for path in Path().glob("*.tmp")] == ["s.json.0123abc.tmp"]

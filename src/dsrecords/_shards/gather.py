@@ -203,7 +203,10 @@ class ScatteredBatch(Batch):
         """Look again, whatever was verified before: another program may write to a file."""
         found = self._found
         pool = found.pool
+        begins = pool.starts.take(found.files) + pool.data_places.take(found.files)
         stops = pool.ends.take(found.files) + pool.data_places.take(found.files)
+        if not ((self.offsets >= begins) & (self.offsets <= stops)).all():
+            return False
         for number, _ in self.plan.wanted:
             own = sizes[:, number]
             starts = self.starts[:, number]
@@ -435,6 +438,8 @@ def heads_side_by_side(
         stop: behind the last of them.
         plan: what is read of them.
     """
+    if stop > part.direct:  # the file was edited: positions are not the numbers of rows
+        return None
     if part.heads is None and not part.has_looked:
         is_whole = first == 0 and stop == part.direct
         if not is_whole and part.direct > _MOST_BESIDES:

@@ -230,7 +230,17 @@ def write(
 
     Raises:
         FileExistsError: there is a file, and `overwrite` is not given.
-        ValueError: a shard is not in its folder, nor in one within it.
+        ValueError: as of `encoded`.
+    """
+    put_in_place(path, [encoded(path, manifest)], overwrite)
+
+
+def encoded(path: str, manifest: Manifest) -> bytes:
+    """Return the bytes of a manifest that is to be at a path.
+
+    Raises:
+        ValueError: a shard is not in its folder, nor in one within it, or has a name that cannot be
+            stated.
     """
     folder = os.path.dirname(os.path.abspath(path))
     shards = [described(shard, folder) for shard in manifest.shards]
@@ -242,11 +252,17 @@ def write(
         "count": sum(shard.length for shard in manifest.shards),
         "shards": shards,
     }
-    put_in_place(
-        path,
-        [_json(content)],
-        overwrite,
-    )
+    return _json(content)
+
+
+def require_nameable(path: str) -> None:
+    """Raise ValueError if a manifest beside a file could not state its name."""
+    name = os.path.basename(path)
+    is_text = name == name.encode("utf-8", "ignore").decode()
+    if not is_text or not _is_within(name):
+        raise ValueError(
+            f"{path!r}: a manifest cannot name such a file: names are UTF-8, without ':' and '\\'"
+        )
 
 
 def _json(content: dict[str, Any]) -> bytes:

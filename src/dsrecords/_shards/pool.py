@@ -1,8 +1,8 @@
 """The files of a dataset, opened when they are first read, and closed again if they are too many.
 
 A file that is open keeps its mappings, and no descriptor. What memory of it is still in use, such
-as an array that `copy=False` gave, keeps its mapping. Nothing here is locked: of two threads that
-open the same file, both get a list of it.
+as an array that `copy=False` gave, keeps its mapping. Reading takes no lock. Threads that open a
+file, or let go of one, take turns for the moment in which that is noted.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import collections
 import copy
 import json
 import os
+import threading
 
 import numpy as np
 
@@ -41,6 +42,20 @@ CHECK_SIZE = 4
 """Bytes of a head that its check does not cover: the check itself."""
 
 _DROPPED_TOGETHER = 16  # files that are let go of before the memory of the first can be given back
+
+
+# What is noted of a file are several addresses, which must be of one mapping.
+_lock = threading.Lock()  # held while a pool notes what is open, never while a file is read
+
+
+def _renew_lock() -> None:
+    """In a forked child: another thread of the parent may have held it."""
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 class Part:
@@ -195,6 +210,10 @@ class Pool:
 
     def publish_heads(self, part: Part) -> None:
         """Say where the heads of an open file are, if each of its records has one there."""
+        with _lock:
+            self._publish_heads(part)
+
+    def _publish_heads(self, part: Part) -> None:
         heads = part.heads
         assert heads is not None
         number = part.number
@@ -204,8 +223,6 @@ class Pool:
         if heads.dtype == self.head_dtype and heads.strides == (self.head_step,):
             memory = memoryview(heads.view(np.uint8))
             self.head_places[number] = place_of(memory)
-            if self.parts[number] is not part:  # another thread let go of it meanwhile
-                self.head_places[number] = -1
 
     def _drop(self, number: int) -> None:
         """Let go of a file: first nobody finds it any more, then it is left to the epoch."""
@@ -242,10 +259,15 @@ class Pool:
             CorruptError: it is damaged, or has less records than the manifest says.
         """
         part = self.parts[number]
-        if part is None:
-            part = self._opened(number)
-            self._publish(number, part)
-            self._remember(number, part)
+        if part is not None:
+            return part
+        opened = self._opened(number)
+        with _lock:
+            part = self.parts[number]
+            if part is None:  # else another thread opened it meanwhile: that is what is read
+                part = opened
+                self._publish(number, part)
+                self._remember(number, part)
         return part
 
     def _remember(

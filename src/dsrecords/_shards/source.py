@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -94,10 +96,13 @@ class ShardsSource:
         held: dict[int, Snapshot] | None,
     ) -> None:
         self.manifest = manifest
+        id = manifest.id()
+        if order is not None:
+            id = hashlib.blake2b(id + order.tobytes(), digest_size=len(id)).digest()
         self.header: Header = make_header(
             manifest.schema,
             manifest.metadata,
-            manifest.id(),
+            id,
         )
         pool = Pool(
             manifest.shards,
@@ -223,7 +228,7 @@ def open_many(
 def _absolute(path: Any) -> Any:
     """What was given, so that it means the same in another folder."""
     if isinstance(path, (list, tuple)):
-        return list(path)
+        return [absolute(os.fsdecode(one)) for one in path]
     return absolute(in_words(path))
 
 

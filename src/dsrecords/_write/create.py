@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Iterable, Sequence, Sized
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dsrecords._read.open import default_index
@@ -245,7 +245,10 @@ def _make_shards(
             made, given, total, target.root, options.progress, options.num_workers, bad
         )
         records: Any = source.records(one_by_one=True, trained=False)
-        divided = _divided(iter(records), made, total or 0, shards, shard_size)
+        if shards is None:
+            divided = by_size(iter(records), made, options.metadata, bytes_of(shard_size))
+        else:
+            divided = by_count(iter(records), even_bounds(total or 0, shards))
         for number, some in enumerate(divided):
             making.write(number, made, options.metadata, build, some)
         paths = making.finish(made, _with_report(options.metadata, bad, making.count()))
@@ -273,19 +276,6 @@ def _write_in_pool(
     )
     for shard in written:
         making.add(shard)
-
-
-def _divided(
-    records: Iterator[Encoded],
-    schema: Schema,
-    total: int,
-    shards: int | None,
-    shard_size: Any,
-) -> Iterator[Iterator[Encoded]]:
-    """Divide records into those of each file."""
-    if shards is not None:
-        return by_count(records, even_bounds(total, shards))
-    return by_size(records, schema, bytes_of(shard_size))
 
 
 def _with_report(

@@ -32,7 +32,8 @@ MANY = 2**17
 """So many files at most: a typing mistake is not to fill a disk with files."""
 
 _UNFINISHED = ".shard"  # what a data file is called instead of `.rec` until all are whole
-_ADDED = r"(\.idx)?(\.partial)?(\.[0-9a-f]{8}\.tmp){0,2}"  # what is behind it for a while
+_TEMPORARY = r"\.[0-9a-f]{8}\.tmp"  # what is behind the name of a file while it is written
+_ADDED = rf"(\.idx)?(\.partial)?({_TEMPORARY}){{0,2}}"
 _MAKING = ".making"  # behind the name of the manifest: who makes the dataset has it locked
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kKMGT]?)(i?)B\s*")
 _POWERS = {"": 0, "k": 1, "K": 1, "M": 2, "G": 3, "T": 4}
@@ -87,6 +88,7 @@ def target_of(
     root, ending = os.path.splitext(path)
     if ending not in (".rec", ENDING):
         root = path
+    _manifest.require_nameable(root)
     return Target(
         os.path.abspath(root),
         root,
@@ -162,14 +164,11 @@ def _first(records: Iterator[Encoded], count: int | None) -> Iterator[Encoded]:
 def by_size(
     records: Iterator[Encoded],
     schema: Schema,
+    metadata: dict[str, Any],
     size: int,
 ) -> Iterator[Iterator[Encoded]]:
     """Divide records: each file gets as many as fit into a size, and at least one."""
-    size -= make_header(
-        schema,
-        {},
-        bytes(16),
-    ).size
+    size -= make_header(schema, metadata, bytes(16)).size
     waiting = list(_first(records, 1))
     if not waiting:
         yield iter(())
@@ -363,38 +362,32 @@ class Making:
         total = len(self._written)
         manifest = target.manifest()
         old = set(_shards_of(target.root))
-        self._require_free()
-        for number in range(total):
+        shards = []
+        for number, shard in enumerate(self._written):
             path = target.shard(number, total)
             require_free_paths(path, default_index(path), target.overwrite)
+            shards.append(shard._replace(path=path))
+        # All that can be an error is one before anything of the old dataset goes.
+        content = _manifest.encoded(manifest, Manifest(schema, metadata, tuple(shards)))
+        self._require_free()
         self._is_done = True  # from here on the new files are all that there is of either dataset
         if files.exists(manifest):  # or it would name files of which some are others
             files.unlink(manifest)
             files.sync_directory(manifest)
-        shards = []
-        for number, shard in enumerate(self._written):
-            path = target.shard(number, total)
+        for number, shard in enumerate(shards):
+            path = shard.path
             index = default_index(path)
             if files.exists(index):
                 files.unlink(index)
-            files.rename(shard.path, path)
+            files.rename(target.unfinished(number), path)
             if files.exists(target.unfinished_index(number)):
                 files.rename(target.unfinished_index(number), index)
-            shards.append(shard._replace(path=path))
         for path in old - {shard.path for shard in shards}:
             files.unlink(path)
             if files.exists(default_index(path)):
                 files.unlink(default_index(path))
         files.sync_directory(manifest)
-        _manifest.write(
-            manifest,
-            Manifest(
-                schema,
-                metadata,
-                tuple(shards),
-            ),
-            target.overwrite,
-        )
+        _manifest.put_in_place(manifest, [content], target.overwrite)
         return f"{target.given}-*-of-{total:05d}.rec", target.given + ENDING
 
 
@@ -448,8 +441,8 @@ def _shards_of(root: str) -> list[str]:
 
 def _unfinished_of(root: str) -> list[str]:
     """What makers have left that were killed, or will rename."""
-    pattern = f"{glob.escape(root)}-*{_UNFINISHED}*"
-    name = re.compile(
-        re.escape(os.path.basename(root)) + r"-\d{5,}" + re.escape(_UNFINISHED) + _ADDED
-    )
+    pattern = f"{glob.escape(root)}[-.]*"
+    shard = r"-\d{5,}" + re.escape(_UNFINISHED) + _ADDED
+    manifest = re.escape(ENDING) + _TEMPORARY
+    name = re.compile(f"{re.escape(os.path.basename(root))}({shard}|{manifest})")
     return [path for path in glob.glob(pattern) if name.fullmatch(os.path.basename(path))]
