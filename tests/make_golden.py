@@ -173,7 +173,7 @@ def numbers():
             "bfloat16": -1.5, "bfloats": [0.1, float("inf")], "times": [np.datetime64(1, "s")], "categories": ["y", None, "x"],
         },
         {
-            "category": "cat", "category?": "a", "time": np.datetime64("NaT"), "span": np.timedelta64(-3, "D"), "bfloat16": 0.1,
+            "category": "cat", "category?": "a", "time": np.datetime64("NaT", "s"), "span": np.timedelta64(-3, "D"), "bfloat16": 0.1,
             "bfloats": [0, -0.0], "times": [], "categories": [],
         },
     ]  # fmt: skip
@@ -197,7 +197,7 @@ def complex_numbers():
         },
         {
             "complex64": complex("inf"), "complex128": None, "pair": [0, 1], "list": [],
-            "struct": {"z": None, "n": -1}, "time": np.datetime64("NaT"),
+            "struct": {"z": None, "n": -1}, "time": np.datetime64("NaT", "s"),
         },
     ]  # fmt: skip
     return schema, rows

@@ -346,7 +346,12 @@ def test_what_was_compressed_with_a_dictionary_keeps_it(path):
 
 def test_structs_categories_and_times_are_copied_and_cast(path):
     samples = [
-        {"o": [{"a": i}], "c": "ab"[i % 2], "d": np.datetime64("2026-11-22") + i} for i in range(10)
+        {
+            "o": [{"a": i}],
+            "c": "ab"[i % 2],
+            "d": np.datetime64("2026-11-22") + np.timedelta64(i, "D"),
+        }
+        for i in range(10)
     ]
     make_dataset(samples, path, {"o": [{"a": "int8"}], "c": "category[a,b]", "d": "datetime64[D]"})
     with dsrecords.open(path) as ds:

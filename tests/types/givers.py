@@ -228,7 +228,7 @@ def as_utc(time):
 
 def missing(kind):
     nan = np.float64("nan")
-    not_a_time = np.datetime64("NaT")
+    not_a_time = np.datetime64("NaT", "s")
     if kind.startswith("float"):  # where NaN is a value
         return Row(kind, given(python=[None], pandas=[pd.NA], arrow=[pa.scalar(None)]), None)
     is_time = kind.startswith(("datetime", "timedelta"))

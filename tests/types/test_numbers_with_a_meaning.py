@@ -216,7 +216,7 @@ def test_number_without_a_name_is_corrupt_and_named(tmp_path, kind):
 def test_times_are_scalars_of_numpy_and_columns_of_their_dtype(tmp_path):
     rows = [
         {"t": np.datetime64("2026-11-22T05"), "d": np.timedelta64(3, "s")},
-        {"t": np.datetime64("NaT"), "d": None},
+        {"t": np.datetime64("NaT", "s"), "d": None},
     ]
     path, _ = make_dataset(
         rows, tmp_path / "a.rec", {"t": "datetime64[s]", "d": "timedelta64[ms]?"}

@@ -343,7 +343,7 @@ def test_what_is_missing_in_a_column_is_none(stored, kind):
 
 @pytest.mark.parametrize("kind", ["datetime64[us]?", "timedelta64[s]?"])
 def test_not_a_time_is_none_where_none_is_allowed(back, stored, kind):
-    number = np.datetime64("NaT") if kind[0] == "d" else np.timedelta64("NaT")
+    number = np.datetime64("NaT", "s") if kind[0] == "d" else np.timedelta64("NaT", "s")
     assert back(kind, number) is None
     assert back(kind, np.array(number)) is None
     path = stored(kind)

@@ -2,12 +2,15 @@
 
 import io
 import os
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
 import numpy as np
 import PIL.Image
 import pytest
+from conftest import SOURCE
 
 import dsrecords
 from dsrecords import DSRecordsError, LockedError, make_dataset, repair
@@ -82,7 +85,31 @@ def test_a_second_maker_of_shards_does_not_replace_the_first(monkeypatch):
     assert not list(Path().glob("*.making"))
 
 
-def test_a_child_of_a_maker_of_shards_does_not_keep_the_lock():
+LIVES_ON = """
+import os, signal, sys, dsrecords
+def samples():
+    yield {"a": 1}
+    if not os.fork():  # a child, such as a worker, that lives longer than the maker
+        print("lives", flush=True)
+        sys.stdin.read()
+        os._exit(0)
+    os.kill(os.getpid(), signal.SIGKILL)
+dsrecords.make_dataset(samples(), "s.rec", {"a": "int64"}, shard_size=4096)
+"""
+
+
+def test_a_child_of_a_maker_of_shards_that_was_killed_does_not_keep_the_lock():
+    command = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(SOURCE)!r}){LIVES_ON}"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as maker:
+        assert maker.stdout.readline() == "lives\n"
+        maker.wait()
+        make_dataset(rows(1), "s.rec", SCHEMA, shard_size=4096)
+    assert shown("s.json") == [1]
+
+
+def test_a_child_of_a_maker_of_shards_that_failed_does_not_keep_the_lock():
     end, live = os.pipe()
     children = []
 

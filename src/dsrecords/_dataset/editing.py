@@ -359,7 +359,7 @@ class Editing:
                 self.reading.metadata(),
                 made_of(snapshot, as_array(positions).tolist(), fields.schema, copied(fields)),
                 locks=self.reading.options.lock,
-            )
+            ).close()
             return path, index_path
         compact(
             path,
@@ -368,7 +368,7 @@ class Editing:
             positions,
             self.reading.metadata(),
             locks=locks,
-        )
+        ).close()
         return path, index_path
 
     def rewrite(

@@ -31,6 +31,7 @@ _TYPES: dict[Any, str] = {
     datetime.timedelta: "timedelta64[us]",
     Any: "json",
 }
+_ALIAS: Any = getattr(typing, "TypeAliasType", ())
 
 
 def is_annotated(schema: Any) -> bool:
@@ -81,6 +82,10 @@ def _type_of(hint: Any) -> Any:
     """Return the type that an annotation stands for, as it is written in a schema."""
     origin = typing.get_origin(hint)
     arguments = typing.get_args(hint)
+    if isinstance(hint, _ALIAS):  # type Name = …, of Python 3.12
+        return _type_of(hint.__value__)
+    if isinstance(origin, _ALIAS):  # as numpy.typing.NDArray is since NumPy 2.5
+        return _type_of(origin.__value__[arguments])
     if origin is typing.Annotated:
         return _type_of_annotated(arguments[0], arguments[1:])
     if origin is typing.Union or origin is types.UnionType:

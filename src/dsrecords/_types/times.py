@@ -181,7 +181,8 @@ class Time(Scalar):
     def _from_object(self, value: Any, name: str) -> Any:
         name = name.rstrip("?")
         if is_nat(value):
-            return self._numpy_type("NaT")
+            unit, _ = np.datetime_data(self.dtype)
+            return self._numpy_type("NaT", unit)
         if not isinstance(value, self._accepted_types):
             raise self._no_time(value, name)
         if isinstance(value, self._numpy_type):
@@ -209,7 +210,9 @@ class Time(Scalar):
         try:
             converted = times.astype(self.dtype)
             back = converted.astype(times.dtype)
-        except (TypeError, OverflowError) as error:  # months have no number of days
+        except OverflowError:  # earlier versions of NumPy wrap around
+            raise self._out_of_range(times, name) from None
+        except TypeError as error:  # months have no number of days
             raise SchemaError(f"{name} expected: {error}") from None
         was_missing = np.isnat(times)
         is_missing = np.isnat(converted)
@@ -218,8 +221,21 @@ class Time(Scalar):
         lost = changed | (is_missing != was_missing)
         if lost.any():
             first = times[lost].flat[0]
-            raise SchemaError(f"{first} is out of the range of {name}, or finer than its unit")
+            raise _lossy(first, name)
         return converted
+
+    def _out_of_range(self, times: np.ndarray, name: str) -> SchemaError:
+        """The error of the first of some times that this dtype cannot hold."""
+        for time in times.flat:
+            try:
+                time.astype(self.dtype)
+            except OverflowError:
+                return _lossy(time, name)
+        return SchemaError(f"{name} expected: the times are out of its range")
+
+
+def _lossy(time: Any, name: str) -> SchemaError:
+    return SchemaError(f"{time} is out of the range of {name}, or finer than its unit")
 
 
 def _in_utc(value: datetime.datetime) -> datetime.datetime:

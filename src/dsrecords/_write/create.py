@@ -196,7 +196,7 @@ def _make_one(
             id,
             making=making,
             locks=lock,
-        )
+        ).close()  # now: its lock is not to last for as long as an error that somebody remembers
     except SchemaError as error:
         if is_guessed and error.record is not None and error.record >= _looked_at(given):
             error.message += f"; {_GUESSED}"
@@ -237,24 +237,40 @@ def _make_shards(
         bad = None
         if options.on_error != "raise":
             bad = BadSamples(options.on_error)
-        is_parallel = options.num_workers > 0 and shards is not None and bad is None
-        if is_parallel and _is_divisible(given) and not made.trainable():
-            _write_in_pool(making, given, made, options, even_bounds(total or 0, shards or 0))
+        bounds = None
+        if shards is not None:
+            bounds = even_bounds(total or 0, shards)
+        if bounds and _is_parallel(options) and _is_divisible(given) and not made.trainable():
+            _write_in_pool(making, given, made, options, bounds)
             return making.finish(made, options.metadata)
         source = _Source(
             made, given, total, target.root, options.progress, options.num_workers, bad
         )
         records: Any = source.records(one_by_one=True, trained=False)
-        if shards is None:
-            divided = by_size(iter(records), made, options.metadata, bytes_of(shard_size))
-        else:
-            divided = by_count(iter(records), even_bounds(total or 0, shards))
+        divided = _divided(iter(records), made, options.metadata, bounds, shard_size)
         for number, some in enumerate(divided):
             making.write(number, made, options.metadata, build, some)
         paths = making.finish(made, _with_report(options.metadata, bad, making.count()))
     if bad is not None and bad.count:
         warn_user(f"{target.root}: {bad.summary()}")
     return paths
+
+
+def _is_parallel(options: _Options) -> bool:
+    return options.num_workers > 0 and options.on_error == "raise"
+
+
+def _divided(
+    records: Iterator[Encoded],
+    schema: Schema,
+    metadata: dict[str, Any],
+    bounds: Sequence[int] | None,
+    shard_size: Any,
+) -> Iterator[Iterator[Encoded]]:
+    """Divide records into those of each file."""
+    if bounds is not None:
+        return by_count(records, bounds)
+    return by_size(records, schema, metadata, bytes_of(shard_size))
 
 
 def _write_in_pool(
@@ -563,7 +579,7 @@ def create(
         (),
         temporary=temporary,
         locks=locks,
-    )
+    ).close()
 
 
 def _with_inferred_schema(given: _Given, path: str) -> tuple[_Given, Any]:
