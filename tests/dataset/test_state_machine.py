@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import gc
 import os
 import pickle
 import shutil
@@ -370,6 +371,7 @@ class List(RuleBasedStateMachine):
                 getattr(self.ds, what)()
         COUNTS["crashes"] += 1
         self.ds = None  # the lock goes with the process
+        gc.collect()  # which hypothesis, when it traces lines, keeps some frames of
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always")
             self.ds = dsrecords.open(self.path)
