@@ -72,6 +72,7 @@ def is_same(given, read):
 @pytest.mark.exhaustive
 @settings(deadline=None, max_examples=300)
 @given(samples=given_samples())
+@pytest.mark.exhaustive
 def test_samples_fit_the_schema_that_was_inferred_from_them(tmp_path_factory, samples):
     try:
         schema = infer_schema(samples)
