@@ -166,7 +166,7 @@ def _numbers_in_rows(
     Returns:
         None where it does not go like that, or where a row is damaged.
     """
-    if plan.payloads:
+    if plan.payloads or not snapshot.entries.has_heads:
         return None
     offsets = [field.number_offset for field in plan.fields]
     offsets += [field.presence_offset for field in plan.fields if field.presence_offset >= 0]
