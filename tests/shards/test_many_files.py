@@ -436,7 +436,7 @@ def flip(path, offset):
 def test_damage_is_of_a_file_and_of_a_position_in_it(tmp_path):
     write(tmp_path)
     path = tmp_path / "part-8.rec"
-    flip(path, path.read_bytes().index(b"record 25"))
+    flip(path, path.read_bytes().index(b"record 26record 26"))
     many = dsrecords.open(tmp_path / "part-*.rec")
     (problem,) = many.check(decode=True)
     assert problem.file.endswith("part-8.rec")
