@@ -14,12 +14,13 @@ demo: $(READY) ## pack a real dataset, read it, change it, train on it
 	$(RUN) examples/demo.py
 
 quick: $(READY) ## run the tests that take less than a second each: about 20 seconds
-	$(RUN) -m pytest --quiet --numprocesses=auto -m 'not slow and not exhaustive'
+	$(RUN) -m pytest --quiet --numprocesses=auto -m 'not slow and not long and not exhaustive'
 
 test: $(READY) ## run the tests and measure what they cover
-	$(RUN) -m pytest --numprocesses=auto --cov --cov-report=term
+	$(RUN) -m pytest --numprocesses=auto -m 'not long' --cov --cov-report=term
 
-test-all: $(LARGE) ## run the tests that need large packages (some gigabytes), which it installs
+test-all: $(LARGE) ## run the tests that take long, and those that need large packages (some gigabytes), which it installs
+	$(RUN) -m pytest --numprocesses=auto -m 'long and not large'
 	DSRECORDS_TEST_LARGE=1 $(RUN) -m pytest -m large
 
 torture: $(READY) ## the trials of docs/reliability.md in full: some hours on two cores (MINUTES=5: of fuzzing each target)
@@ -36,8 +37,10 @@ check: $(READY) ## lint, layout, types, complexity, density and structure
 	$(RUN) tools/architecture.py --check
 	$(RUN) tools/commits.py
 
-bench: $(READY) ## measure speed: a few minutes, ratios printed
+bench: $(READY) ## measure speed: half an hour, ratios printed; the first run installs what is compared (10 GB)
 	$(RUN) benchmarks/run.py --quick
+	$(RUN) benchmarks/loading.py --make ours,mds,litdata,ffcv
+	$(RUN) benchmarks/loading.py --share 0.25 --rounds 1 --modes warm
 
 docs: $(READY) ## build the pages of docs/ into site/
 	$(RUN) -m mkdocs build --quiet --strict

@@ -13,14 +13,22 @@ class EnvironmentFailedError(Exception):
     """An environment could not be made; the message is pip's last line."""
 
 
+def is_made(name: str, folder: Path) -> bool:
+    """Whether environment `name` is there, made from its file as it is now."""
+    stamp = folder / name / ".made-from"
+    return stamp.exists() and stamp.read_text() == _wanted(name)
+
+
+def _wanted(name: str) -> str:
+    return hashlib.sha256((_FILES / f"{name}.txt").read_bytes()).hexdigest()
+
+
 def python_of(name: str, folder: Path) -> Path:
     """The interpreter of environment `name` below `folder`, which is made if missing or if its file has changed."""
     requirements = _FILES / f"{name}.txt"
     target = folder / name
     python = target / "bin" / "python"
-    stamp = target / ".made-from"
-    wanted = hashlib.sha256(requirements.read_bytes()).hexdigest()
-    if stamp.exists() and stamp.read_text() == wanted and python.exists():
+    if is_made(name, folder) and python.exists():
         return python
     print(f"making the environment of {name} ...", flush=True)
     venv.create(target, with_pip=True, clear=True)
@@ -31,7 +39,7 @@ def python_of(name: str, folder: Path) -> Path:
     if first:
         _pip(python, *first)
     _pip(python, "-r", str(requirements))
-    stamp.write_text(wanted)
+    (target / ".made-from").write_text(_wanted(name))
     return python
 
 

@@ -5,9 +5,14 @@ on the line before a block:
 
 - `<!-- no-test: reason -->`: the Python block after it is not run.
 - `<!-- output -->`: the text block after it is what the Python block before it prints.
+
+A page that says `<!-- large: torch, jax -->` needs these modules, which `make test-all` installs. It is run by that alone, or where they
+are there anyway. Warnings of its own lines are errors, those within packages of others are not.
 """
 
+import importlib.util
 import inspect
+import os
 import re
 import shutil
 import subprocess
@@ -48,15 +53,21 @@ def blocks_of(page: str) -> list[Block]:
                 match = re.fullmatch(r"<!-- (.*) -->", line.strip())
                 comment = match[1] if match else ""
                 if re.match(
-                    "no.?test|output", comment
+                    "no.?test|output|large", comment
                 ):  # a directive with a slip in it must not pass for a remark
-                    assert re.fullmatch("no-test: .+|output", comment), line
+                    assert re.fullmatch("no-test: .+|output|large: .+", comment), line
         elif line.strip() == fence:
             inner = [text.removeprefix(indent) for text in lines[opening + 1 : number]]
             blocks.append(Block(language.lower(), opening + 1, inner, comment))
             opening, comment = None, ""
     assert opening is None, f"the block of line {opening + 1} has no end"
     return blocks
+
+
+def large_modules(page: str) -> list[str]:
+    """The modules that a page needs, and that only `make test-all` installs."""
+    match = re.search(r"^<!-- large: (.+) -->$", page, re.MULTILINE)
+    return match[1].split(", ") if match else []
 
 
 def runs(block: Block) -> bool:
@@ -92,8 +103,16 @@ def run(page: str, folder: Path) -> None:
     # A file, not exec: functions of the page can be pickled, and a traceback shows the page's own line numbers.
     path = folder.parent / f"{folder.name}.py"
     path.write_text(script, encoding="utf-8")
-    command = [sys.executable, "-W", "error", "-X", "utf8", path]
-    done = subprocess.run(command, cwd=folder, capture_output=True, encoding="utf-8", timeout=300)
+    whose = "error:::__main__" if large_modules(page) else "error"
+    command = [sys.executable, "-W", whose, "-X", "utf8", path]
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=300,
+        env={**os.environ, "HF_HUB_OFFLINE": "1"},
+    )
     assert done.returncode == 0, done.stderr
     printed = [text.splitlines() for text in done.stdout.split(MARK + "\n")]
     assert len(printed) == len(expected) + 1, "a block ended the script"
@@ -102,11 +121,20 @@ def run(page: str, folder: Path) -> None:
             assert [line.rstrip() for line in there] == [line.rstrip() for line in wanted]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def parameter(page: Path):
+    is_large = large_modules(page.read_text(encoding="utf-8"))
+    return pytest.param(page, id=page.name, marks=pytest.mark.large if is_large else ())
+
+
+@pytest.mark.parametrize("page", [parameter(page) for page in PAGES])
 def test_examples_of_the_page_run(page, tmp_path):
+    text = page.read_text(encoding="utf-8")
+    missing = [name for name in large_modules(text) if importlib.util.find_spec(name) is None]
+    if missing and not os.environ.get("DSRECORDS_TEST_LARGE"):
+        pytest.skip(f"there is no {missing[0]}: `make test-all` installs it")
     folder = tmp_path / "page"
     folder.mkdir()
-    run(page.read_text(encoding="utf-8"), folder)
+    run(text, folder)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -244,8 +272,21 @@ class TestThisRunner:
         with pytest.raises(AssertionError, match="ended the script"):
             run(PAGE.replace('names.append("another")', "raise SystemExit"), folder)
 
+    def test_a_large_page_fails_at_its_own_warnings_alone(self, folder):
+        lines = ["import warnings", "warnings.warn('of another')"]
+        (folder.parent / "other.py").write_text("\n".join(lines))
+        calls = "import other\nwarn = __import__('warnings').warn\n"
+        page = f"<!-- large: math, other -->\n```python\n{calls}```\n"
+        assert large_modules(page) == ["math", "other"] and large_modules(PAGE) == []
+        run(page, folder)
+        (folder / "clips").rename(folder.parent / "old clips")
+        (folder / "photos").rename(folder.parent / "old photos")
+        with pytest.raises(AssertionError, match="UserWarning: of the page"):
+            run(page.replace(calls, calls + "warn('of the page')\n"), folder)
+
     @pytest.mark.parametrize(
-        "slip", ["<!-- no-test -->", "<!-- notest: reason -->", "<!-- outputs -->"]
+        "slip",
+        ["<!-- no-test -->", "<!-- notest: reason -->", "<!-- outputs -->", "<!-- large -->"],
     )
     def test_misspelt_directive_fails(self, slip):
         with pytest.raises(AssertionError):

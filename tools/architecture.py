@@ -29,8 +29,10 @@ FLOORS = (
     "_storage",
     "_format",
     "_types",
+    "_arrow",
     "_schema",
     "io",
+    "_vision",
     "vision",
     "_read",
     "_shards",
@@ -38,8 +40,16 @@ FLOORS = (
     "_v04",
     "_tools",
     "_dataset",
+    "_export",
     "dataset",
+    "torch",
+    "grain",
+    "_loader",
+    "_diff",
+    "_stats",
     "__init__",
+    "_cli",
+    "__main__",
 )
 
 

@@ -16,7 +16,7 @@ from dsrecords._types.registry import register_type
 from dsrecords._types.stored_file import StoredFile
 from dsrecords._v04.upgrade import upgrade
 from dsrecords._write.create import make_dataset
-from dsrecords.dataset import IndexedRecordDataset, concat, open
+from dsrecords.dataset import IndexedRecordDataset, concat, info, open
 from dsrecords.errors import (
     CorruptError,
     DecodeError,
@@ -30,12 +30,18 @@ from dsrecords.errors import (
 )
 
 if typing.TYPE_CHECKING:
+    from dsrecords import grain as grain
+    from dsrecords import torch as torch
     from dsrecords import vision as vision
+    from dsrecords._diff.diff import diff
+    from dsrecords._loader.loader import Loader
+    from dsrecords._loader.padding import Pad
     from dsrecords._order.lengths import MaxTokens
     from dsrecords._order.mixing import mix
     from dsrecords._order.sampler import Sampler
     from dsrecords._order.weights import Weights
     from dsrecords._order.zipping import zip
+    from dsrecords._stats.stats import stats
 
 __version__ = "1.0.0"
 __all__ = [
@@ -43,8 +49,10 @@ __all__ = [
     "DSRecordsError",
     "DecodeError",
     "IndexedRecordDataset",
+    "Loader",
     "LockedError",
     "MaxTokens",
+    "Pad",
     "Permutation",
     "ReadOnlyError",
     "Repair",
@@ -56,7 +64,9 @@ __all__ = [
     "UnsupportedVersionError",
     "Weights",
     "concat",
+    "diff",
     "infer_schema",
+    "info",
     "io",
     "make_dataset",
     "merge",
@@ -64,17 +74,23 @@ __all__ = [
     "open",
     "register_type",
     "repair",
+    "stats",
     "upgrade",
     "vision",
     "zip",
 ]
-# Imported when they are first used: modules, and names by their modules.
-_MODULES = ("vision",)
+# Imported when they are first used: modules, and names by their modules. Those that need a large
+# package are not in `__all__`: `from dsrecords import *` would import it, and hide it behind ours.
+_MODULES = ("grain", "torch", "vision")
 _NAMES = {
+    "Loader": "dsrecords._loader.loader",
     "MaxTokens": "dsrecords._order.lengths",
+    "Pad": "dsrecords._loader.padding",
     "Sampler": "dsrecords._order.sampler",
     "Weights": "dsrecords._order.weights",
+    "diff": "dsrecords._diff.diff",
     "mix": "dsrecords._order.mixing",
+    "stats": "dsrecords._stats.stats",
     "zip": "dsrecords._order.zipping",
 }
 

@@ -6,8 +6,18 @@ import importlib
 from typing import Any
 
 
-def import_optional(module: str, package: str) -> Any:
+def import_optional(
+    module: str,
+    package: str,
+    *,
+    extra: str | None = None,
+) -> Any:
     """Import a module of an optional package.
+
+    Args:
+        module: its name.
+        package: what has it, on PyPI.
+        extra: of this library, which brings the package at a version that goes with it.
 
     Raises:
         ImportError: the package is not installed; the message states how to install it.
@@ -15,5 +25,8 @@ def import_optional(module: str, package: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError:
-        message = f"this needs the package {package}: pip install {package}"
+        wanted = package
+        if extra is not None:
+            wanted = f"'dsrecords[{extra}]'"
+        message = f"this needs the package {package}: pip install {wanted}"
         raise ImportError(message, name=module) from None

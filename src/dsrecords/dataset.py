@@ -21,6 +21,7 @@ from dsrecords._dataset.options import (
     Decodings,
     Functions,
     Transform,
+    check_decode,
     check_on_error,
     check_transform,
     first_given,
@@ -38,6 +39,7 @@ from dsrecords.errors import DSRecordsError
 # What few programs ask for is imported where they do: an import that is not needed costs every
 # process that reads.
 if TYPE_CHECKING:
+    from dsrecords._dataset.facts import Info
     from dsrecords._dataset.filtering import Predicate
     from dsrecords._dataset.windows import Windows
 
@@ -109,6 +111,23 @@ def concat(datasets: Sequence[IndexedRecordDataset]) -> IndexedRecordDataset:
     whole.path = source.path
     whole.index_path = ""
     return whole
+
+
+def info(dataset: IndexedRecordDataset, *, exact: bool = False) -> Info:
+    """Say what a dataset is: fields, sizes, versions, and what is out of the ordinary.
+
+    Args:
+        dataset: or a view of one.
+        exact: whether to count the bytes of all records. Else, of more than 65,536 records, those
+            of 4,096 are counted, and dead bytes only where there are none: so it takes the same
+            time for any number of records.
+
+    Raises:
+        CorruptError: a record that was looked at is not what was written.
+    """
+    from dsrecords._dataset.facts import info_of
+
+    return info_of(dataset._reading, exact)
 
 
 class IndexedRecordDataset(Sequence[Any]):
@@ -220,6 +239,11 @@ class IndexedRecordDataset(Sequence[Any]):
         """The fields' names; their positions where they have no names."""
         return self._reading.fields.schema.keys
 
+    @property
+    def decode(self) -> dict[Any, Any]:
+        """By field, how encoded values are decoded, as far as it was said; a copy."""
+        return self._reading.fields.decodings()
+
     def categories(self, field: Any) -> list[str]:
         """Return the names of a field's categories: columns have their positions in this list.
 
@@ -227,6 +251,11 @@ class IndexedRecordDataset(Sequence[Any]):
             SchemaError: no such field, or it is not of type `category[…]`.
         """
         return self._reading.fields.schema.categories(field)
+
+    @property
+    def verify(self) -> bool | str:
+        """When checksums are compared, as it was said: True, False or "always"."""
+        return self._reading.options.verify
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -307,6 +336,18 @@ class IndexedRecordDataset(Sequence[Any]):
 
     def __repr__(self) -> str:
         return f"<IndexedRecordDataset {self._reading.description()}>"
+
+    def _repr_html_(self) -> str:
+        """Return the first records as a table with thumbnails, which notebooks show."""
+        from dsrecords._export.notebook import dataset_html
+
+        return dataset_html(self._reading, repr(self))
+
+    def _ipython_key_completions_(self) -> list[Any]:
+        """Return what IPython completes within brackets: the names of fields, behind an index."""
+        from dsrecords._export.notebook import key_completions
+
+        return key_completions(self._reading)
 
     # Reading
 
@@ -446,6 +487,38 @@ class IndexedRecordDataset(Sequence[Any]):
 
         return lengths_of(self._reading, field)
 
+    def stored_sizes(self, field: Any) -> np.ndarray:
+        """Return how many bytes the values of a field take in the file, from the index.
+
+        Returns:
+            int64, (n,): of a number its width; of anything else the size of what is stored, which
+            for `zstd(…)` is compressed; -1 for a value that is None.
+
+        Raises:
+            SchemaError: no such field, or a file of dsrecords 0.4.
+            CorruptError: a record is not what was written.
+        """
+        from dsrecords._dataset.stored_values import stored_sizes
+
+        return stored_sizes(self._reading, field)
+
+    def checksums(self, field: Any) -> np.ndarray:
+        """Return the CRC-32 of the values of a field as they are stored, from the index.
+
+        Two values of one size and one checksum are equal, but for a chance of one in four thousand
+        million: so copies of an image are found without reading any.
+
+        Returns:
+            uint32, (n,): 0 for a value that is None.
+
+        Raises:
+            SchemaError: no such field, or one of numbers, which have none.
+            CorruptError: a record is not what was written.
+        """
+        from dsrecords._dataset.stored_values import checksums
+
+        return checksums(self._reading, field)
+
     def image_size(self, index: int, field: Any) -> tuple[int, int] | None:
         """Return (height, width) of an image, from the header of its file; None if it is None.
 
@@ -476,27 +549,35 @@ class IndexedRecordDataset(Sequence[Any]):
     # Views, and what columns say. A view shows the records that were there when it was made.
 
     def filter(
-        self, function: Predicate, fields: Any = None, batched: bool = False
+        self, function: Predicate | str, fields: Any = None, batched: bool = False
     ) -> IndexedRecordDataset:
         """Return a view of the records that a function keeps. Each is looked at once, now.
 
         Args:
-            function: called with each sample, before `transform`; what is true keeps it. With
-                `batched` it is called with columns, as `batch` returns them, of many records at
-                a time, and returns a mask: an array or a list of bools. What a masked array masks
-                is not kept.
+            function: a condition such as "label == 3 and score > 0.5", which is read by a parser
+                and never run: docs/command.md has its grammar; it takes no `fields`. Or a function:
+                called with each sample, before `transform`; what is true keeps it. With `batched`
+                it is called with columns, as `batch` returns them, of many records at a time, and
+                returns a mask: an array or a list of bools. What a masked array masks is not kept.
             fields: which the samples have, a list; by default all. Nothing else is read, and
                 numbers are read from the index alone. One field alone gives its value alone.
             batched: whether the function takes columns: many times as fast where it is arithmetic.
 
         Raises:
-            SchemaError: there is no such field.
+            SchemaError: there is no such field; a condition that is none, or that does not fit the
+                fields: names the column.
             TypeError, ValueError: the function returned no mask, or one of another length.
             CorruptError, DecodeError: a record cannot be read; see `on_error`.
         """
+        pass_over = self._pass_over()
+        if isinstance(function, str):
+            if fields is not None or batched:
+                raise TypeError("a condition names its fields: it takes neither fields nor batched")
+            from dsrecords._dataset.conditions import filter_by_condition
+
+            return self._view(filter_by_condition(self._reading, function, pass_over))
         from dsrecords._dataset.filtering import filter_records
 
-        pass_over = self._pass_over()
         return self._view(filter_records(self._reading, function, fields, batched, pass_over))
 
     def sort(self, field: Any, reverse: bool = False) -> IndexedRecordDataset:
@@ -581,6 +662,20 @@ class IndexedRecordDataset(Sequence[Any]):
         """
         return self._view(self._reading.with_fields(fields))
 
+    def with_decode(self, decode: Decodings, *, copy: bool | None = None) -> IndexedRecordDataset:
+        """Return a view of the same records, whose images are read in another way.
+
+        Args:
+            decode: by field, as when a dataset is opened. Other fields are decoded as before.
+            copy: whether what is read is owned, as when a dataset is opened; None: as before.
+
+        Raises:
+            TypeError: it is no dict.
+            SchemaError: there is no such field, or it cannot be decoded so.
+        """
+        check_decode(decode)
+        return self._view(self._reading.decoded(decode, copy))
+
     def windows(
         self,
         field: Any,
@@ -643,6 +738,68 @@ class IndexedRecordDataset(Sequence[Any]):
         from dsrecords._dataset.counting import value_counts
 
         return value_counts(self._reading, field, self._pass_over())
+
+    # Other packages' tables. Fields are as they are stored: `decode`, `transform` and functions do
+    # not count. What each type becomes is said in docs/tables.md.
+
+    def to_arrow(self) -> Any:
+        """Return all records as a `pyarrow.Table`, in memory.
+
+        `pyarrow.table(ds)` is the same; `pyarrow.RecordBatchReader.from_stream(ds)` reads them
+        batch by batch. `make_dataset(table, path)` makes a dataset of it again, with the same types
+        and metadata.
+
+        Raises:
+            SchemaError: a value cannot be written in Arrow, or it is a file of dsrecords 0.4.
+            CorruptError: a record is not what was written; see `on_error`.
+            ImportError: pyarrow is not installed.
+        """
+        from dsrecords._export.tables import arrow_table
+
+        return arrow_table(self._reading, self._pass_over())
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        """Return the records as a stream of Arrow, by which other packages take a dataset as it is.
+
+        It has batches of up to 65,536 records, or about 64 MiB, of which one at a time is in
+        memory, and shows the list as it is now, whatever is changed meanwhile. Raises as
+        `to_arrow`.
+        """
+        from dsrecords._export.tables import arrow_stream
+
+        return arrow_stream(self._reading, self._pass_over(), requested_schema)
+
+    def to_pandas(self) -> Any:
+        """Return all records as a `pandas.DataFrame`.
+
+        Raises:
+            As `to_arrow`; ImportError: pandas or pyarrow is not installed.
+        """
+        from dsrecords._export.tables import pandas_frame
+
+        return pandas_frame(self._reading, self._pass_over())
+
+    def to_polars(self) -> Any:
+        """Return all records as a `polars.DataFrame`.
+
+        Raises:
+            As `to_arrow`; ImportError: Polars or pyarrow is not installed.
+        """
+        from dsrecords._export.tables import polars_frame
+
+        return polars_frame(self._reading, self._pass_over())
+
+    def to_huggingface(self) -> Any:
+        """Return all records as a `datasets.Dataset` of Hugging Face, in memory.
+
+        Images, sounds and videos have the features that decode them, categories are class labels.
+
+        Raises:
+            As `to_arrow`; ImportError: datasets or pyarrow is not installed.
+        """
+        from dsrecords._export.huggingface import huggingface_dataset
+
+        return huggingface_dataset(self._reading, self._pass_over())
 
     # Changing the list
 
@@ -877,7 +1034,7 @@ class IndexedRecordDataset(Sequence[Any]):
         Args:
             decode: whether to decode each value that this shows as well (pictures, sounds,
                 messages), as it is read here; what `decode` leaves as bytes, as its type says.
-            progress: whether to show a progress bar of what is decoded.
+            progress: whether to show a progress bar of the bytes, and one of what is decoded.
 
         Returns:
             What is wrong: an empty list, or an error for each thing; none is raised.

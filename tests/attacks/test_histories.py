@@ -225,6 +225,7 @@ def test_an_index_that_is_a_mixture_of_an_older_and_a_newer_one_shows_no_list_th
     assert refused > 10
 
 
+@pytest.mark.long
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("schema", SCHEMAS)
 @pytest.mark.parametrize("index", ["of the first", "of the second", "of before", "none"])

@@ -28,6 +28,7 @@ from dsrecords import (
     SchemaError,
     StaleViewError,
 )
+from dsrecords._format import kernels
 from dsrecords._write.lock import lock
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "reliability"))
@@ -524,6 +525,7 @@ os._exit(0)
     subprocess.run(["pkill", "-f", path], check=False)
 
 
+@pytest.mark.long
 @needs_fork
 @pytest.mark.exhaustive
 def test_a_child_that_is_forked_while_the_lock_is_taken_does_not_keep_it(tmp_path):
@@ -628,6 +630,7 @@ def race(path, makers):
     return told
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_of_several_makers_one_has_made_it(tmp_path):
     for number in range(20 if IN_FULL else 2):
@@ -749,6 +752,94 @@ def test_a_change_that_was_interrupted_in_a_file_that_was_replaced_is_not_gone_o
     assert shown(ds) == [0, 1, 2, 3, 4, 5]
 
 
+def test_an_exception_that_comes_when_all_values_are_made_is_raised_as_it_is(tmp_path, monkeypatch):
+    def read_then_interrupted(*arguments, real=kernels.read_sample):
+        real(*arguments)
+        raise MemoryError("amid reading")
+
+    ds = dsrecords.open(make(tmp_path / "a.rec"))
+    monkeypatch.setattr(kernels, "read_sample", read_then_interrupted)
+    with pytest.raises(MemoryError, match="amid reading"):
+        ds[0]
+
+
+@pytest.fixture
+def interruptible(monkeypatch):
+    """An exception within `__del__` is only told of."""
+    monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: None)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
+@pytest.mark.usefixtures("interruptible")
+def test_a_close_that_was_interrupted_is_made_up_for(tmp_path):
+    path = make(tmp_path / "a.rec")
+    for number in itertools.count(0, 1 if IN_FULL else 17):
+        ds = dsrecords.open(path)
+        ds[0, "y"] = 0
+        remembered = None
+        try:
+            with Between(number) as between:
+                ds.close()
+        except Interrupt as error:
+            remembered = error
+        ds.close()
+        assert is_free(path)
+        if not between.happened:
+            assert remembered is None
+            break
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
+@pytest.mark.usefixtures("interruptible")
+@pytest.mark.parametrize(
+    "options", [{}, {"overwrite": True}, {"resume": True}, {"shards": 1}], ids=str
+)
+def test_a_maker_that_was_interrupted_locks_nobody_out(tmp_path, options):
+    """However long the exception is remembered, which keeps the frames, and what has a name in them."""
+    path = tmp_path / "a.rec"
+    for number in itertools.count(3, STEP * 3):
+        for left in tmp_path.iterdir():
+            left.unlink()
+        if "overwrite" in options:
+            make(path)
+        remembered = None
+        try:
+            with Between(number) as between:
+                dsrecords.make_dataset([row(1), row(2)], path, SCHEMA, **options)
+        except Interrupt as error:
+            remembered = error
+        again = {**options, "overwrite": True}
+        found = dsrecords.make_dataset([row(1), row(2)], path, SCHEMA, **again)
+        assert truth(found[-1] if "shards" in options else path) == [1, 2]
+        if not between.happened:
+            assert remembered is None
+            break
+
+
+NOTHING = {
+    "extend": lambda ds: ds.extend([]),
+    "extend by a generator": lambda ds: ds.extend(row(y) for y in ()),
+    "extend by columns": lambda ds: ds.extend_columns({key: [] for key in SCHEMA}),
+    "update": lambda ds: ds.update({}),
+    "delete": lambda ds: ds.__delitem__(slice(3, 3)),
+}
+
+
+@pytest.mark.parametrize("change", NOTHING)
+def test_a_writer_that_has_stopped_says_so_even_where_there_is_nothing_to_write(tmp_path, change):
+    path = make(tmp_path / "a.rec")
+    ds = dsrecords.open(path)
+    ds.append(row(4))
+    NOTHING[change](ds)
+    replaced(path)
+    with pytest.raises(ReadOnlyError, match="replaced"):
+        ds.flush()
+    with pytest.raises(ReadOnlyError, match="replaced"):
+        NOTHING[change](ds)
+
+
 def test_a_handler_may_compact_amid_a_refresh(tmp_path):
     made = make(tmp_path / "made.rec")
     number = 0
@@ -771,6 +862,7 @@ def test_a_handler_may_compact_amid_a_refresh(tmp_path):
         number += 3
 
 
+@pytest.mark.long
 @needs_fork
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("change", ["append", "replace a field", "delete"])

@@ -167,8 +167,11 @@ def go_on(ranks, steps, seen, batches):
     return states[0]["position"] == states[0]["samples"], states[0]
 
 
-def trial(seed):
-    """One training of some epochs with random stops; returns a tally of what was tried."""
+def trial(seed, samplers=samplers):
+    """One training of some epochs with random stops; returns a tally of what was tried.
+
+    `samplers` makes what ranks read from, as the function of this name does.
+    """
     rng = random.Random(f"stops {seed}")
     plan = drawn(seed)
     same = rng.random() < 0.6

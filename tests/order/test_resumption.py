@@ -16,6 +16,7 @@ SEED = 20_261_126
 TRIALS = 20  # of each of fifteen tests: 300
 
 
+@pytest.mark.long
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("part", range(15))
 def test_nothing_is_lost_and_nothing_comes_twice(part):

@@ -363,6 +363,7 @@ def interrupt(*_):
     raise KeyboardInterrupt
 
 
+@pytest.mark.long
 @pytest.mark.exhaustive
 @SCHEMAS
 def test_who_reads_while_the_list_is_edited_reads_what_it_was_or_is(schema, path, monkeypatch):

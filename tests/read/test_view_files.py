@@ -419,6 +419,7 @@ def test_a_file_that_is_no_index_is_refused(made, view, content):
         dsrecords.open(made, index_path=view)
 
 
+@pytest.mark.long
 @pytest.mark.exhaustive
 def test_each_flipped_byte_of_the_slot_is_an_error(made, view):
     saved(made, view, [1, 2, 3])

@@ -22,6 +22,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 import warnings
 from pathlib import Path
 from typing import NamedTuple
@@ -49,9 +50,13 @@ from dsrecords import (
     SchemaError,
     StaleViewError,
 )
+from dsrecords._format.header import ID_OFFSET
 
 ENDINGS = (".rec", ".idx")
 STEPS = 25  # events in a run
+ID_SIZE = 16  # bytes of what identifies a dataset
+RIGHT = "right"  # what a forked child tells of what it has found
+PIPE = 4096  # bytes that it can tell at once
 MOST = 3000  # of the opcodes of a change, up to which one an event comes
 
 
@@ -285,15 +290,21 @@ class World:
     def reader(self, path=None):
         with contextlib.closing(dsrecords.open(path or self.path)) as ds:
             rows, metadata = list(ds), ds.metadata
-            return tuple(rows), metadata, tuple(ds.fields), ds._reading.fields.header.id
+            return tuple(rows), metadata, tuple(ds.fields)
 
-    def check(self):
-        """Everything that must hold between two events."""
-        samples, metadata, fields, _ = self.reader()
-        truth = self.truth
-        require(samples == truth.samples, "truth:", samples, "expected:", truth.samples)
-        require(metadata == truth.metadata, "metadata:", metadata, truth.metadata)
-        require(fields == truth.fields, "fields:", fields, truth.fields)
+    def identity(self):
+        with open(self.path, "rb") as file:
+            file.seek(ID_OFFSET)
+            return file.read(ID_SIZE)
+
+    def check(self, is_read=False):
+        """Everything that must hold between two events.
+
+        Args:
+            is_read: whether the files have just been compared with the truth.
+        """
+        if not is_read:
+            self.check_truth()
         self.check_lock()
         for handle in self.handles:
             if handle.process is self.here or self.rng.random() < 0.4:
@@ -303,6 +314,13 @@ class World:
             require(tuple(view) == rows, "a view:", list(view), rows)
         if self.pickles:
             self.check_pickle(*self.rng.choice(self.pickles))
+
+    def check_truth(self):
+        samples, metadata, fields = self.reader()
+        truth = self.truth
+        require(samples == truth.samples, "truth:", samples, "expected:", truth.samples)
+        require(metadata == truth.metadata, "metadata:", metadata, truth.metadata)
+        require(fields == truth.fields, "fields:", fields, truth.fields)
 
     def check_lock(self):
         is_locked = self.is_locked()
@@ -426,7 +444,7 @@ class World:
         require(
             fitting, "outcome:", repr(report), "expected:", [(case[0], case[3]) for case in cases]
         )
-        samples, metadata, fields, _ = self.reader()
+        samples, metadata, fields = self.reader()
         found = handle.process.do("look", handle.name)
         for _, truth, seen, _ in fitting:
             if (samples, metadata, fields) != truth[:3]:
@@ -508,7 +526,7 @@ class World:
     def interrupt(self, handle, order):
         """Follow an order amid which an exception is raised."""
         self.tell(handle.name, *order)
-        before, known = self.truth, handle.seen
+        before, known, identity = self.truth, handle.seen, self.identity()
         report = handle.process.do("perform", handle.name, order)
         require(isinstance(report, Report), "unexpected:", repr(report))
         cases = self.allowed(handle, order, before)
@@ -521,11 +539,11 @@ class World:
         if order.name == "extend":
             parts = [order._replace(arguments=(order.arguments[0][:n],)) for n in range(1, 5)]
             states += [case[1] for part in parts for case in self.allowed(handle, part, before)]
-        samples, metadata, fields, identity = self.reader()
+        samples, metadata, fields = self.reader()
         fitting = [state for state in states if state[:3] == (samples, metadata, fields)]
         require(fitting, "interrupted:", samples, metadata, fields, "expected one of", states)
         self.truth = fitting[0]
-        if order.name == "compact" and identity != self.identity:
+        if order.name == "compact" and self.identity() != identity:
             self.truth = fitting[-1]
         self.note_owner(handle, report)
         self.note_interrupted(handle, order, known, before)
@@ -534,11 +552,16 @@ class World:
         """See what a handle shows whose change was interrupted: the list of before or after."""
         found = handle.process.do("look", handle.name)
         handle.unsure = True
-        if handle.given and order.name in REWRITES and self.owner is handle:
+        is_rewritten = handle.given and order.name in REWRITES
+        if is_rewritten and self.owner is handle:
             handle.given = self.truth.fields
         for seen in (self.truth, before, known, *self.past[::-1]):
             if seen is not None and found == (list(seen.samples), seen.metadata):
                 handle.seen = seen
+                if (
+                    is_rewritten and seen is self.truth and seen is not before
+                ):  # it has gone on with its own new files
+                    handle.given = seen.fields
                 return
         is_new = isinstance(found, (StaleViewError, SchemaError))
         others = known is None or self.truth.fields != known.fields
@@ -631,20 +654,22 @@ class World:
         def fork(ds):
             child = os.fork()
             if child:
-                status = os.read(read, 1)  # so that the parent goes on once the child has looked
-                children.append((child, status))
+                told = os.read(read, PIPE)  # so that the parent goes on once the child has looked
+                children.append((child, told.decode("utf-8", "replace")))
                 return
-            code = b"1"
+            told = RIGHT
             try:
                 sys.settrace(None)
                 if fits and not rewrites:
                     ds.refresh()
-                    if look(ds) in lists and look(ds)[0] == list(self.reader()[0]):
-                        code = b"0"
-                else:
-                    code = b"0"
+                    found = look(ds)
+                    if found not in lists or found[0] != list(self.reader()[0]):
+                        told = f"{found}, expected one of {lists}"
+            except BaseException:
+                told = traceback.format_exc()
+                raise
             finally:
-                os.write(write, code)
+                os.write(write, told.encode()[:PIPE])
                 os.close(write)
                 os.read(wait, 1)  # it outlives the change, and the handle
                 os._exit(0)
@@ -669,15 +694,11 @@ class World:
         )
         if order.name in REWRITES and report.error is None and handle.given:
             handle.given = self.truth.fields
-        for _, status in children:
-            require(status == b"0", "a forked child shows another list")
+        for _, told in children:
+            require(told == RIGHT, "a forked child shows another list:", told)
         self.close(handle)
         require(self.is_locked() == (self.owner is not None), "a forked child keeps the lock")
         self.open(handle)
-
-    @property
-    def identity(self):
-        return self._identity
 
     # Events between changes
 
@@ -863,7 +884,6 @@ class World:
         if self.only:
             kinds = {event: kinds[event] for event in kinds if event.__name__ in self.only}
         (event,) = self.rng.choices(list(kinds), kinds.values())
-        self._identity = self.reader()[3]
         self.past.append(self.truth)
         if event == self.change:
             self.change(self.rng.choice(self.handles))
@@ -908,23 +928,8 @@ def race(path, makers, killed=False):
         )
         os.remove(f"{path}.rec")
         os.remove(f"{path}.idx")
-    ready, start = os.pipe()
-    children = []
-    for k in range(makers):
-        child = os.fork()
-        if not child:
-            code = 9
-            try:
-                os.close(start)
-                os.read(ready, 1)  # ends when the parent closes its end: for all at once
-                code = _make(path, k)
-            finally:
-                os._exit(code)
-        children.append(child)
-    os.close(ready)
-    os.close(start)
-    codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
-    require(sorted(codes) == [0] + [1] * (makers - 1), "makers:", codes)
+    codes, told = _raced(path, makers)
+    require(sorted(codes) == [0] + [1] * (makers - 1), "makers:", codes, told)
     winner = codes.index(0)
     with contextlib.closing(dsrecords.open(path)) as ds:
         require(ds.column("y").tolist() == [winner] * (50 + winner), "another one's data is there")
@@ -933,6 +938,36 @@ def race(path, makers, killed=False):
     require(found == {f"{name}.rec", f"{name}.idx"}, "makers left", found)
     for entry in found:
         os.remove(os.path.join(folder, entry))
+
+
+def _raced(path, makers):
+    """What became of processes that make a dataset at once: their codes, and what they were told.
+
+    A code is 0 for the one that has made it, 1 where another one was faster, and 9 for an error
+    that none of them may have; the text is the tracebacks of such errors.
+    """
+    ready, start = os.pipe()
+    children = []
+    with tempfile.TemporaryFile() as told:  # of which all have one position
+        for k in range(makers):
+            child = os.fork()
+            if not child:
+                code = 9
+                try:
+                    os.close(start)
+                    os.read(ready, 1)  # ends when the parent closes its end: for all at once
+                    code = _make(path, k)
+                except BaseException:
+                    os.write(told.fileno(), traceback.format_exc().encode())
+                    raise
+                finally:
+                    os._exit(code)
+            children.append(child)
+        os.close(ready)
+        os.close(start)
+        codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+        told.seek(0)
+        return codes, told.read().decode()
 
 
 def _make(path, k):
@@ -1037,12 +1072,11 @@ class Interrupted(World):
         self.begin()
         first, second = self.handles
         kind = EXCEPTIONS[number % 3]
-        self._identity = self.reader()[3]
         self.interrupt(first, self.wanted._replace(event="raise", number=number, detail=kind))
-        self.check()
+        self.check(is_read=True)
         if first.seen is not None:
             self.change(first, Order("field", (-1, "y", 777)))
-        self.check()
+        self.check(is_read=True)
         self.close(first)  # the exception is still remembered
         self.check_lock()
         self.change(second, Order("refresh"))
@@ -1092,37 +1126,54 @@ def interruptions(name, is_later, numbers):
 # Signals
 
 
-def signals(seconds, seed):
-    """So long, a timer saves, reads and syncs amid appends. Returns counts."""
+MOST_NESTED = 3  # handlers, of which each interrupts another one
+
+
+def signals(seconds, seed, least=0):
+    """So long, and until there were so many signals, a timer saves, reads and syncs amid appends.
+
+    Returns counts.
+    """
     rng = random.Random(seed)
     counts = {"appends": 0, "signals": 0}
     until = time.monotonic() + seconds
     with tempfile.TemporaryDirectory() as folder:
-        while time.monotonic() < until:
+        while time.monotonic() < until or counts["signals"] < least:
             path = os.path.join(folder, f"{counts['appends']}.rec")
             fields = {"text": "str", "y": "int64"} if rng.random() < 0.5 else {"y": "int64"}
             dsrecords.make_dataset([], path, fields)
-            _with_signals(path, fields, rng, min(until, time.monotonic() + 5), counts)
+            _with_signals(path, fields, rng, min(until, time.monotonic() + 5), least, counts)
             for ending in ENDINGS:
                 os.remove(path[:-4] + ending)
     return counts
 
 
-def _with_signals(path, fields, rng, until, counts):
+def _with_signals(path, fields, rng, until, least, counts):
     ds = dsrecords.open(path)
     lengths = []
+    at_work = []  # handlers
+
+    def wind_up():
+        signal.setitimer(signal.ITIMER_REAL, rng.uniform(0.0005, 0.003))
 
     def autosave(*arguments):
+        # A slow machine must not spend all its time in handlers, each within the one before.
+        at_work.append(None)
+        if len(at_work) < MOST_NESTED:
+            wind_up()
         lengths.append(len(ds))
         shown = ds[-3:].column("y").tolist()
         require(shown == list(range(lengths[-1]))[-3:] or len(ds) > lengths[-1], "shown:", shown)
         ds.flush(sync=rng.random() < 0.02)
+        at_work.pop()
+        if len(at_work) == MOST_NESTED - 1:
+            wind_up()
 
     before = signal.signal(signal.SIGALRM, autosave)
-    signal.setitimer(signal.ITIMER_REAL, 0.001, rng.uniform(0.0005, 0.003))
+    wind_up()
     count = 0
     try:
-        while time.monotonic() < until:
+        while time.monotonic() < until or len(lengths) < least:
             for _ in range(500):
                 ds.append({key: f"{count}" if key == "text" else count for key in fields})
                 count += 1
@@ -1131,7 +1182,8 @@ def _with_signals(path, fields, rng, until, counts):
         signal.signal(signal.SIGALRM, before)
     require(lengths == sorted(lengths), "a list that grows became shorter")
     ds.close()
-    found = dsrecords.open(path).column("y").tolist()
+    with contextlib.closing(dsrecords.open(path)) as ds:
+        found = ds.column("y").tolist()
     require(found == list(range(count)), "of", count, "appends", len(found), "are there")
     counts["appends"] += count
     counts["signals"] += len(lengths)

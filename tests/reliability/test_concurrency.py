@@ -19,9 +19,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.mark.exhaustive
 def test_readers_in_threads_forks_and_spawned_processes_see_whole_changes():
-    tally = concurrency.trial(2, seed=1)
-    assert tally["changes"] > 50
-    assert tally["looks"] > 100
+    tally = concurrency.trial(1, seed=1, least=200)
     assert tally["second writers refused"]
 
 
@@ -93,4 +91,4 @@ def test_a_planted_defect_is_caught(defect, monkeypatch):
     for patch in DEFECTS[defect]:
         monkeypatch.setattr(*patch)
     with pytest.raises((LostError, dsrecords.CorruptError)):
-        concurrency.trial(5, seed=1, threads=1, processes=1)
+        concurrency.trial(1, seed=1, threads=1, processes=1, least=200)

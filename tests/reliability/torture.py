@@ -16,13 +16,15 @@ import platform
 import random
 import re
 import sys
+import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [
-    str(ROOT / "tests" / folder) for folder in ("", "attacks", "dataset", "order", "write")
+    str(ROOT / "tests" / folder)
+    for folder in ("", "attacks", "dataset", "loader", "order", "write")
 ]
 
 import concurrency  # noqa: E402
@@ -30,6 +32,9 @@ import damage  # noqa: E402
 import events as model_of_events  # noqa: E402
 import fuzz  # noqa: E402
 import kills  # noqa: E402
+import loader_interrupts  # noqa: E402
+import loader_resumptions  # noqa: E402
+import loaders  # noqa: E402
 import mixtures  # noqa: E402
 import power_loss  # noqa: E402
 import resumptions  # noqa: E402
@@ -40,11 +45,22 @@ import test_state_machine  # noqa: E402
 from power_loss import Tally  # noqa: E402
 from workloads import INDEX, PATH, all_short, small_writers  # noqa: E402
 
+import dsrecords  # noqa: E402
+
 PAGE = ROOT / "docs" / "reliability.md"
 # What one task does: cuts, damages, kills, bytes to flip, copies to exchange.
 CUTS, BURSTS, MENDS, ROUNDS, BITS, COPIES = 500, 5000, 500, 50, 250, 25
 READERS = 4
 TRAININGS = 50  # what one task does
+LOADING = (
+    "numbers",
+    "transform",
+    "processes",
+    "stuck",
+    "torch fork",
+    "torch spawn",
+    "torch forkserver",
+)
 RUNS, OPCODES = 100, 250  # what one task does: runs of the model of events, interruptions
 
 
@@ -366,8 +382,9 @@ def interruptions(options):
             parts = range(0, len(numbers), OPCODES)
             tasks += [(name, is_later, numbers[at : at + OPCODES]) for at in parts]
     tally = counted(model_of_events.interruptions, tasks, options.jobs)
+    which = "" if options.every == 1 else f" (one of {options.every})"
     return (
-        f"{tally['interruptions']:,} opcodes of {len(model_of_events.CHANGES)} changes, each the first and a later one of its handle",
+        f"{tally['interruptions']:,} opcodes{which} of {len(model_of_events.CHANGES)} changes, each the first and a later one of its handle",
         "0 lists other than those of before and after; 0 descriptors and locks left",
     )
 
@@ -417,11 +434,42 @@ def _order(seed, count):
     return dict(tally)
 
 
+def loader(options):
+    """Trainings by loaders, stopped anywhere and resumed; Ctrl-C amid loading."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "numbers.rec")
+        loaders.make_numbers(path, loader_interrupts.SAMPLES).close()
+        seeds = range(options.seed, options.seed + options.loadings)
+        parts = [seeds[at : at + TRAININGS] for at in range(0, len(seeds), TRAININGS)]
+        resumed = counted(_resumed, [(path, part) for part in parts], options.jobs)
+        times = range(options.interrupts)
+        tasks = [(way, path, seed) for way in LOADING for seed in times]
+        tally = counted(loader_interrupts.trial, tasks, options.jobs)
+    ways = ", ".join(f"{tally[way]:,} {way}" for way in LOADING)
+    return (
+        f"{resumed['trials']:,} trainings of {resumptions.EPOCHS} epochs with {resumed['loaders']:,} loaders of 0 to 2 threads, on 1 to 16"
+        f" ranks, {resumed['stops']:,} stops; {resumed['trials with processes']:,} with worker processes; {tally['interrupts']:,} times"
+        f" Ctrl-C: {ways}"
+    ), (
+        f"0 samples lost or twice; {resumed['equal batches']:,} global batches the same on all numbers of ranks, and all random numbers;"
+        " each process ended, the next iteration worked; 0 processes, shared memory and files left"
+    )
+
+
+def _resumed(path, seeds):
+    tally = Tally()
+    for seed in seeds:
+        tally.update(loader_resumptions.trial(seed))
+    with dsrecords.open(path) as dataset:
+        tally.update(loader_resumptions.trial_with_processes(dataset[:100], seeds[0]))
+    return dict(tally)
+
+
 PARTS = {
     "truncation": truncation, "power": power, "kill": kill, "flips": flips, "bursts": bursts, "errors": errors,
     "mixed": mixed, "together": together, "model": model, "hostile": hostile, "fuzzing": fuzzing, "mends": mends,
     "events": events, "interruptions": interruptions, "makers": makers, "signals": signals,
-    "order": order,
+    "order": order, "loader": loader,
 }  # fmt: skip
 
 
@@ -457,6 +505,8 @@ def main():
     parser.add_argument("--mends", type=int, default=20_000)
     parser.add_argument("--copies", type=int, default=1000, help="pairs that are edited apart")
     parser.add_argument("--trainings", type=int, default=7000, help="that are stopped and resumed")
+    parser.add_argument("--loadings", type=int, default=1000, help="trainings by loaders")
+    parser.add_argument("--interrupts", type=int, default=100, help="Ctrl-C in each way of loading")
     parser.add_argument("--rounds", type=int, default=1000, help="of kill -9")
     parser.add_argument("--runs", type=int, default=10_000, help="of the model of events")
     parser.add_argument("--every", type=int, default=1, help="so many opcodes one is interrupted")

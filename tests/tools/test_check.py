@@ -193,6 +193,7 @@ def test_of_an_undamaged_dataset_check_finds_nothing(copy):
     ] == WANTED
 
 
+@pytest.mark.long
 @pytest.mark.exhaustive
 def test_check_names_record_field_and_offset_of_bytes_of_every_part_of_the_log(copy):
     whole = bytearray(Path(copy).read_bytes())
@@ -230,6 +231,7 @@ def test_check_names_record_field_and_offset_of_bytes_of_every_part_of_the_log(c
     assert checked(copy) == []
 
 
+@pytest.mark.long
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("mask", [0x01, 0x80, 0xFF])
 def test_whichever_byte_of_the_log_is_flipped_nothing_read_is_wrong(copy, mask):
@@ -247,6 +249,7 @@ def test_whichever_byte_of_the_log_is_flipped_nothing_read_is_wrong(copy, mask):
     assert found > 30
 
 
+@pytest.mark.long
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("mask", [0x01, 0xFF])
 def test_whichever_byte_of_the_index_is_flipped_nothing_read_is_wrong(copy, mask):

@@ -54,6 +54,7 @@ def test_what_is_read_grows_as_the_damaged_records_do(work, at, tmp_path, monkey
     assert read_of_many < 6 * read_of_few  # of four times as many
 
 
+@pytest.mark.long
 @pytest.mark.exhaustive
 def test_check_of_a_commit_of_many_rows_does_not_hold_them_twice(tmp_path, monkeypatch):
     monkeypatch.setattr(writer, "BATCH_RECORDS", 10**9)

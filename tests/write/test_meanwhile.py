@@ -71,14 +71,14 @@ def test_a_file_of_others_that_came_meanwhile_stays(name, overwrite):
 
 
 def test_a_second_maker_of_shards_does_not_replace_the_first(monkeypatch):
-    real = sharded.Making._locked
+    real = sharded.Making._take_lock
 
     def locked_late(making):
-        monkeypatch.setattr(sharded.Making, "_locked", real)
+        monkeypatch.setattr(sharded.Making, "_take_lock", real)
         make_dataset(rows(1, 2, 3, 4), "s.rec", SCHEMA, shards=2)
-        return real(making)
+        real(making)
 
-    monkeypatch.setattr(sharded.Making, "_locked", locked_late)
+    monkeypatch.setattr(sharded.Making, "_take_lock", locked_late)
     with pytest.raises(FileExistsError, match=r"s\.json"):
         make_dataset(rows(5, 6), "s.rec", SCHEMA, shards=2)
     assert shown("s.json") == [1, 2, 3, 4]

@@ -166,6 +166,17 @@ def test_what_cannot_be_mapped_is_read_and_equal(path, monkeypatch, number, sche
         assert ds[1]["v"] == first
 
 
+def test_large_arrays_that_cannot_be_mapped_are_read_in_batches(path, monkeypatch):
+    arrays = np.arange(6 * 20_000, dtype=np.int64).reshape(6, 20_000)
+    make_dataset({"x": arrays}, path, {"x": "int64[20000]"})
+    for call in ("map_read", "map_private"):
+        monkeypatch.setattr(files, call, fails(NO_MAPPING[0]))
+    for verify in (True, "always", False):
+        with dsrecords.open(path, verify=verify) as ds:
+            for _ in range(2):
+                assert np.array_equal(ds.batch([4, 1])["x"], arrays[[4, 1]])
+
+
 def seen(ds):
     batch = ds.batch([5, 4, 2999])
     some = [ds[i]["v"] for i in (4, 0, -1)]

@@ -116,6 +116,9 @@ def killed_writer(path, seed, model, seconds):
     return count
 
 
+# A writer that is killed amid a compaction leaves the new log, and the index of the old one.
+@pytest.mark.filterwarnings("ignore:.* is of another dataset. the list was made again:UserWarning")
+@pytest.mark.long
 @pytest.mark.exhaustive
 def test_nothing_acknowledged_is_lost_and_nothing_else_is_half_there(tmp_path):
     path, index_path = make_dataset([], tmp_path / "data.rec", SCHEMA)

@@ -31,10 +31,10 @@ from dsrecords._write.columns import Columns
 from dsrecords._write.compact import compact
 from dsrecords._write.create import build
 from dsrecords._write.gate import Gate
-from dsrecords._write.lock import release_after_fork
+from dsrecords._write.lock import Keep, release_after_fork
 from dsrecords._write.revise import Reviser
 from dsrecords._write.rows import Rows, TableRows
-from dsrecords._write.writer import ListChangedError, Writer
+from dsrecords._write.writer import CLOSED, ListChangedError, Writer
 from dsrecords.errors import ReadOnlyError, SchemaError, StaleViewError
 
 
@@ -68,10 +68,12 @@ class Editing:
         self._gate = Gate(self.reading.path)
 
     def begin(self) -> Writer:
-        """Return the writer, ready for a change.
+        """Return the writer, before a change: whoever may not write learns it now.
+
+        That is also so where there is nothing to write, such as an empty list of samples.
 
         Raises:
-            ReadOnlyError: this is a view, or of dsrecords 0.4.
+            ReadOnlyError: this is a view, or of dsrecords 0.4, or the writer does not go on.
             LockedError: another writer has the dataset.
             SchemaError: another writer has changed the schema, and what was given does not fit it.
         """
@@ -83,8 +85,10 @@ class Editing:
                 "change the dataset that it was made from",
                 file=reading.path,
             )
-        if self.writer is not None:
-            return self.writer
+        writer = self.writer
+        if writer is not None:
+            writer.require_going_on()
+            return writer
         with self._gate:  # of two threads, one takes the file's lock
             return self._open_writer(log)
 
@@ -324,10 +328,10 @@ class Editing:
         """Write the records anew, in the place of the old files."""
         log = self._log()
 
-        def write(snapshot: Snapshot) -> Descriptor:
+        def write(snapshot: Snapshot, keep: Keep) -> None:
             check_extents(snapshot)
             everything = range(len(snapshot.entries))
-            return compact(
+            compact(
                 log.path,
                 log.index_path,
                 snapshot,
@@ -335,6 +339,7 @@ class Editing:
                 snapshot.metadata(),
                 replace=True,
                 locks=log.locks,
+                keep=keep,
             )
 
         self.rewrite(write)
@@ -359,7 +364,7 @@ class Editing:
                 self.reading.metadata(),
                 made_of(snapshot, as_array(positions).tolist(), fields.schema, copied(fields)),
                 locks=self.reading.options.lock,
-            ).close()
+            )
             return path, index_path
         compact(
             path,
@@ -368,18 +373,18 @@ class Editing:
             positions,
             self.reading.metadata(),
             locks=locks,
-        ).close()
+        )
         return path, index_path
 
     def rewrite(
         self,
-        write: Callable[[Snapshot], Descriptor],
+        write: Callable[[Snapshot, Keep], None],
         options: Options | None = None,
     ) -> None:
         """Put other files in the place of these.
 
         Args:
-            write: makes them of the records, and returns the descriptor that holds their lock.
+            write: makes them of the records, and gives away the descriptor that holds their lock.
             options: those that fit the new files, where the present ones do not.
         """
         writer = self.begin()
@@ -389,12 +394,12 @@ class Editing:
             writer.require_in_place()
             writer.require_own_log()
             writer.sync()  # a crash may leave the old log without its index: it must be whole then
-            descriptor = None
+            kept: list[Descriptor] = []
             try:
-                descriptor = write(log.snapshot)
-                self._go_on_with(descriptor, writer, options)
+                write(log.snapshot, kept.append)
+                self._go_on_with(kept[-1], writer, options)
             except BaseException:
-                self._go_on_after_failure(descriptor, writer, options)
+                self._go_on_after_failure(kept, writer, options)
                 raise
 
     def _go_on_with(
@@ -416,7 +421,7 @@ class Editing:
 
     def _go_on_after_failure(
         self,
-        descriptor: Descriptor | None,
+        kept: list[Descriptor],
         writer: Writer,
         options: Options | None,
     ) -> None:
@@ -425,17 +430,20 @@ class Editing:
             return
         self.writer = None
         writer.let_go("the dataset was compacted")
-        if descriptor is not None:
+        for descriptor in kept:
             descriptor.close()
         self._log().reopen()
         self.reading.bind(options)
 
     def close(self) -> None:
         """Publish the index, and release the lock and the files."""
+        writer = self.writer
         try:
-            if self.writer is not None:
-                self.writer.close()
+            if writer is not None:
+                writer.close()
         finally:
+            if writer is not None:
+                writer.let_go(CLOSED)  # once more, if an exception such as that of Ctrl-C came
             self.writer = None
             self.reading.close()
 

@@ -16,9 +16,9 @@ from dsrecords._dataset.parts import Computed, Copied, Part, recast, records, va
 from dsrecords._read.snapshot import Snapshot
 from dsrecords._schema.resolve import Serializer, make_schema
 from dsrecords._schema.schema import Field, Key, Schema
-from dsrecords._storage.files import Descriptor
 from dsrecords._types.base import describe
 from dsrecords._write.create import build
+from dsrecords._write.lock import Keep
 from dsrecords._write.progress import shown
 from dsrecords.errors import SchemaError
 
@@ -132,10 +132,10 @@ def _evolve(editing: Editing, parts: Sequence[Part], progress: bool) -> None:
     schema = _schema_of(parts)
     source = editing.reading.opened()
 
-    def write(snapshot: Snapshot) -> Descriptor:
+    def write(snapshot: Snapshot, keep: Keep) -> None:
         count = len(snapshot.entries)
         positions = shown(range(count), count, source.path, progress)
-        return build(
+        build(
             source.path,
             source.index_path,
             schema,
@@ -144,6 +144,7 @@ def _evolve(editing: Editing, parts: Sequence[Part], progress: bool) -> None:
             overwrite=True,
             held=True,
             locks=editing.reading.options.lock,
+            keep=keep,
         )
 
     options = _options_after(editing, schema, parts)

@@ -79,6 +79,15 @@ class Fields:
         """Return what was given for fields, by the keys that they have in the files."""
         return given
 
+    def decodings(self) -> dict[Key, Any]:
+        """Return the decodings that were given, by the keys of the fields that are shown."""
+        found = {}
+        for key in self.schema.keys:
+            stored_key = self.field(key).key
+            if stored_key in self.decode:
+                found[key] = self.decode[stored_key]
+        return found
+
     def _bind(self, source: Source) -> dict[Key, Load]:
         functions = source.deserializers(self.deserializers)
         loads = {}

@@ -21,7 +21,6 @@ from dsrecords._shards.names import in_words, many
 from dsrecords._shards.pool import require_same_schema
 from dsrecords._shards.snapshot import ShardsSnapshot
 from dsrecords._shards.source import ShardsSource, open_many
-from dsrecords._storage import files
 from dsrecords._storage.registry import absolute
 from dsrecords._write.compact import compact
 
@@ -176,7 +175,7 @@ def merge(
         True,
     )
     if target.endswith(ENDING):
-        if overwrite and files.exists(target) and not _manifest.is_manifest(target):
+        if overwrite and not _manifest.may_be_replaced(target):
             raise FileExistsError(f"{target} exists and is no manifest: give another path")
         _manifest.write(
             target,
@@ -207,11 +206,10 @@ def _copy(source: ShardsSource, path: str) -> None:
     for number in range(len(snapshot.pool.shards)):
         check_extents(snapshot.pool.part(number).snapshot)
     everything = range(len(snapshot.entries))
-    file = compact(
+    compact(
         path,
         default_index(path),
         snapshot,
         everything,
         snapshot.metadata(),
     )
-    file.close()

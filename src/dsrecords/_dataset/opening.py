@@ -137,17 +137,17 @@ def name_of(path: Any) -> str:
     return os.fsdecode(path)
 
 
-def problems(source: Source) -> list[DSRecordsError]:
+def problems(source: Source, progress: bool = False) -> list[DSRecordsError]:
     """Return what is wrong with the files, after a look at every byte."""
     if isinstance(source, ShardsSource):
-        return _problems_of_many(source)
+        return _problems_of_many(source, progress)
     if isinstance(source, V04State):
         return [*source.problems()]
     assert isinstance(source, State)
-    return check(source)
+    return check(source, progress)
 
 
-def _problems_of_many(source: ShardsSource) -> list[DSRecordsError]:
+def _problems_of_many(source: ShardsSource, progress: bool) -> list[DSRecordsError]:
     """Return what is wrong with each of many files; one that cannot be opened is an error of it."""
     found: list[DSRecordsError] = []
     pool = source.snapshot.pool
@@ -157,5 +157,5 @@ def _problems_of_many(source: ShardsSource) -> list[DSRecordsError]:
         except DSRecordsError as error:
             found.append(error)
         else:
-            found += check(state)
+            found += check(state, progress)
     return found

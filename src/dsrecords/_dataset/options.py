@@ -105,8 +105,8 @@ def make_options(
     """
     if verify not in (True, False, "always"):
         raise ValueError(f"verify must be True, False or 'always', not {verify!r}")
-    if not isinstance(decode, (Mapping, type(None))):
-        raise TypeError(f"decode must be a dict, such as {{'image': 'array'}}, not {decode!r}")
+    if decode is not None:
+        check_decode(decode)
     serializers = None
     made = None
     if schema is not None:
@@ -130,6 +130,12 @@ def first_given(*arguments: Any) -> Any:
         if argument is not None:
             return argument
     return None
+
+
+def check_decode(decode: Any) -> None:
+    """Raise TypeError if this does not say of fields how they are decoded."""
+    if not isinstance(decode, Mapping):
+        raise TypeError(f"decode must be a dict, such as {{'image': 'array'}}, not {decode!r}")
 
 
 def check_transform(transform: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 import os
@@ -245,6 +246,26 @@ class Reading:
             selection,
         )
 
+    def decoded(self, decode: Mapping[Any, Any], copy: bool | None) -> Reading:
+        """Return a view of all records, some of whose fields are decoded in another way.
+
+        Raises:
+            SchemaError: there is no such field, or it cannot be decoded so.
+        """
+        decodings = dict(self.options.decode or {})
+        decodings.update(self.fields.by_stored_key(decode))
+        options = dataclasses.replace(self.options, decode=decodings)
+        if copy is not None:
+            options.copy = copy
+        source = self.opened()
+        return Reading(
+            self.path,
+            source,
+            options,
+            fields_of(source, options, self.path),
+            self._everything(),
+        )
+
     def _view(self, selection: Selection) -> Reading:
         return Reading(
             self.path,
@@ -355,9 +376,9 @@ class Reading:
         (found,) = self._columns(plan, slice(None), {}, pass_over)
         return found
 
-    def columns(self, plan: Plan, indices: Any) -> list[Any]:
+    def columns(self, plan: Plan, indices: Any, pass_over: PassOver = None) -> list[Any]:
         """Return the columns of many records that a plan of one's own reads."""
-        return self._columns(plan, indices, {})
+        return self._columns(plan, indices, {}, pass_over)
 
     def _columns(
         self,
@@ -393,7 +414,7 @@ class Reading:
 
     def problems(self, decode: bool, progress: bool) -> list[DSRecordsError]:
         """Return what is wrong with the files and, with `decode`, with the values shown."""
-        found = problems(self.opened())
+        found = problems(self.opened(), progress)
         if not decode:
             return found
         snapshot = self.snapshot()

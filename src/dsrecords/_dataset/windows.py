@@ -11,6 +11,7 @@ import numpy as np
 from dsrecords._dataset.array_fields import ArrayField
 from dsrecords._dataset.copies import origin_of, reopened
 from dsrecords._dataset.reading import Reading
+from dsrecords._order.fingerprints import fingerprint, spread
 from dsrecords._read.batch import as_array
 from dsrecords._read.selection import position, positions, several
 
@@ -100,6 +101,22 @@ class Windows(Sequence[Any]):
     def dtype(self) -> np.dtype[Any]:
         """The dtype of the windows."""
         return self._arrays.dtype
+
+    @property
+    def fingerprint(self) -> str:
+        """16 letters that say which windows these are, and in which order; see a dataset's."""
+        count = len(self)
+        some = np.array(spread(count), np.int64)
+        shown = self._numbers_at(some)
+        return fingerprint(
+            "windows",
+            self._arrays.reading.fingerprint(),
+            self.field,
+            self.length,
+            self.stride,
+            count,
+            shown.tolist(),
+        )
 
     def _numbers(self) -> range | np.ndarray:
         """Return which windows are shown: a range or int64, (n,)."""

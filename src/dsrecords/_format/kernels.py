@@ -11,6 +11,7 @@ its beginning, as far as it is known to be whole; offsets and sizes are bytes.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -46,9 +47,13 @@ Step = tuple[bool, int, int, Callable[..., Any] | None, Callable[[], None] | Non
 
 _CHECK_SIZE = 4  # bytes of a head that its check does not cover: the check itself
 _WIDEST_TABLE = 1024  # bytes of head up to which tables pay; each byte takes 1 KiB of table
+_KEPT_TABLES = 8  # kinds of heads whose tables are kept: making them takes half a millisecond
 _MANY = 1000  # heads for which it pays to look for the bytes that all have in common
 _ROWS = 32  # heads that are compared as one row
 _MANY_OFFSETS = 1000  # heads for which it pays to ask whether they lie one behind the other
+_COPIED_BY_NUMPY = 2**16  # bytes of a payload
+_MANY_RUNS = 8192  # heads of which it pays to look for runs that do
+_LONG_RUN = 64  # heads of a run, on average, that are copied together
 _CHUNK = 4096  # heads that are verified together: so many stay in the processor's cache
 _EIGHTH = np.uint64(3)  # bits to shift to divide by eight
 _SEVEN = np.uint64(7)
@@ -59,8 +64,9 @@ _REVISION_TAG = np.uint64(frame_tag(REVISION))
 _OTHER_RECORD_KINDS = PENDING - RECORD  # which follow that of RECORD
 
 
+@functools.lru_cache(_KEPT_TABLES)
 def crc_tables(head_size: int) -> np.ndarray | None:
-    """Make the tables by which the checks of many heads are computed together.
+    """Make the tables by which the checks of many heads are computed together. Not to be changed.
 
     Args:
         head_size: in bytes.
@@ -83,7 +89,9 @@ def crc_tables(head_size: int) -> np.ndarray | None:
         shifted = later >> np.uint32(8)
         tables.append(shifted ^ last[low_bytes])
     tables.reverse()
-    return np.concatenate(tables)
+    made = np.concatenate(tables)
+    made.flags.writeable = False  # whoever asks next gets the same
+    return made
 
 
 def frame_checks(
@@ -267,6 +275,10 @@ def gather_heads(
         if (distances == size).all():  # as they were appended
             first = int(offsets[0])
             return np.frombuffer(data[first : first + count * size], dtype)
+        if count >= _MANY_RUNS:
+            breaks = np.flatnonzero(distances != size) + 1
+            if len(breaks) <= count // _LONG_RUN:  # as they were written, in batches
+                return _heads_of_runs(data, dtype, offsets, breaks.tolist())
     if not isinstance(data, memoryview):  # no mapping: it is read where it is sliced
         heads_read = [data[offset : offset + size] for offset in offsets.tolist()]
         return np.frombuffer(b"".join(heads_read), dtype)
@@ -282,6 +294,23 @@ def gather_heads(
     words = offsets >> _EIGHTH
     heads = everywhere[words.view(np.int64)]
     return heads.view(dtype)
+
+
+def _heads_of_runs(
+    data: Any,
+    dtype: np.dtype,
+    offsets: np.ndarray,
+    breaks: list[int],
+) -> np.ndarray:
+    """The heads at offsets that are runs of heads side by side; `breaks`: where others begin."""
+    size = dtype.itemsize
+    plain = np.dtype(f"V{size}")  # whose items are copied as they are, not part by part
+    runs = []
+    for start, stop in zip([0, *breaks], [*breaks, len(offsets)]):
+        first = int(offsets[start])
+        last = first + (stop - start) * size
+        runs.append(np.frombuffer(data[first:last], plain))
+    return np.concatenate(runs).view(dtype)
 
 
 def verify_rows(
@@ -567,7 +596,8 @@ def copy_payloads(
     """Copy payloads of one size one behind the other, and verify each right before it is copied.
 
     So each comes from memory only once. A loop is ten times faster than gathering rows through a
-    strided array.
+    strided array. Large payloads are copied by NumPy, which lets other threads run meanwhile; of
+    small ones the copy takes less time than to ask for that.
 
     Args:
         data: the log, which contains all of them.
@@ -581,20 +611,25 @@ def copy_payloads(
         none.
     """
     end = 0
+    source: Any = data
+    to: Any = target
+    if size >= _COPIED_BY_NUMPY and isinstance(data, memoryview):
+        source = np.frombuffer(data, np.uint8)
+        to = np.frombuffer(target, np.uint8)
     if checksums is None:
         for start in starts:
             begin = end
             end += size
-            target[begin:end] = data[start : start + size]
+            to[begin:end] = source[start : start + size]
         return -1
     for number, start in enumerate(starts):
-        payload = data[start : start + size]
+        payload = source[start : start + size]
         checksum = checksums[number]
         if checksum is not None and crc32(payload) != checksum:
             return number
         begin = end
         end += size
-        target[begin:end] = payload
+        to[begin:end] = payload
     return -1
 
 

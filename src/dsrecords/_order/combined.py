@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import abc
-import copy
 import operator
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from copy import copy as copied
 from typing import Any, TypeVar
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from dsrecords._order.fingerprints import fingerprint, known_by, spread
 from dsrecords._order.permutation import Permutation
 from dsrecords._order.shown import EXPECTED, as_indices, out_of_range, positions_at, positions_in
+from dsrecords._order.sources import with_decode
 
 Combined_ = TypeVar("Combined_", bound="Combined")
 
@@ -105,7 +106,7 @@ class Combined(Sequence[Any]):
             raise out_of_range(index, len(self)) from None
 
     def _view(self: Combined_, key: Any) -> Combined_:
-        view = copy.copy(self)
+        view = copied(self)
         view._shown = self._selected(key)
         return view
 
@@ -155,6 +156,32 @@ class Combined(Sequence[Any]):
         if isinstance(field, (list, tuple)):
             raise TypeError("a column is of one field; for several call batch(slice(None), [...])")
         return self.batch(slice(None), field)
+
+    def with_decode(
+        self: Combined_, decode: Mapping[Any, Any], *, copy: bool | None = None
+    ) -> Combined_:
+        """Return a view of the same samples, whose images are read in another way.
+
+        Args:
+            decode: by field, as `IndexedRecordDataset.with_decode` takes it.
+            copy: whether what is read is owned; None: as before.
+
+        Raises:
+            TypeError: a dataset has no method `with_decode`.
+            SchemaError: there is no such field, or it cannot be decoded so.
+        """
+        view = copied(self)
+        datasets = []
+        for number, source in enumerate(self.datasets):
+            decodings = self._decodings_of(number, decode)
+            decoded = with_decode(source, number, decodings, copy)
+            datasets.append(decoded)
+        view.datasets = tuple(datasets)
+        return view
+
+    def _decodings_of(self, number: int, decode: Mapping[Any, Any]) -> dict[Any, Any]:
+        """Return those of the decodings that are for the fields of one dataset."""
+        return dict(decode)
 
     def __repr__(self) -> str:
         kind = type(self).__name__

@@ -335,6 +335,8 @@ class Mixture(Combined):
     def _common(self, fields: Any) -> Any:
         """Return the fields that are read. Raises SchemaError if their types differ."""
         if fields is None:
+            if self._has_no_fields():
+                return None
             schema = self.schema
             if isinstance(schema, dict):
                 return list(schema)
@@ -345,6 +347,10 @@ class Mixture(Combined):
         for name in names:
             self._check_common(name)
         return fields
+
+    def _has_no_fields(self) -> bool:
+        """Return whether samples are single values, such as windows, in all datasets."""
+        return not any(hasattr(source, "schema") for source in self.datasets)
 
     def _check_common(self, name: Any) -> None:
         first = None

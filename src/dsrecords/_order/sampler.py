@@ -195,6 +195,11 @@ class Sampler:
         """The step that comes next: the number of steps of the epoch that were made."""
         return self._planned().step_at(self._position)
 
+    @property
+    def yields_batches(self) -> bool:
+        """Whether an iteration yields arrays of indices, or single ones."""
+        return not self._is_single
+
     def set_epoch(self, epoch: int) -> None:
         """Say which epoch the next iteration goes through.
 
@@ -259,37 +264,72 @@ class Sampler:
 
     def __iter__(self) -> Iterator[Any]:
         """Go through the epoch, from its beginning or where a state that was loaded says."""
+        step = self.begin()
+        if self._is_single:
+            return self._singles(step)
+        return self._arrays(step)
+
+    def begin(self) -> int:
+        """Begin an iteration, as `iter` does; return its first step.
+
+        For loaders, which read ahead: they take the steps from `steps_from`, and say with
+        `advance` which of them were delivered.
+        """
         if self._is_done:
             self._begin(self._epoch + 1, 0)
         self._position = self._start
         plan = self._planned()
         step = plan.step_at(self._start)
-        if self._is_single:
-            return self._singles(step)
-        return self._arrays(step)
+        self.advance(step)
+        return step
 
     def _arrays(self, step: int) -> Iterator[np.ndarray]:
         epoch = self._epoch
-        self._move(step)
-        for number in range(step, len(self)):
+        for number, indices in self.steps_from(step):
             if self._epoch != epoch:  # it is told of another one meanwhile
                 return
-            self._move(number + 1)
-            yield self.indices(number)
+            self.advance(number + 1)
+            yield indices
+
+    def steps_from(self, step: int) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield the steps of the epoch from one on, each with `indices(step)`.
+
+        Steps are computed many at a time, which takes a fraction of the time.
+        """
+        plan = self._planned()
+        total = plan.steps.total()
+        whole = plan.steps.whole(total)
+        together = _SINGLES // plan.steps.size
+        while step < total:
+            stop = min(step + together, whole)
+            if plan.batches is not None or stop <= step:
+                yield step, self._indices_of(plan, step, self.rank)
+                step += 1
+                continue
+            yield from self._whole_steps(plan, step, stop)
+            step = stop
+
+    def _whole_steps(self, plan: _Plan, step: int, stop: int) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield some steps that are no smaller than the others."""
+        first = plan.steps.start(step)
+        behind = plan.steps.start(stop)
+        samples = plan.order.block(first, behind)
+        for number in range(step, stop):
+            part = plan.steps.part(number, self.rank)
+            yield number, samples[part.start - first : part.stop - first]
 
     def _singles(self, step: int) -> Iterator[int]:
         epoch = self._epoch
-        self._move(step)
         total = len(self)
         for start in range(step, total, _SINGLES):
             stop = min(start + _SINGLES, total)
             for number, index in self._single_indices(start, stop):
                 if self._epoch != epoch:
                     return
-                self._move(number + 1)
+                self.advance(number + 1)
                 yield index
         if self._epoch == epoch:
-            self._move(total)
+            self.advance(total)
 
     def _single_indices(self, step: int, stop: int) -> Iterator[tuple[int, int]]:
         """Yield some steps, each with the index that this rank has; a last one may have none."""
@@ -308,7 +348,7 @@ class Sampler:
             for index in rest.tolist():
                 yield number, index
 
-    def _move(self, step: int) -> None:
+    def advance(self, step: int) -> None:
         """Count the steps before this one as made; after the last one comes another epoch."""
         plan = self._planned()
         self._position = plan.position_at(step)
@@ -326,8 +366,14 @@ class Sampler:
         Returns:
             int64, (n,): indices of the dataset, with repeats.
         """
-        part = self._part(step, rank)
-        plan = self._planned()
+        self._part(step, rank)
+        if rank is None:
+            rank = self.rank
+        return self._indices_of(self._planned(), step, rank)
+
+    @staticmethod
+    def _indices_of(plan: _Plan, step: int, rank: int) -> np.ndarray:
+        part = plan.steps.part(step, rank)
         count = plan.steps.positions
         nothing = np.empty(0, np.int64)
         pieces = [nothing]
@@ -358,6 +404,30 @@ class Sampler:
             size = plan.batches.size(number % count)
             sizes.append(size)
         return np.repeat(marks, sizes)
+
+    def draws(self, step: int) -> np.ndarray | None:
+        """Return what tells apart the times that one sample comes in an epoch.
+
+        Args:
+            step: 0 to `len(sampler)` - 1.
+
+        Returns:
+            None where each sample comes once. Where samples are drawn with replacement: the
+            position in the epoch's order of each of `indices(step)`, int64, (n,).
+        """
+        weights = self._shuffling.weights
+        if weights is None or not weights.replacement:
+            return None
+        part = self._part(step, None)
+        batches = self._planned().batches
+        if batches is None:
+            return np.arange(part.start, part.stop)
+        pieces = [np.empty(0, np.int64)]
+        for number in part:
+            turn, batch = divmod(number, len(batches))
+            start = turn * self.num_samples + batches.start(batch)
+            pieces.append(np.arange(start, start + batches.size(batch)))
+        return np.concatenate(pieces)
 
     def global_indices(self, step: int) -> np.ndarray:
         """Return what all ranks together read at a step, without repeats: int64, (n,).

@@ -51,7 +51,28 @@ def read_columns(
     if batch is None:
         kind = type(source).__name__
         raise TypeError(f"dataset {number}, of type {kind}, has no method batch: read samples")
+    if fields is None:
+        return batch(indices)
     return batch(indices, fields)
+
+
+def with_decode(
+    source: Any,
+    number: int,
+    decode: dict[Any, Any],
+    copy: bool | None,
+) -> Any:
+    """Return a dataset some of whose fields are decoded in another way.
+
+    Raises TypeError if it cannot do that.
+    """
+    change = getattr(source, "with_decode", None)
+    if change is None:
+        if not decode:
+            return source
+        kind = type(source).__name__
+        raise TypeError(f"dataset {number}, of type {kind}, has no method with_decode")
+    return change(decode, copy=copy)
 
 
 def joined(chunks: Sequence[Any], order: np.ndarray | None) -> Any:
@@ -69,7 +90,10 @@ def joined(chunks: Sequence[Any], order: np.ndarray | None) -> Any:
             columns[key] = _joined_column(pieces, order)
         return columns
     if isinstance(first, tuple):
-        return tuple(_joined_column(pieces, order) for pieces in zip(*chunks))
+        joined_columns = [_joined_column(pieces, order) for pieces in zip(*chunks)]
+        if hasattr(first, "_fields"):  # a named tuple
+            return type(first)(*joined_columns)
+        return tuple(joined_columns)
     return _joined_column(chunks, order)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -120,6 +120,10 @@ class Zipped(Combined):
             names = ", ".join(self._owners)
             raise SchemaError(f"there is no field {field!r}: there are {names}")
         return self._owners[field]
+
+    def _decodings_of(self, number: int, decode: Mapping[Any, Any]) -> dict[Any, Any]:
+        own = [field for field in decode if self._owner(field) == number]
+        return {field: decode[field] for field in own}
 
     def _samples(self, positions: np.ndarray) -> list[Any]:
         read = [read_samples(source, positions) for source in self.datasets]

@@ -1,4 +1,4 @@
-"""Sizes of the payloads of many records, from their verified heads: no payload is read."""
+"""Sizes and checksums of payloads of many records, from their verified heads alone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dsrecords._read.snapshot import Snapshot
 
 def knows_sizes(snapshot: Snapshot) -> bool:
     """Whether the sizes of payloads can be told without reading them: a file of 0.4 says none."""
-    return snapshot.sizes is not None or snapshot.columns is None
+    return snapshot.payload_facts is not None or snapshot.columns is None
 
 
 def payload_sizes(
@@ -29,10 +29,32 @@ def payload_sizes(
     Raises:
         CorruptError: a head is not what was written; names the record.
     """
-    if snapshot.sizes is not None:
-        return snapshot.sizes(as_array(positions), payload)
+    return payload_facts(snapshot, positions, payload, "sizes").astype(np.uint64)
+
+
+def payload_checksums(
+    snapshot: Snapshot,
+    positions: range | np.ndarray | Formula,
+    payload: int,
+) -> np.ndarray:
+    """Return the CRC-32 of a payload of each record: uint32, (n,); 0 where it is None.
+
+    The arguments, and what is raised, are those of `payload_sizes`.
+    """
+    return payload_facts(snapshot, positions, payload, "checksums").astype(np.uint32)
+
+
+def payload_facts(
+    snapshot: Snapshot,
+    positions: range | np.ndarray | Formula,
+    payload: int,
+    name: str,
+) -> np.ndarray:
+    """Return what the heads of records say of a payload: its "sizes" or its "checksums", (n,)."""
+    if snapshot.payload_facts is not None:
+        return snapshot.payload_facts(as_array(positions), payload, name)
     if not isinstance(positions, range):
         positions = as_array(positions)
-    sizes = head_columns(snapshot, positions, ["sizes"])["sizes"]
-    found: np.ndarray = sizes[:, payload]
-    return found.astype(np.uint64)
+    facts = head_columns(snapshot, positions, [name])[name]
+    found: np.ndarray = facts[:, payload]
+    return found

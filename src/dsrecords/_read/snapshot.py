@@ -100,12 +100,12 @@ class Snapshot:
         log: the `.rec`.
         data: the log, mapped as far as it was needed; see `mapped`.
         columns: of records in a file of another format, what reads many of them; else None.
-        sizes: of records in many files, what tells how large a payload of each is (see
-            `_read.lengths`); else None.
+        payload_facts: of records in many files, what tells the sizes and checksums of their
+            payloads (see `_read.lengths`); else None.
     """
 
     columns: Columns | None = None
-    sizes: Callable[[np.ndarray, int], np.ndarray] | None = None
+    payload_facts: Callable[[np.ndarray, int, str], np.ndarray] | None = None
 
     def __init__(
         self,
@@ -323,6 +323,8 @@ class Snapshot:
         try:
             kernels.read_sample(data, unpacked, starts, plan.steps, plan.copy, values)
         except Exception as error:
+            if len(values) == len(plan.items):  # it came from elsewhere, such as a signal handler
+                raise
             item = plan.items[len(values)]
             field = item.field
             start = offset + field.number_offset

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -16,6 +16,11 @@ from dsrecords._schema.column import Column, Values
 from dsrecords._schema.notation import is_type_name, list_of, nullable
 from dsrecords._types.parse import type_text
 from dsrecords.errors import SchemaError
+
+# Imported where a table is read: few programs have one.
+if TYPE_CHECKING:
+    from dsrecords._arrow.base import Form
+    from dsrecords._arrow.table import Origin
 
 _EXPORTS = (  # methods of the Arrow PyCapsule interface
     "__arrow_c_stream__",
@@ -58,12 +63,14 @@ class ArrowTable(NamedTuple):
         columns: of the first part.
         others: the columns of the other parts, which may come from a stream.
         length: the number of all rows; None if only the end of the stream tells.
+        origin: what the table says of the dataset that it was made of.
     """
 
     names: list[str]
     columns: list[Column]
     others: Iterator[list[Column]]
     length: int | None
+    origin: Origin
 
 
 def exports_arrow(value: Any) -> bool:
@@ -105,23 +112,29 @@ def _is_whole(value: Any, pyarrow: Any) -> bool:
 
 
 def _whole(table: Any, pyarrow: Any) -> ArrowTable:
+    from dsrecords._arrow.table import origin_of
+
     table = table.unify_dictionaries()
     names = table.column_names
     _require_distinct(names)
-    columns = _columns(names, table.columns, pyarrow, is_whole=True)
-    return ArrowTable(names, columns, iter(()), table.num_rows)
+    columns = _columns(table.schema, table.columns, pyarrow, is_whole=True)
+    origin = origin_of(table.schema)
+    return ArrowTable(names, columns, iter(()), table.num_rows, origin)
 
 
 def _stream(reader: Any, pyarrow: Any) -> ArrowTable:
+    from dsrecords._arrow.table import origin_of
+
     names = reader.schema.names
     _require_distinct(names)
     parts = _parts(reader, pyarrow)
     first = next(parts, None)
     if first is None:
         first = [pyarrow.chunked_array([], field.type) for field in reader.schema]
-    columns = _columns(names, first, pyarrow, is_whole=False)
-    others = (_columns(names, part, pyarrow, is_whole=False) for part in parts)
-    return ArrowTable(names, columns, others, None)
+    schema = reader.schema
+    columns = _columns(schema, first, pyarrow, is_whole=False)
+    others = (_columns(schema, part, pyarrow, is_whole=False) for part in parts)
+    return ArrowTable(names, columns, others, None, origin_of(schema))
 
 
 def _parts(reader: Any, pyarrow: Any) -> Iterator[list[Any]]:
@@ -139,18 +152,45 @@ def _require_distinct(names: Sequence[str]) -> None:
 
 
 def _columns(
-    names: Sequence[str],
+    schema: Any,
     columns: Sequence[Any],
     pyarrow: Any,
     is_whole: bool,
 ) -> list[Column]:
+    from dsrecords._arrow.table import stated_form
+
     found = []
-    for name, column in zip(names, columns):
+    for field, column in zip(schema, columns):
+        form = stated_form(field)
         try:
-            found.append(_column(column, pyarrow, is_whole))
+            if form is not None:
+                found.append(_column_of_dataset(column, form, pyarrow))
+            else:
+                found.append(_column(column, pyarrow, is_whole))
         except SchemaError as error:
-            raise SchemaError(error.message, field=name) from None
+            raise SchemaError(error.message, field=field.name) from None
     return found
+
+
+def _column_of_dataset(column: Any, form: Form, pyarrow: Any) -> Column:
+    """Return a column that was made of a field of a dataset as what it was."""
+
+    def values(first: int, last: int) -> Values:
+        some = column.slice(first, last - first)
+        array = pyarrow.concat_arrays(some.chunks)
+        try:
+            return form.restore(array)
+        except form.kind.unreadable as error:
+            rows = f"rows {first} to {last - 1}"
+            problem = f"{rows} have values that are not {form.kind.name}: {error}"
+            raise SchemaError(problem) from error
+
+    return Column(
+        length=len(column),
+        values=values,
+        type=form.written_name,
+        has_missing=column.null_count > 0 and not form.has_null_of_its_own(),
+    )
 
 
 def arrow_column(value: Any) -> Column:

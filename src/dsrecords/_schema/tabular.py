@@ -39,6 +39,7 @@ class Tabular:
         columns: the columns, or the first part of them.
         others: the columns of the other parts.
         count: the number of all rows; None if only the end of the parts tells.
+        metadata: of the dataset that the table was made of.
     """
 
     def __init__(
@@ -47,12 +48,14 @@ class Tabular:
         columns: Sequence[Column],
         others: Iterable[Sequence[Column]] = (),
         count: int | None = None,
+        metadata: dict[str, Any] | None = None,
     ) -> None:
         if not columns:
             raise SchemaError("the table has no columns")
         self.keys = list(keys)
         self.columns = list(columns)
         self.count = count
+        self.metadata = metadata or {}
         self._others = others
 
     def batches(self) -> Iterator[list[Values]]:
@@ -114,7 +117,11 @@ def as_tabular(given: Any) -> Tabular | None:
     table = arrow_table(given)
     if table is None:
         return None
-    return Tabular(table.names, table.columns, table.others, table.length)
+    origin = table.origin
+    names: Sequence[Any] = table.names
+    if not origin.named:
+        names = range(len(names))
+    return Tabular(names, table.columns, table.others, table.length, origin.metadata)
 
 
 def iterable(samples: Iterable[Any] | ExportsArrow) -> Iterable[Any]:

@@ -342,7 +342,22 @@ def read(path: str) -> Manifest:
 
 
 def is_manifest(path: str) -> bool:
-    """Whether a file begins as manifests of ours do."""
+    """Whether there is a file that begins as manifests of ours do."""
+    try:
+        return _begins_as_manifest(path)
+    except FileNotFoundError:
+        return False
+
+
+def may_be_replaced(path: str) -> bool:
+    """Whether a manifest may be written to this path: it may if there is no file, or a manifest."""
+    try:
+        return _begins_as_manifest(path)
+    except FileNotFoundError:
+        return True
+
+
+def _begins_as_manifest(path: str) -> bool:
     start = open_storage(path).read(0, _START)
     return f'"format": "{FORMAT}"'.encode() in start
 

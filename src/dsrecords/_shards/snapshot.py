@@ -13,7 +13,7 @@ from dsrecords._format import kernels
 from dsrecords._format.entries import Entries, memory_of
 from dsrecords._format.layout import SHORT_ROW
 from dsrecords._read.batch import as_array, columns, in_out, joined
-from dsrecords._read.lengths import payload_sizes
+from dsrecords._read.lengths import payload_facts
 from dsrecords._read.mark import Mark
 from dsrecords._read.plan import Item, Plan
 from dsrecords._read.snapshot import Snapshot
@@ -92,7 +92,7 @@ class ShardsSnapshot(Snapshot):
             pool.verify,
         )
         self.columns = self._columns
-        self.sizes = self._sizes
+        self.payload_facts = self._payload_facts
 
     def metadata(self, mark: Mark | None = None) -> dict[str, Any]:
         """The metadata of the whole dataset."""
@@ -222,15 +222,15 @@ class ShardsSnapshot(Snapshot):
         del epoch
         return found
 
-    def _sizes(self, positions: np.ndarray, payload: int) -> np.ndarray:
-        """How large a payload of each record is: see `_read.lengths.payload_sizes`."""
+    def _payload_facts(self, positions: np.ndarray, payload: int, name: str) -> np.ndarray:
+        """What the heads say of a payload of each record: see `_read.lengths.payload_facts`."""
         numbers, own = self._places(positions)
-        sizes = np.empty(len(positions), np.uint64)
+        facts = np.empty(len(positions), np.uint64)
         for number in np.unique(numbers).tolist():
             is_here = numbers == number
             snapshot = self._part(number).snapshot
-            sizes[is_here] = payload_sizes(snapshot, own[is_here], payload)
-        return sizes
+            facts[is_here] = payload_facts(snapshot, own[is_here], payload, name)
+        return facts
 
     def _run(
         self,

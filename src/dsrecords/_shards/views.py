@@ -58,12 +58,7 @@ def save(
     Raises:
         FileExistsError: there is a file, and `overwrite` is not given, or it is none of these.
     """
-    target = files.target(path)
-    if files.exists(target):
-        if not is_view(target):
-            raise FileExistsError(f"{path} exists and is no view of many files: give another path")
-        if not overwrite:
-            raise FileExistsError(f"{path} exists; overwrite=True would replace it")
+    _require_free(path, overwrite)
     shards = [
         [shard.id.hex(), shard.length, list(shard.mark), shard.path] for shard in manifest.shards
     ]
@@ -85,9 +80,15 @@ def save(
     )
 
 
-def is_view(path: str) -> bool:
-    """Whether a file begins as a view of many files does."""
-    return open_storage(path).read(0, len(_MAGIC)) == _MAGIC
+def _require_free(path: str, overwrite: bool) -> None:
+    try:
+        start = open_storage(files.target(path)).read(0, len(_MAGIC))
+    except FileNotFoundError:
+        return
+    if start != _MAGIC:
+        raise FileExistsError(f"{path} exists and is no view of many files: give another path")
+    if not overwrite:
+        raise FileExistsError(f"{path} exists; overwrite=True would replace it")
 
 
 def read(

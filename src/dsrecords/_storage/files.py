@@ -114,8 +114,10 @@ class Descriptor:
 
     def __del__(self) -> None:
         # So that Python does not warn of a file that was not closed.
-        with contextlib.suppress(AttributeError):  # it was never opened
+        try:  # noqa: SIM105 - at the very end, the modules may be gone before this object
             self._file.close()
+        except AttributeError:  # it was never opened
+            pass
 
 
 Known = weakref.WeakSet[Descriptor]
@@ -232,7 +234,10 @@ def _copy_access(
     if not keeps_owner:
         mode &= _PERMISSIONS  # no program is to run as another user than it did
     own = os.fstat(fd)
-    keeps_access = _copy_attributes(fd, other, is_replaced)
+    try:
+        keeps_access = _copy_attributes(fd, other, is_replaced)
+    except FileNotFoundError:  # it has just gone, with its list of access
+        keeps_access = False
     if own.st_gid != status.st_gid or not keeps_access:
         of_everybody = mode << _GROUP_SHIFT
         mode &= ~stat.S_IRWXG | of_everybody
@@ -571,6 +576,13 @@ def link(source: str, target: str) -> None:
 def unlink(path: str) -> None:
     """Remove a file."""
     os.unlink(path)
+
+
+def discard(path: str) -> None:
+    """Remove a file if there is one, which another process may do at the same moment."""
+    if exists(path):
+        with contextlib.suppress(FileNotFoundError):
+            unlink(path)
 
 
 def map_read(fd: int, length: int) -> memoryview:

@@ -7,7 +7,7 @@ verified by itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,6 +32,7 @@ from dsrecords._read.plan import Plan
 from dsrecords._read.snapshot import WRONG_CHECKSUM, Snapshot
 from dsrecords._storage.registry import open_storage
 from dsrecords._tools.scan import LogScan, checksum_of, dirty_padding, payload_starts
+from dsrecords._write.progress import shown_bytes
 from dsrecords.errors import CorruptError, DecodeError, DSRecordsError, UnsupportedVersionError
 
 _DIRTY_PADDING = "the padding behind a payload is not zero"
@@ -41,16 +42,21 @@ _CHUNK = 2**16  # rows that are compared together
 Problems = list[DSRecordsError]
 
 
-def check(state: State) -> Problems:
+def check(state: State, progress: bool = False) -> Problems:
     """Check the log, the list and the index.
+
+    Args:
+        state: of the dataset.
+        progress: whether to show a progress bar of the bytes of the log.
 
     Returns:
         An error for each thing that is wrong; an empty list if nothing is.
     """
     snapshot = state.snapshot
     slot = state.slot
-    log = _LogCheck(state, snapshot, slot)
-    log.run()
+    with shown_bytes(snapshot.end, state.path, progress) as tell:
+        log = _LogCheck(state, snapshot, slot, tell)
+        log.run()
     problems = _ListCheck(state, snapshot, log).run()
     if slot is not None:
         problems += _index_problems(state, slot, log.covered)
@@ -120,6 +126,7 @@ class _LogCheck:
         state: of the dataset.
         snapshot: how far the log is looked at.
         slot: of the index.
+        tell: called with the offset up to which the log was looked at.
 
     Attributes:
         findings: what is wrong; by the offset of the frame, for padding by its own offset.
@@ -136,8 +143,10 @@ class _LogCheck:
         state: State,
         snapshot: Snapshot,
         slot: _index.Slot | None,
+        tell: Callable[[int], None],
     ) -> None:
         header = state.header
+        self._tell = tell
         self.findings: dict[int, _Finding] = {}
         # Without heads, also where those of the index have them: these verify by themselves.
         self.entries = no_entries(SHORT_ROW)
@@ -157,6 +166,8 @@ class _LogCheck:
         start = self._scan_to_first_fault()
         for found in LogScan(self._storage, self._header, start, self._stop):
             self._look_at(found)
+            self._tell(found.offset)
+        self._tell(self._stop)
 
     def _scan_to_first_fault(self) -> int:
         """Take one batch after another, and return where the first frame is that cannot be here."""
@@ -201,6 +212,7 @@ class _LogCheck:
                     self._look_at(self.scan.walk.frame(offset))
         if not self.is_known:
             return
+        self._tell(batch.end)
         try:
             self.entries = self.entries.apply(batch.rows, batch.op, batch.positions)
         except CorruptError as error:  # positions that the list does not have

@@ -152,7 +152,7 @@ def _save(
         salvage.metadata,
         records,
         locks=locks,
-    ).close()
+    )
 
 
 def _mend(path: str, index_path: str, locks: bool) -> None:

@@ -108,6 +108,18 @@ class Zstd(Type):
         padding = bytes(missing)
         return frame + skippable + padding
 
+    def plain_size(self, data: memoryview) -> int:
+        """How many bytes the inner type's payload takes, as the frame of zstd claims.
+
+        Raises CorruptError.
+        """
+        codec = self._codec()
+        try:
+            size: int = codec.content_size(data)
+        except codec.error as error:
+            raise CorruptError(f"not zstd: {error}") from None
+        return size
+
     def plain(self, data: memoryview) -> memoryview:
         """The inner type's payload. Raises CorruptError."""
         codec = self._codec()

@@ -19,7 +19,7 @@ Size = int | tuple[int, int] | None
 # that it is resized to: then the filter has enough pixels to choose from.
 _ROOM = 2
 # EXIF 2.32, 4.6.4: of these orientations, rows and columns are exchanged.
-_LYING = (5, 6, 7, 8)
+LYING = (5, 6, 7, 8)
 _ORIENTATION = 0x0112
 # By orientation, Pillow's name of what makes an image upright.
 _OPERATIONS = {
@@ -55,16 +55,16 @@ def converted(
     """
     with Opened(data) as image:
         integers = dtype_of_integers(image, data)
-        orientation = _orientation(image)
+        orientation = orientation_of(image)
         target = None
         if image.format in ("JPEG", "MPO"):
             target = _draft(image, orientation, size, max_size)
         claim_pixels(image, 1, data)
         image.load()
-        image = _upright(image, orientation)
+        image = upright(image, orientation)
         if target is None:
             target = _target(image.height, image.width, size, max_size)
-        image = _in_mode(image, MODES[mode], integers)
+        image = in_mode(image, MODES[mode], integers)
         if image.size != target:
             resampling = import_optional("PIL.Image", "pillow").Resampling
             image = image.resize(target, resampling.BILINEAR)
@@ -118,7 +118,7 @@ def _draft(
 ) -> tuple[int, int]:
     """Set a JPEG to be decoded smaller, if it will be much smaller; return its target."""
     width, height = image.size
-    lies = orientation in _LYING
+    lies = orientation in LYING
     if lies:
         height, width = image.size
     target = _target(height, width, size, max_size)
@@ -129,7 +129,7 @@ def _draft(
     return target
 
 
-def _orientation(image: Any) -> int:
+def orientation_of(image: Any) -> int:
     """The EXIF orientation of an image; 1 if it has none, or none that can be read."""
     if image.format == "TIFF":
         return 1  # Pillow turns it itself
@@ -139,7 +139,7 @@ def _orientation(image: Any) -> int:
         return 1
 
 
-def _upright(image: Any, orientation: int) -> Any:
+def upright(image: Any, orientation: int) -> Any:
     """A loaded image, turned as its EXIF orientation says."""
     operation = _OPERATIONS.get(orientation)
     if operation is None:
@@ -148,7 +148,7 @@ def _upright(image: Any, orientation: int) -> Any:
     return image.transpose(operations[operation])
 
 
-def _in_mode(image: Any, mode: str, integers: str) -> Any:
+def in_mode(image: Any, mode: str, integers: str) -> Any:
     """A loaded image, converted to one of 8 bits.
 
     Args:

@@ -5,6 +5,7 @@ Knows nothing of types. Pillow and its plug-ins are imported only where a file i
 
 from __future__ import annotations
 
+import functools
 import io
 from typing import Any
 
@@ -100,7 +101,13 @@ def check_pixels(count: int) -> None:
 
     Pillow warns of more than `PIL.Image.MAX_IMAGE_PIXELS`, and refuses twice as many.
     """
-    _check_pixels(count, import_optional("PIL.Image", "pillow"))
+    _check_pixels(count, _pillow())
+
+
+@functools.cache
+def _pillow() -> Any:
+    """Pillow, once it is imported: to look again takes longer than to compare."""
+    return import_optional("PIL.Image", "pillow")
 
 
 def _check_pixels(count: int, pillow: Any) -> None:

@@ -17,7 +17,7 @@ from dsrecords._schema.header import Header, make_header
 from dsrecords._schema.schema import Schema
 from dsrecords._storage import files
 from dsrecords._storage.local import LocalStorage
-from dsrecords._write.lock import create, lock, locked_from_birth
+from dsrecords._write.lock import Keep, create, lock, locked_from_birth
 from dsrecords._write.resume import ADVICE, require_same_header
 from dsrecords._write.writer import Writer
 from dsrecords.errors import CorruptError, LockedError, annotate
@@ -85,6 +85,9 @@ def require_free_paths(path: str, index_path: str, overwrite: bool) -> None:
 class Builder:
     """A new dataset, written under another name until it is whole: a failure leaves what was there.
 
+    Nothing happens before `begin`. Whatever that or a later call raises, the caller calls
+    `abandon`: no lock is to last for as long as an exception is remembered.
+
     Args:
         path: where the data file is to be.
         index_path: where the index is to be.
@@ -102,14 +105,9 @@ class Builder:
         writer: of the new dataset.
         kept: how many records were there when it began.
         index_problem: why the index could not be written, where that was no error; else empty.
-
-    Raises:
-        FileExistsError: there is a file, and `overwrite` is not given, or the file is not ours.
-        FileNotFoundError: a folder does not exist.
-        LockedError: another process is making it, or writing to the one that is there.
-        SchemaError: the metadata is not JSON; or what was left has another header.
-        CorruptError: what was left is damaged.
     """
+
+    writer: Writer
 
     def __init__(
         self,
@@ -128,62 +126,93 @@ class Builder:
         self._path = path
         self._index_path = index_path
         self._partial = partial
-        self._locks = locks
+        self._schema = schema
+        self._metadata = metadata
+        self._id = id
+        self._overwrite = overwrite
         self._held = held
+        self._locks = locks
+        self._resume = resume
         self._keeps = keeps
         self.kept = 0
         self.index_problem = ""
         self._index: _index.Written | None = None
         self._is_to_stay = False  # what is written, whatever comes
-        header = make_header(schema, metadata, id or os.urandom(16))
-        require_free_paths(path, index_path, overwrite)
+        self._has_begun = False
         # The dataset that gives way, with its lock; None if there is none or the lock is held.
         self._replaced: files.Descriptor | None = None
+        self._new: files.Descriptor | None = None  # the data file, if nothing was left
+        self._left: list[files.Descriptor] = []  # the data file that is gone on with
+
+    def begin(self) -> None:
+        """Create the data file, or open what was left, and lock it.
+
+        Raises:
+            FileExistsError: there is a file, and `overwrite` is not given, or the file is not ours.
+            FileNotFoundError: a folder does not exist.
+            LockedError: another process is making it, or writing to the one that is there.
+            SchemaError: the metadata is not JSON; or what was left has another header.
+            CorruptError: what was left is damaged.
+        """
+        header = make_header(self._schema, self._metadata, self._id or os.urandom(16))
+        require_free_paths(self._path, self._index_path, self._overwrite)
+        if self._overwrite and not self._held and files.exists(self._path):
+            self._lock_replaced()
+            self._remove_second_name()
+        writer = None
+        if self._resume:
+            writer = self._go_on()
+        self.writer = writer or self._begin(header)
+        self._has_begun = True
+
+    def _lock_replaced(self) -> None:
+        """Take the lock of the dataset that gives way, unless somebody has just removed it."""
         try:
-            if overwrite and not held and files.exists(path):
-                lock(path, self._keep_replaced, locks)
-                self._remove_second_name()
-            writer = None
-            if resume:
-                writer = self._go_on(schema, metadata, id)
-            if writer is None:
-                writer = self._begin(header)
-            self.writer = writer
-        except BaseException:  # the lock is not to last for as long as the exception is remembered
+            lock(self._path, self._keep_replaced, self._locks)
+        except FileNotFoundError:
             self._release_replaced()
-            raise
+            self._replaced = None
 
     def _keep_replaced(self, descriptor: files.Descriptor) -> None:
         self._replaced = descriptor
 
     def _remove_second_name(self) -> None:
         """Remove the name of before of a dataset that is whole: its maker was killed in `link`."""
-        assert self._replaced is not None
+        if self._replaced is None:
+            return
         if files.identity(self._partial) == files.identity(self._replaced.number):
             files.unlink(self._partial)
 
-    def _go_on(self, schema: Schema, metadata: dict[str, Any], id: bytes | None) -> Writer | None:
+    def _go_on(self) -> Writer | None:
         """Return a writer of what was left, cut behind its last whole batch; None if nothing was.
 
         Nothing of it is cut before its header has proved to be the same.
         """
-        left: list[files.Descriptor] = []
         try:
-            self._lock_left(left)
+            self._lock_left(self._left)
             state = self._state()
-            require_same_header(state.header, schema, metadata, id, self._partial)
-            writer = Writer(state, left[-1], checkpoints=False)
+            require_same_header(
+                state.header,
+                self._schema,
+                self._metadata,
+                self._id,
+                self._partial,
+            )
+            writer = Writer(state, self._left[-1], checkpoints=False)
             writer.open()
-        except BaseException as error:
-            for file in left:
-                file.close()
-            if isinstance(error, FileNotFoundError):
-                return None
-            if isinstance(error, CorruptError):
-                error.message += f"; {ADVICE}"
+        except FileNotFoundError:
+            self._close_left()
+            return None
+        except CorruptError as error:
+            error.message += f"; {ADVICE}"
             raise
         self.kept = len(state.snapshot.entries)
         return writer
+
+    def _close_left(self) -> None:
+        for file in self._left:
+            file.close()
+        self._left.clear()
 
     def _state(self) -> State:
         return State(
@@ -208,20 +237,17 @@ class Builder:
         """
         suffix = os.urandom(4).hex()
         born = f"{self._partial}.{suffix}.tmp"
-        file = self._create(born)
+        self._new = self._create(born)
         try:
-            if not locked_from_birth(file, self._path, self._locks):
+            if not locked_from_birth(self._new, self._path, self._locks):
                 raise LockedError("another process has locked it", file=born)
-            files.pwrite(file.number, header.raw.data, 0)
+            files.pwrite(self._new.number, header.raw.data, 0)
             self._name_partial(born)
-            writer = Writer(self._state(), file, checkpoints=False)
+            writer = Writer(self._state(), self._new, checkpoints=False)
             writer.open()
             return writer
         except BaseException:
-            self._remove_partial(file)
-            if files.exists(born):
-                files.unlink(born)
-            file.close()
+            files.discard(born)
             raise
 
     def _create(self, born: str) -> files.Descriptor:
@@ -270,12 +296,7 @@ class Builder:
             for file in left:
                 file.close()
 
-    def _remove_partial(self, file: files.Descriptor) -> None:
-        """Remove the new file under its other name, if that is its name."""
-        if files.identity(self._partial) == files.identity(file.number):
-            files.unlink(self._partial)
-
-    def finish(self, replace: bool, index_may_fail: bool = False) -> files.Descriptor:
+    def finish(self, replace: bool, index_may_fail: bool = False) -> None:
         """Put both files in place, durably.
 
         A crash between the two renames can leave either log with the index of the other, which is
@@ -285,9 +306,6 @@ class Builder:
             replace: whether files that are there give way.
             index_may_fail: whether the log is put in place also where its index cannot be: see
                 `index_problem`.
-
-        Returns:
-            The descriptor of the `.rec`, which holds its lock.
 
         Raises:
             FileExistsError: there is a file by now, and `replace` is not given.
@@ -314,7 +332,13 @@ class Builder:
         files.sync_directory(self._path)
         self._sync_index(index_may_fail)
         self._release_replaced()
-        return writer.hand_over()
+
+    def leave(self, keep: Keep | None) -> None:
+        """Release the lock of the finished `.rec`, or hand over the descriptor that holds it."""
+        if keep is None:
+            self.writer.let_go("the dataset is made")
+        else:
+            keep(self.writer.hand_over())
 
     def _require_same_targets(self, replace: bool) -> None:
         """Look once more at what gives way: samples may have come for hours."""
@@ -323,7 +347,7 @@ class Builder:
         known = None if replaced is None else files.identity(replaced.number)
         if replace and files.exists(self._path) and files.identity(self._path) != known:
             self._release_replaced()
-            lock(self._path, self._keep_replaced, self._locks)
+            self._lock_replaced()
 
     def _write_index(self, may_fail: bool) -> str:
         """Write the index beside where it belongs; return its path, empty if that failed."""
@@ -349,7 +373,7 @@ class Builder:
         if has_id_of_replaced and files.exists(self._index_path):
             # The old index would vouch for more of the new log than there is.
             try:
-                files.unlink(self._index_path)
+                files.discard(self._index_path)
                 files.sync_directory(self._index_path)
             except OSError:
                 self._is_to_stay = True
@@ -402,13 +426,27 @@ class Builder:
             error: because of which.
             keeps: whether records that were written stay. Then the error says so.
         """
-        has_records = len(self.writer.state.snapshot.entries) > 0
+        has_records = self._has_begun and len(self.writer.state.snapshot.entries) > 0
         if self._is_to_stay or (keeps and has_records):
             self._keep(error)
         else:
-            self.writer.remove_file(self._partial)
-        self.writer.let_go("it was abandoned")
+            self._remove_new()
+        if self._has_begun:
+            self.writer.let_go("it was abandoned")
+        if self._new is not None:
+            self._new.close()
+        self._close_left()
         self._release_replaced()
+
+    def _remove_new(self) -> None:
+        """Remove what was begun, if the data file has still its other name."""
+        file = self._new
+        if self._has_begun and self._left:
+            file = self._left[-1]
+        if file is None or file.number < 0:  # it is the parent's, in a forked child
+            return
+        if files.identity(self._partial) == files.identity(file.number):
+            files.unlink(self._partial)
 
     def _keep(self, error: BaseException) -> None:
         if files.exists(self._partial):
@@ -421,12 +459,26 @@ class Builder:
 
 
 def _is_log(path: str) -> bool:
-    storage = LocalStorage(path)
-    return storage.read(0, len(MAGIC)) == MAGIC
+    """Whether a file may be replaced as it is a log; also if it has just gone."""
+    start = _start_of(path)
+    return start is None or start == MAGIC
 
 
 def _may_be_left(path: str) -> bool:
-    """Whether a maker may have left a file: its blocks may be zeros, after a loss of power."""
-    storage = LocalStorage(path)
-    start = storage.read(0, len(MAGIC))
-    return start == MAGIC or not any(start)
+    """Whether a maker may have left a file: its blocks may be zeros, after a loss of power.
+
+    Also if it has just gone: its maker may be alive, and have given it its final name.
+    """
+    start = _start_of(path)
+    return start is None or start == MAGIC or not any(start)
+
+
+def _start_of(path: str) -> bytes | None:
+    """The first bytes of a file; None if there is none any more."""
+    try:
+        storage = LocalStorage(path)
+    except FileNotFoundError:
+        if os.path.islink(path):  # which leads nowhere
+            raise
+        return None
+    return storage.read(0, len(MAGIC))

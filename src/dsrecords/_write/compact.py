@@ -10,9 +10,9 @@ import numpy as np
 from dsrecords._read.plan import Plan
 from dsrecords._read.snapshot import Snapshot
 from dsrecords._schema.encoded import Encoded
-from dsrecords._storage.files import Descriptor
 from dsrecords._write.create import build
 from dsrecords._write.dictionaries import retrained
+from dsrecords._write.lock import Keep
 
 
 def compact(
@@ -23,7 +23,8 @@ def compact(
     metadata: dict[str, Any],
     replace: bool = False,
     locks: bool = True,
-) -> Descriptor:
+    keep: Keep | None = None,
+) -> None:
     """Write records of a dataset to a new one. They are verified, and copied as they are stored.
 
     Args:
@@ -34,9 +35,7 @@ def compact(
         metadata: of the new dataset.
         replace: whether the new dataset takes the place of this one, whose lock is held.
         locks: whether files are locked.
-
-    Returns:
-        The descriptor of the new `.rec`, which holds its lock.
+        keep: as of `build`.
 
     Raises:
         CorruptError: a record is not what was written.
@@ -51,7 +50,7 @@ def compact(
         schema, records = retrained(snapshot, positions, plan)
     else:
         records = (snapshot.encoded(int(position), plan) for position in positions)
-    return build(
+    build(
         path,
         index_path,
         schema,
@@ -60,4 +59,5 @@ def compact(
         overwrite=replace,
         held=replace,
         locks=locks,
+        keep=keep,
     )

@@ -16,7 +16,6 @@ from dsrecords._schema.samples import kept
 from dsrecords._schema.schema import Schema
 from dsrecords._schema.tabular import ExportsArrow, Tabular, as_tabular, iterable
 from dsrecords._storage import files
-from dsrecords._storage.files import Descriptor
 from dsrecords._storage.local import LocalStorage
 from dsrecords._storage.registry import absolute
 from dsrecords._types.base import describe
@@ -25,6 +24,7 @@ from dsrecords._write.bad_samples import KEY, BadSamples, OnError, require_valid
 from dsrecords._write.builder import PARTIAL, Builder, require_targets
 from dsrecords._write.dictionaries import encoded_with_dictionaries
 from dsrecords._write.leftovers import remove_abandoned
+from dsrecords._write.lock import Keep
 from dsrecords._write.pool import Numbered, encoded
 from dsrecords._write.progress import shown, shown_batches
 from dsrecords._write.resume import ADVICE, rest_of, use_dictionaries
@@ -90,7 +90,8 @@ def make_dataset(
             dict. Without a schema, `infer_schema` looks at the first samples, and what it chose is
             logged as a warning of the logger "dsrecords".
         index_path: of the index; by default `path` with the ending `.idx`.
-        metadata: anything that JSON can hold, kept in the header.
+        metadata: anything that JSON can hold, kept in the header. By default empty; of a table that
+            was made of a dataset, those of the dataset.
         overwrite: whether a dataset that is there gives way. Who has it open goes on reading the
             old one.
         progress: whether to show a progress bar.
@@ -139,13 +140,13 @@ def make_dataset(
     if shards is not None or shard_size is not None:
         require_valid_shards(shards, shard_size, resume, index_path)
         target = target_of(data_path, overwrite, lock, id)
-        options = _Options(schema, metadata or {}, progress, num_workers, on_error)
+        options = _Options(schema, metadata, progress, num_workers, on_error)
         return _make_shards(samples, target, options, shards, shard_size)
     return _make_one(
         samples,
         data_path,
         index,
-        _Options(schema, metadata or {}, progress, num_workers, on_error),
+        _Options(schema, metadata, progress, num_workers, on_error),
         overwrite,
         id,
         resume,
@@ -171,6 +172,7 @@ def _make_one(
     data_path = files.target(absolute(data_path))
     index = files.target(absolute(index))
     given: _Given = as_tabular(samples) or iterable(samples)
+    metadata = _metadata_of(given, options.metadata)
     total = _total(given)
     is_guessed = schema is None
     if is_guessed:
@@ -179,9 +181,7 @@ def _make_one(
     bad = None
     if options.on_error != "raise":
         bad = BadSamples(options.on_error)
-    goes_on = resume and files.exists(data_path + PARTIAL)
-    if goes_on:
-        _use_dictionaries(made, data_path + PARTIAL)
+    goes_on = resume and _use_dictionaries(made, data_path + PARTIAL)
     source = _Source(made, given, total, data_path, options.progress, options.num_workers, bad)
     records = source.records(one_by_one=goes_on or bad is not None, trained=goes_on)
     making = _Making(bad, keeps=resume, goes_on=goes_on, index_may_fail=True)
@@ -190,13 +190,13 @@ def _make_one(
             data_path,
             index,
             made,
-            options.metadata,
+            metadata,
             records,
             overwrite,
             id,
             making=making,
             locks=lock,
-        ).close()  # now: its lock is not to last for as long as an error that somebody remembers
+        )
     except SchemaError as error:
         if is_guessed and error.record is not None and error.record >= _looked_at(given):
             error.message += f"; {_GUESSED}"
@@ -208,7 +208,7 @@ class _Options(NamedTuple):
     """What was given to make a dataset of several files."""
 
     schema: Any
-    metadata: dict[str, Any]
+    metadata: dict[str, Any] | None
     progress: bool
     num_workers: int
     on_error: OnError
@@ -223,7 +223,9 @@ def _make_shards(
 ) -> tuple[str, str]:
     """Write samples to several files: see `make_dataset`."""
     with Making(target) as making:
+        making.begin()
         given: _Given = as_tabular(samples) or iterable(samples)
+        metadata = _metadata_of(given, options.metadata)
         total = _total(given)
         if shards is not None and total is None:
             raise ValueError(
@@ -241,16 +243,16 @@ def _make_shards(
         if shards is not None:
             bounds = even_bounds(total or 0, shards)
         if bounds and _is_parallel(options) and _is_divisible(given) and not made.trainable():
-            _write_in_pool(making, given, made, options, bounds)
-            return making.finish(made, options.metadata)
+            _write_in_pool(making, given, made, metadata, options, bounds)
+            return making.finish(made, metadata)
         source = _Source(
             made, given, total, target.root, options.progress, options.num_workers, bad
         )
         records: Any = source.records(one_by_one=True, trained=False)
-        divided = _divided(iter(records), made, options.metadata, bounds, shard_size)
+        divided = _divided(iter(records), made, metadata, bounds, shard_size)
         for number, some in enumerate(divided):
-            making.write(number, made, options.metadata, build, some)
-        paths = making.finish(made, _with_report(options.metadata, bad, making.count()))
+            making.write(number, made, metadata, build, some)
+        paths = making.finish(made, _with_report(metadata, bad, making.count()))
     if bad is not None and bad.count:
         warn_user(f"{target.root}: {bad.summary()}")
     return paths
@@ -277,6 +279,7 @@ def _write_in_pool(
     making: Making,
     given: Any,
     schema: Schema,
+    metadata: dict[str, Any],
     options: _Options,
     bounds: Sequence[int],
 ) -> None:
@@ -284,7 +287,7 @@ def _write_in_pool(
     written = written_in_pool(
         given,
         schema,
-        options.metadata,
+        metadata,
         making.target,
         bounds,
         options,
@@ -321,6 +324,15 @@ def _path_of(path: Any) -> str:
     return os.fsdecode(path)
 
 
+def _metadata_of(given: _Given, metadata: dict[str, Any] | None) -> dict[str, Any]:
+    """What was given as metadata; if nothing was, what a table that was a dataset says."""
+    if metadata is not None:
+        return metadata
+    if isinstance(given, Tabular):
+        return given.metadata
+    return {}
+
+
 def _total(given: _Given) -> int | None:
     """How many samples are given; None if that is not known."""
     if isinstance(given, Tabular):
@@ -337,16 +349,25 @@ def _looked_at(given: _Given) -> int:
     return LIMIT
 
 
-def _use_dictionaries(schema: Schema, partial: str) -> None:
-    """Compress with the dictionaries with which what is left was compressed."""
+def _use_dictionaries(schema: Schema, partial: str) -> bool:
+    """Compress with the dictionaries with which what is left was compressed.
+
+    Returns:
+        Whether anything is left.
+    """
+    if not files.exists(partial):
+        return False
     if not schema.trainable():
-        return
+        return True
     try:
         left = read_header(LocalStorage(partial))
+    except FileNotFoundError:  # its maker was alive, and has ended
+        return False
     except CorruptError as error:
         error.message += f"; {ADVICE}"
         raise
     use_dictionaries(schema, left.schema)
+    return True
 
 
 class _Source(NamedTuple):
@@ -454,7 +475,8 @@ def build(
     held: bool = False,
     making: _Making = _Making(),  # noqa: B008 - it never changes
     locks: bool = True,
-) -> Descriptor:
+    keep: Keep | None = None,
+) -> None:
     """Write encoded records to a new dataset. If they raise, no trace of it is left.
 
     Args:
@@ -469,9 +491,8 @@ def build(
         held: whether the lock of the dataset that gives way is held already.
         making: what else there is to say.
         locks: whether files are locked.
-
-    Returns:
-        The descriptor of the new `.rec`, which holds its lock.
+        keep: called with the descriptor of the new `.rec`, which holds its lock; None: that is
+            released.
 
     Raises:
         FileExistsError: there is a file, and `overwrite` is not given, or the file is not ours.
@@ -495,22 +516,19 @@ def build(
         keeps=making.keeps,
     )
     try:
+        builder.begin()
         remove_abandoned(index_path)
         if overwrite:
             _warn_of_other_names(path)
         _write(records, builder)
         if making.bad is not None or making.goes_on:
             _describe(builder.writer, metadata, making.bad)
-        file = builder.finish(overwrite, making.index_may_fail)
+        builder.finish(overwrite, making.index_may_fail)
+        _tell(path, index_path, builder, making.bad)
+        builder.leave(keep)
     except BaseException as error:
         builder.abandon(error, keeps=making.keeps)
         raise
-    try:
-        _tell(path, index_path, builder, making.bad)
-    except Warning:  # where warnings are errors: no lock is to last as long as they do
-        file.close()
-        raise
-    return file
 
 
 def _warn_of_other_names(path: str) -> None:
@@ -579,7 +597,7 @@ def create(
         (),
         temporary=temporary,
         locks=locks,
-    ).close()
+    )
 
 
 def _with_inferred_schema(given: _Given, path: str) -> tuple[_Given, Any]:

@@ -15,6 +15,10 @@ from typing import Protocol
 from dsrecords._storage import files
 from dsrecords.errors import LockedError, ReadOnlyError
 
+Keep = Callable[[files.Descriptor], object]
+"""Takes a descriptor before it has a lock, or as long as it has one: no lock is to last for as long
+as an exception is remembered, of which the frames know whatever has a name in them."""
+
 
 class Holder(Protocol):
     """An object that holds the lock of a file."""
@@ -32,7 +36,7 @@ _lockable: files.Known = weakref.WeakSet()
 
 def lock(
     path: str,
-    keep: Callable[[files.Descriptor], object],
+    keep: Keep,
     locks: bool = True,
 ) -> None:
     """Take the writer's lock of the file that has this path now.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 
@@ -38,16 +40,74 @@ def shown_batches(
             bar.update(len(batch[0]))
 
 
-def _bar(samples: Iterable[Any] | None, total: int | None, path: str) -> Any:
-    from tqdm import tqdm
+def counter(total: int | None, path: str, done: int) -> Any:
+    """A progress bar that is told how many samples there were, by its method `update`.
 
-    class Bar(tqdm):  # type: ignore[type-arg]
+    Args:
+        total: how many there will be; None if that is not known.
+        path: of the data file, whose name the bar shows.
+        done: how many there were before.
+    """
+    return _bar(None, total, path, initial=done)
+
+
+@contextlib.contextmanager
+def shown_bytes(total: int, path: str, progress: bool) -> Iterator[Callable[[int], None]]:
+    """A progress bar of the bytes of a file, if one is wanted.
+
+    Yields:
+        What is called with how many were read so far.
+    """
+    if not progress:
+        yield _tell_nobody
+        return
+    with _bar(None, total, path, unit="B", unit_scale=True) as bar:
+
+        def tell(count: int) -> None:
+            bar.update(count - bar.n)
+
+        yield tell
+
+
+def _tell_nobody(count: int) -> None:
+    """Do nothing with how far it is."""
+
+
+def _bar(
+    samples: Iterable[Any] | None,
+    total: int | None,
+    path: str,
+    **options: Any,
+) -> Any:
+    tqdm = _tqdm()
+
+    class Bar(tqdm):  # type: ignore[misc, valid-type]
         monitor_interval = 0  # no thread: worker processes are forked where there is none
 
+    options.setdefault("unit", " samples")
     return Bar(
         samples,
         total=total,
-        desc=os.path.basename(path),
-        unit=" samples",
+        desc=_name(path),
         dynamic_ncols=True,
+        **options,
     )
+
+
+def _tqdm() -> Any:
+    """The class of bars that fits here: a widget in a notebook, else a line of text.
+
+    In a notebook without ipywidgets tqdm takes the line as well, and warns: nobody needs to know,
+    and where warnings are errors it would be one.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from tqdm.auto import tqdm
+    return tqdm
+
+
+def _name(path: str) -> str:
+    """Return the name of a file without what a terminal would obey."""
+    name = os.path.basename(path)
+    shown = [character if character.isprintable() else "?" for character in name]
+    return "".join(shown)

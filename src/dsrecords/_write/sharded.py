@@ -26,7 +26,7 @@ from dsrecords._write.builder import require_free_paths
 from dsrecords._write.lock import create, lock, locked_from_birth
 from dsrecords.errors import LockedError, annotate
 
-Build = Callable[..., files.Descriptor]
+Build = Callable[..., None]
 
 MANY = 2**17
 """So many files at most: a typing mistake is not to fill a disk with files."""
@@ -218,42 +218,53 @@ class Making:
 
     Args:
         target: where they go.
-
-    Raises:
-        FileExistsError: there is such a dataset, and `overwrite` is not given.
-        LockedError: another process is making it.
     """
 
     def __init__(self, target: Target) -> None:
         self.target = target
         self._written: list[Shard] = []
         self._is_done = False
-        self._require_free()
-        self._lock = self._locked()
-        try:
-            self._require_free()  # once more: another maker may have ended meanwhile
-            self._remove_unfinished()
-        except BaseException:
-            self._unlock()
-            raise
+        self._has_lock = False
+        self._files: list[files.Descriptor] = []  # the last one has the lock, or is to get it
 
     def __enter__(self) -> Making:
         return self
 
     def __exit__(self, *exception: object) -> None:
         error = exception[1]
+        try:
+            if self._has_lock:
+                self._leave(error)
+        finally:
+            self._close_files()
+
+    def begin(self) -> None:
+        """Take the lock, and remove what makers have left that were killed.
+
+        Raises:
+            FileExistsError: there is such a dataset, and `overwrite` is not given.
+            LockedError: another process is making it.
+        """
+        self._require_free()
+        self._take_lock()
+        self._has_lock = True
+        self._require_free()  # once more: another maker may have ended meanwhile
+        self._remove_unfinished()
+
+    def _leave(self, error: object) -> None:
         if not self._is_done:
             self._remove_unfinished()
         elif isinstance(error, Exception):
             left = f"{self.target.root}-*{_UNFINISHED}"
             annotate(error, f"files that are whole, and have not got their names, are {left}")
-        self._unlock()
-
-    def _unlock(self) -> None:
         path = self._lock_path()
-        if files.identity(path) == files.identity(self._lock.number):
+        if files.identity(path) == files.identity(self._files[-1].number):
             files.unlink(path)
-        self._lock.close()
+        self._close_files()
+
+    def _close_files(self) -> None:
+        for file in self._files:
+            file.close()
 
     def _lock_path(self) -> str:
         return self.target.manifest() + _MAKING
@@ -272,17 +283,21 @@ class Making:
     def _require_ours(self) -> None:
         """Raise FileExistsError if what is to give way is no manifest."""
         path = self.target.manifest()
-        if files.exists(path) and not _manifest.is_manifest(path):
+        if not _manifest.may_be_replaced(path):
             raise FileExistsError(f"{path} exists and is not ours: remove it, or give another path")
         for path in _shards_of(self.target.root):
             require_free_paths(path, default_index(path), overwrite=True)
 
-    def _locked(self) -> files.Descriptor:
+    def _take_lock(self) -> None:
         path = self._lock_path()
+        while not self._is_locked(path):  # another maker has removed it meanwhile
+            self._close_files()
+
+    def _is_locked(self, path: str) -> bool:
         try:
-            file = create(path, replaces="")
+            self._files.append(create(path, replaces=""))
         except FileExistsError:
-            return self._locked_again(path)
+            return self._is_locked_again(path)
         except FileNotFoundError as error:
             folder = os.path.dirname(path)
             raise FileNotFoundError(
@@ -290,31 +305,22 @@ class Making:
                 "there is no such folder",
                 folder,
             ) from None
-        if not locked_from_birth(file, path, self.target.locks):
-            file.close()
+        if not locked_from_birth(self._files[-1], path, self.target.locks):
             raise LockedError("another process is making it", file=self.target.manifest())
-        if files.identity(path) != files.identity(file.number):
-            file.close()
-            return self._locked()
-        return file
+        return files.identity(path) == files.identity(self._files[-1].number)
 
-    def _locked_again(self, path: str) -> files.Descriptor:
+    def _is_locked_again(self, path: str) -> bool:
         """Take the lock that a maker has left, or has."""
-        kept: list[files.Descriptor] = []
         try:
-            lock(path, kept.append, self.target.locks)
-            if files.size(kept[-1].number):
-                raise FileExistsError(f"{path} exists and is not ours: remove it")
-        except BaseException as error:
-            for file in kept:
-                file.close()
-            if isinstance(error, FileNotFoundError):  # its maker has ended meanwhile
-                return self._locked()
-            if isinstance(error, LockedError):
-                text = "another process is making it"
-                raise LockedError(text, file=self.target.manifest()) from None
-            raise
-        return kept[-1]
+            lock(path, self._files.append, self.target.locks)
+        except FileNotFoundError:  # its maker has ended meanwhile
+            return False
+        except LockedError:
+            text = "another process is making it"
+            raise LockedError(text, file=self.target.manifest()) from None
+        if files.size(self._files[-1].number):
+            raise FileExistsError(f"{path} exists and is not ours: remove it")
+        return True
 
     def _remove_unfinished(self) -> None:
         for path in _unfinished_of(self.target.root):
@@ -372,20 +378,18 @@ class Making:
         self._require_free()
         self._is_done = True  # from here on the new files are all that there is of either dataset
         if files.exists(manifest):  # or it would name files of which some are others
-            files.unlink(manifest)
+            files.discard(manifest)
             files.sync_directory(manifest)
         for number, shard in enumerate(shards):
             path = shard.path
             index = default_index(path)
-            if files.exists(index):
-                files.unlink(index)
+            files.discard(index)
             files.rename(target.unfinished(number), path)
             if files.exists(target.unfinished_index(number)):
                 files.rename(target.unfinished_index(number), index)
         for path in old - {shard.path for shard in shards}:
-            files.unlink(path)
-            if files.exists(default_index(path)):
-                files.unlink(default_index(path))
+            files.discard(path)
+            files.discard(default_index(path))
         files.sync_directory(manifest)
         _manifest.put_in_place(manifest, [content], target.overwrite)
         return f"{target.given}-*-of-{total:05d}.rec", target.given + ENDING
@@ -412,7 +416,7 @@ def write_shard(
         overwrite=True,
         id=id,
         locks=target.locks,
-    ).close()
+    )
     return shard_at(path, index)
 
 

@@ -49,6 +49,9 @@ _JOINED = 2**16  # bytes: up to here, joining buffers costs less than writing th
 _MOST_POSITIONS = (LARGEST_COMMIT - COMMIT_HEAD) // 8  # in one edit
 
 
+CLOSED = "this dataset is closed"
+
+
 class ListChangedError(Exception):
     """The list was edited since the positions of a change were computed. Never shown to users."""
 
@@ -152,15 +155,19 @@ class Writer:
         self._unpublished_frames = 0
         self._interrupted = False
 
+    def require_going_on(self) -> None:
+        """Raise ReadOnlyError if this writer was forked or closed, or a write of it failed."""
+        reason = self._why_stopped or self.state.refuses
+        if reason:
+            raise ReadOnlyError(reason, file=self.state.path)
+
     def be_ready(self) -> None:
         """Recover from an interrupted change.
 
         Raises:
-            ReadOnlyError: this writer was forked or closed, or a write of it failed.
+            ReadOnlyError: as of `require_going_on`.
         """
-        reason = self._why_stopped or self.state.refuses
-        if reason:
-            raise ReadOnlyError(reason, file=self.state.path)
+        self.require_going_on()
         if self._interrupted:
             self.require_in_place()  # or another file would be cut to the length of this one
             self._recover()
@@ -645,7 +652,7 @@ class Writer:
             if not self._why_stopped and not self.state.refuses:
                 self._checkpoint_or_warn()
         finally:
-            self.let_go("this dataset is closed")
+            self.let_go(CLOSED)
 
     def _checkpoint_or_warn(self) -> None:
         self._is_log_durable = False
@@ -671,11 +678,6 @@ class Writer:
         if self._file is not None:
             self._file.close()
             self._file = None
-
-    def remove_file(self, path: str) -> None:
-        """Remove the file that is written, if it is at this path; the lock is still held."""
-        if self._file is not None and files.identity(path) == files.identity(self._file.number):
-            files.unlink(path)
 
     def hand_over(self) -> files.Descriptor:
         """The descriptor with the lock, by which another writer goes on."""

@@ -1,0 +1,7 @@
+"""`python -m dsrecords` is the command `dsrecords`."""
+
+import sys
+
+from dsrecords._cli.main import script
+
+sys.exit(script())

@@ -1,0 +1,1 @@
+"""Values of each type as an array of Arrow, and back."""

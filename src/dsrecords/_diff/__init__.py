@@ -1,0 +1,1 @@
+"""How two datasets differ, record by record."""

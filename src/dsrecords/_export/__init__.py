@@ -1,0 +1,1 @@
+"""A dataset as a table of other packages, and as HTML for notebooks."""

@@ -1,0 +1,1 @@
+"""`Loader`: batches of a dataset for training, made ahead by threads."""

@@ -1,0 +1,1 @@
+"""What the values of a dataset are like: ranges, means, lengths, counts, histograms."""

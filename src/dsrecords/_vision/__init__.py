@@ -1,0 +1,1 @@
+"""Pictures for training: a part of an image, resized and flipped, straight into a batch."""
