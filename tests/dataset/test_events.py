@@ -260,6 +260,33 @@ def test_a_flush_amid_an_append_is_made_up_for_right_after_it(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("change", ["append", "flush"])
+def test_a_flush_at_any_instruction_of_a_change_is_made_up_for_right_after_it(tmp_path, change):
+    ds = dsrecords.open(make(tmp_path / "a.rec"))
+    ds.append(row(50))
+    gate = ds._editing.writer.gate
+    steps = {"append": 7, "flush": 61}
+    amid = []
+
+    def flush():
+        if gate.is_held_here():
+            amid.append(number)
+            ds.flush()
+
+    for number in itertools.count(0, steps[change]):
+        ds[0, "y"] = number
+        with Between(number, flush) as between:
+            ds.append(row(51)) if change == "append" else ds.flush()
+        if number in amid:
+            source = ds._reading.source
+            assert source.slot.end == ds._reading.snapshot().end
+            assert gate.after is None
+        if not between.happened:
+            break
+    assert len(amid) > 20
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("change", ["append", "delete", "replace a field", "compact"])
 def test_a_handler_that_changes_the_list_amid_a_change_is_refused_or_right(tmp_path, change):
     made = make(tmp_path / "made.rec")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Callable
 from types import FrameType
 
 from dsrecords.errors import LockedError
@@ -21,12 +22,17 @@ class Gate:
 
     Args:
         path: of the data file, for messages.
+
+    Attributes:
+        after: what is to be done right after the change that holds it, as it was asked for amid
+            it; None: nothing. It waits for the next one if the change fails.
     """
 
     def __init__(self, path: str) -> None:
         self._path = path
         self._lock = threading.RLock()
         self._holder: FrameType | None = None  # the frame of the call that holds it
+        self.after: Callable[[], None] | None = None
 
     def __enter__(self) -> None:
         """Wait for other threads.
@@ -44,9 +50,13 @@ class Gate:
             )
         self._holder = sys._getframe(1)
 
-    def __exit__(self, *exception: object) -> None:
-        self._holder = None
+    def __exit__(self, kind: object, *exception: object) -> None:
+        self._holder = None  # what is asked for from here on is done at once
         self._lock.release()
+        after = self.after
+        if after is not None and kind is None:
+            self.after = None
+            after()
 
     def is_held_here(self) -> bool:
         """Whether a call of this thread holds it, amid which this is called."""

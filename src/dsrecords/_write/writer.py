@@ -102,8 +102,6 @@ class Writer:
         self.state = state
         self.gate = gate or Gate(state.path)
         self._last_editor = 0  # the thread that made the last edit
-        # Whether a checkpoint was asked for amid a change, after which it is made.
-        self._checkpoint_is_due = False
         # Whether all that was written is on the disk, as far as the index is not concerned.
         self._is_log_durable = False
         # Whether an exception came amid a change: the files are the truth, not what is in memory.
@@ -462,10 +460,10 @@ class Writer:
         self._interrupted = False
         self._unpublished_frames += frames
         self._unpublished_bytes += size
-        is_due = self._checkpoint_is_due
-        if self._checkpoints:
-            is_due |= self._unpublished_frames >= self._most_unpublished_frames
-            is_due |= self._unpublished_bytes >= _CHECKPOINT_BYTES
+        if not self._checkpoints:
+            return
+        is_due = self._unpublished_frames >= self._most_unpublished_frames
+        is_due |= self._unpublished_bytes >= _CHECKPOINT_BYTES
         if is_due:
             self._make_checkpoint(sync=False)
 
@@ -480,15 +478,20 @@ class Writer:
             sync: whether to make the names of the files durable as well.
         """
         if self.gate.is_held_here():
-            self._checkpoint_is_due = True
+            self.gate.after = self._make_up
             return
         with self.gate:
             self.be_ready()
             self._make_checkpoint(sync)
 
+    def _make_up(self) -> None:
+        """Make the checkpoint that was asked for amid a change, unless that was the last one."""
+        if self.is_open:
+            self.checkpoint()
+
     def _make_checkpoint(self, sync: bool) -> None:
         self.require_in_place()
-        self._checkpoint_is_due = False
+        self.gate.after = None
         self.require_own_log()
         try:
             if self._index_is_behind or self._unpublished_frames:
