@@ -374,6 +374,22 @@ def test_a_fork_amid_an_iteration(numbers, batch_size, num_threads):
     wait_for_threads()
 
 
+@pytest.mark.skipif(not HAS_FORK, reason="has no fork")
+def test_a_fork_does_not_wait_for_a_lock_that_a_thread_held(numbers):
+    loader = Loader(numbers, 4, num_threads=1, prefetch=4)
+    iterator = iter(loader)
+    next(iterator)
+    step = loader._running()._waiting[0].step
+
+    def child():
+        signal.alarm(60)  # it would wait for ever
+        return labels(loader)
+
+    with step._lock:
+        assert in_fork(child) == list(range(100))
+    assert len(labels(iterator)) == 96
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not HAS_FORK, reason="has no fork")
 def test_a_fork_has_worker_processes_of_its_own(numbers):

@@ -166,11 +166,12 @@ class Iteration:
 
     def stop(self) -> None:
         """Let the threads end; what they still do is given up."""
+        if os.getpid() != self._process:
+            return  # in a fork there are none, and one of them may have held a lock
         self._maker.stopped.is_set = True
         for _, step in list(self._waiting):
             step.give_up()
-        if os.getpid() == self._process:  # in a fork there are none
-            self._executor.end()
+        self._executor.end()
 
     def _check(self) -> None:
         if os.getpid() != self._process:

@@ -115,8 +115,11 @@ class Maker:
         is_measured: bool,
     ) -> None:
         """Make a part, and the batch if it is the last one. Whatever goes wrong is its result."""
-        times = Times() if is_measured else UNMEASURED
-        began = time.thread_time()
+        times: Times = UNMEASURED
+        began = 0.0
+        if is_measured:
+            times = Times()
+            began = time.thread_time()
         try:
             self.stopped.check()
             done = self._done(step, start, randomness, times)
