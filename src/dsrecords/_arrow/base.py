@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import itertools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -22,7 +23,7 @@ class TooLargeError(Exception):
     """Values that together do not fit into one array of Arrow."""
 
 
-class Form:
+class Form(abc.ABC):
     """How the values of a type are written in Arrow.
 
     Args:
@@ -39,6 +40,7 @@ class Form:
         self.raw = raw
         self.arrow_type = arrow_type
 
+    @abc.abstractmethod
     def build(self, values: Values) -> Any:
         """Return values as an array of Arrow.
 
@@ -46,14 +48,13 @@ class Form:
             TooLargeError: they are too many for one.
             CorruptError, SchemaError: one cannot be written in Arrow.
         """
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def restore(self, array: Any) -> Values:
         """Return the values of an array of `arrow_type`, as a field of the type takes them.
 
         Raises whatever reading a value raises that is none of the type.
         """
-        raise NotImplementedError
 
     def has_null_of_its_own(self) -> bool:
         """Return whether null is a value of the type, also where this does not take None: NaT."""

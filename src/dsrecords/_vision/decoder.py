@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import functools
 import os
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ CHANNELS: dict[str, tuple[int, ...]] = {"rgb": (3,), "gray": (), "rgba": (4,)}
 """By mode, what the shape of a result has behind (height, width)."""
 
 
-class Decoder:
+class Decoder(abc.ABC):
     """A decoder of images that keeps a part of each, resizes it and may mirror it.
 
     It is stateless: any number of threads may use one at a time.
@@ -44,9 +45,9 @@ class Decoder:
         return 0
 
     @property
+    @abc.abstractmethod
     def _filter(self) -> str:
         """What it resizes with: see `filters.render`."""
-        raise NotImplementedError
 
     def decode_image(
         self,
@@ -106,6 +107,7 @@ class Decoder:
         region = pixel_region(pixels, self.mode, self._planner(random))
         self._render(region, out)
 
+    @abc.abstractmethod
     def _plan(
         self,
         random: Sequence[float],
@@ -113,7 +115,6 @@ class Decoder:
         width: int,
     ) -> Plan:
         """What is made of an image of this size. Raises DecodeError if that is too large."""
-        raise NotImplementedError
 
     def _planner(self, random: np.ndarray | None) -> Planner:
         """The plan as a function of the size alone. Raises ValueError."""
