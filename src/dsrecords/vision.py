@@ -15,8 +15,9 @@ Those of this module can also write straight into a batch, and have besides:
 - `convert_into(pixels, out, random)`: the same of pixels, as a field of type `uint8[256,256,3]`
   has them.
 
-They use simplejpeg and OpenCV where these are installed (`pip install dsrecords[vision]`), and
-Pillow without them. While they decode and resize, other threads run.
+They use simplejpeg and OpenCV where these are installed (`pip install 'dsrecords[vision]'`), and
+Pillow without them. While they decode and resize, other threads run. OpenCV's own threads are
+turned off in the whole process (`cv2.setNumThreads(1)`).
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ from dsrecords._vision.arguments import (
     check_size,
 )
 from dsrecords._vision.decoder import CHANNELS, Decoder, check_out, check_resized
-from dsrecords._vision.filters import PILLOW_BILINEAR
+from dsrecords._vision.filters import PILLOW_BILINEAR, prepare
 from dsrecords._vision.plans import (
     NUMBERS_OF_BOX,
     Box,
@@ -79,6 +80,7 @@ class Decode(Decoder):
     max_size: int | None = None
 
     def __post_init__(self) -> None:
+        prepare()
         check_mode(self.mode)
         if self.size is not None:
             check_size(self.size)
@@ -147,6 +149,7 @@ class _FlipDecoder(Decoder):
         return self.flip == 1
 
     def _check(self) -> None:
+        prepare()
         check_size(self.size)
         check_flip(self.flip)
         check_mode(self.mode)

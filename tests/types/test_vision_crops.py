@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from conftest import shown
+from conftest import python, shown
 from PIL import Image, ImageOps
 from sameness import same
 from test_image_arrays import encoded, image_of, png
@@ -497,6 +497,41 @@ def test_large_images_are_resized_in_a_child_of_a_process_that_did(only):
         shapes = [vision.Resize((size, size)).convert(pixels).shape for size in (600, 1100)]
         os._exit(0 if shapes == [(600, 600, 3), (1100, 1100, 3)] else 1)
     assert os.waitpid(child, 0)[1] == 0
+
+
+_WITH_OPENCV = """
+import os
+import cv2
+import numpy as np
+cv2.setNumThreads(2)
+pixels = np.zeros((400, 400, 3), np.uint8)
+cv2.GaussianBlur(pixels, (3, 3), 0)  # by threads of its own
+from dsrecords import vision
+print(cv2.getNumThreads())
+resize = vision.Resize((200, 200))
+print(cv2.getNumThreads())
+child = os.fork()
+if not child:
+    os._exit(resize.convert(pixels).shape != (200, 200, 3))
+print(os.waitpid(child, 0)[1])
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="has no fork")
+def test_opencv_has_no_threads_of_its_own_which_a_fork_would_wait_for():
+    pytest.importorskip("cv2")
+    assert python(_WITH_OPENCV).split() == ["2", "1", "0"]
+
+
+def test_a_fork_does_not_end_threads_that_only_its_parent_has(monkeypatch):
+    cv2 = pytest.importorskip("cv2")
+    filters.installed.cache_clear()
+    monkeypatch.setattr(filters, "_inherited", {"cv2"})
+    monkeypatch.setattr(cv2, "setNumThreads", None)  # calling it would fail
+    assert filters.installed("cv2") is cv2
+    monkeypatch.undo()
+    filters.installed.cache_clear()
+    assert filters.installed("cv2") is cv2
 
 
 # Datasets

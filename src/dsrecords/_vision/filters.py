@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import importlib
+import os
+import sys
 from typing import Any
 
 import numpy as np
@@ -33,13 +35,42 @@ _BLURRED = 4 / 3
 _AVERAGED = 3
 
 
+_OPENCV = "cv2"
+
+
 @functools.cache
 def installed(module: str) -> Any:
     """An optional module, or None if it is not installed: then Pillow does its work."""
+    was_inherited = module in _inherited
     try:
-        return importlib.import_module(module)
+        found = importlib.import_module(module)
     except ImportError:
         return None
+    if module == _OPENCV and not was_inherited:
+        # Whoever decodes many images has threads of his own. OpenCV's would only compete with them;
+        # and a process that is forked, as loaders do it, can wait for ever for a lock that one of
+        # them held.
+        found.setNumThreads(1)
+    return found
+
+
+def prepare() -> None:
+    """Let an OpenCV that is there already work without threads: before this process is forked."""
+    if _OPENCV in sys.modules:
+        installed(_OPENCV)
+
+
+# What this process had imported when it was forked: threads of it are gone, and cannot be ended.
+_inherited: set[str] = set()
+
+
+def _remember_inherited() -> None:
+    if _OPENCV in sys.modules:
+        _inherited.add(_OPENCV)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_remember_inherited)
 
 
 def render(
