@@ -38,7 +38,7 @@ ROWS = [
         "tokens": np.arange(i % 5, dtype=np.int32),
         "tags": None if i % 6 == 0 else ["a", "b", "c"][: i % 4],
         "flag": i % 2 == 0,
-        "when": np.datetime64("2026-01-01") + i,
+        "when": np.datetime64("2026-01-01") + np.timedelta64(i, "D"),
         "took": np.timedelta64(i, "m"),
         "big": 2**63 + i,
         "box": np.arange(4, dtype=np.float32) * i,

@@ -469,7 +469,7 @@ def test_what_stands_for_none(nulls):
         "number": -1,
         "real": np.nan,
         "flag": True,
-        "when": np.datetime64("NaT"),
+        "when": np.datetime64("NaT", "s"),
         "text": "",
         "pair": 0,
         "tokens": [],
