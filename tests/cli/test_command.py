@@ -1,5 +1,6 @@
 """The command `dsrecords`: what it prints and writes, one line for each mistake, exit codes as docs/command.md lists them."""
 
+import importlib
 import io
 import json
 import os
@@ -222,7 +223,7 @@ def test_each_command_says_what_it_does_on_a_screen(run, name):
 def sections():
     found = {}
     for name in commands().list_commands(None):
-        module = sys.modules[f"dsrecords._cli.commands.{name}"]
+        module = importlib.import_module(f"dsrecords._cli.commands.{name}")
         found.setdefault(module.SECTION, []).append(name)
     assert set(found) <= set(help.SECTIONS)
     return found
