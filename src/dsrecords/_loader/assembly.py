@@ -9,9 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dsrecords._loader.buffers import Buffers
+from dsrecords._loader.keys import Key
 from dsrecords._loader.stacking import as_array, chosen, common_shape, stacked
-
-Key = str | int | None
 
 
 class Stop:

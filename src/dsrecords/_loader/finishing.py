@@ -9,6 +9,7 @@ import numpy as np
 
 from dsrecords._loader.buffers import Buffers
 from dsrecords._loader.formats import Format
+from dsrecords._loader.keys import Key
 from dsrecords._loader.nulls import fill_of, filled
 from dsrecords._loader.padding import Pad
 from dsrecords._loader.pictures import column_channels_first
@@ -19,8 +20,6 @@ from dsrecords._loader.steps import Batch, Step
 from dsrecords._loader.structure import Columns, Structure
 from dsrecords._loader.times import COLLATE, COPY, TRANSFORM, Times
 from dsrecords.errors import SchemaError, annotate
-
-Key = str | int | None
 
 INDEX = "index"  # the name of the column that `with_index` adds
 LENGTH = "{}_length"  # and of those that `pad` adds

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
 
 from dsrecords._loader.buffers import Allocate
+from dsrecords._loader.keys import Key
 from dsrecords._loader.nulls import unmasked
 from dsrecords.errors import SchemaError
 
-Key = str | int | None
 Columns = dict[Key, Any]
 
 _32_BITS = {
@@ -109,19 +110,9 @@ class Torch:
         return array
 
     def converted(self, columns: Columns) -> Columns:
-        return {key: self._column(column, key) for key, column in columns.items()}
+        return _converted(columns, "PyTorch", self._tensor)
 
-    def _column(self, column: Any, key: Key) -> Any:
-        if isinstance(column, list):
-            return [self._value(value, key) for value in column]
-        return self._value(column, key)
-
-    def _value(self, value: Any, key: Key) -> Any:
-        if isinstance(value, np.ndarray):
-            return self._tensor(unmasked(value, key, "PyTorch"))
-        return value
-
-    def _tensor(self, array: np.ndarray) -> Any:
+    def _tensor(self, array: np.ndarray, key: Key) -> Any:
         """A tensor of an array; the array itself where PyTorch has no such dtype (of times)."""
         name = array.dtype.name
         if name in _ALSO_IN_TORCH:
@@ -196,17 +187,7 @@ class Jax:
         self._device = device
 
     def converted(self, columns: Columns) -> Columns:
-        return {key: self._column(column, key) for key, column in columns.items()}
-
-    def _column(self, column: Any, key: Key) -> Any:
-        if isinstance(column, list):
-            return [self._value(value, key) for value in column]
-        return self._value(column, key)
-
-    def _value(self, value: Any, key: Key) -> Any:
-        if isinstance(value, np.ndarray):
-            return self._array(unmasked(value, key, "JAX"), key)
-        return value
+        return _converted(columns, "JAX", self._array)
 
     def _array(self, array: np.ndarray, key: Key) -> Any:
         """An array of JAX's; the array itself where JAX has no such dtype (of times)."""
@@ -222,6 +203,31 @@ class Jax:
 
     def delivered(self, batch: Any) -> None:
         pass
+
+
+def _converted(
+    columns: Columns,
+    format: str,
+    convert: Callable[[np.ndarray, Key], Any],
+) -> Columns:
+    """Return columns, all of whose arrays are converted, also those within lists.
+
+    Raises:
+        SchemaError: a value is masked.
+    """
+
+    def value_of(value: Any, key: Key) -> Any:
+        if not isinstance(value, np.ndarray):
+            return value
+        return convert(unmasked(value, key, format), key)
+
+    found: Columns = {}
+    for key, column in columns.items():
+        if isinstance(column, list):
+            found[key] = [value_of(value, key) for value in column]
+        else:
+            found[key] = value_of(column, key)
+    return found
 
 
 def _in_32_bits(array: np.ndarray, key: Key) -> np.ndarray:

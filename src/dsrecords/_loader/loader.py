@@ -16,6 +16,7 @@ from dsrecords._loader.buffers import Buffers
 from dsrecords._loader.finishing import Finisher
 from dsrecords._loader.formats import Format, format_of
 from dsrecords._loader.iteration import Iteration
+from dsrecords._loader.keys import Key
 from dsrecords._loader.limits import lacks_vision, machine
 from dsrecords._loader.making import Maker, Targets
 from dsrecords._loader.order import GivenBatches, as_sampler
@@ -29,8 +30,6 @@ from dsrecords._loader.times import Times
 from dsrecords._order.lengths import MaxTokens
 from dsrecords._order.sampler import Sampler
 from dsrecords._write.progress import counter
-
-Key = str | int | None
 
 _LAYOUTS = ("NHWC", "NCHW")
 _MOST_THREADS = 32  # by default

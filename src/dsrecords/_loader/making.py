@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dsrecords._loader.assembly import Stop
 from dsrecords._loader.buffers import Buffers
 from dsrecords._loader.finishing import Finisher
+from dsrecords._loader.keys import Key
 from dsrecords._loader.order import Steps
 from dsrecords._loader.processes import Processes
 from dsrecords._loader.randomness import Randomness
@@ -17,8 +18,6 @@ from dsrecords._loader.steps import Batch, Step
 from dsrecords._loader.threads import Executor
 from dsrecords._loader.times import UNMEASURED, Times
 from dsrecords._loader.work import Done, Task, do, put_returned
-
-Key = str | int | None
 
 _LARGEST_PART = 32  # samples that one thread decodes or transforms
 _SMALLEST_PART = 4

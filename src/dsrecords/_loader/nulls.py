@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from dsrecords._loader.keys import Key
 from dsrecords.errors import SchemaError
 
-Key = str | int | None
 ADVICE = "fill_null={{{field!r}: value}} says what stands in its place"
 
 

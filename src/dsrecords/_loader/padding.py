@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from dsrecords._loader.buffers import Buffers
+from dsrecords._loader.keys import Key
 from dsrecords._loader.nulls import as_one_of
 from dsrecords.errors import SchemaError
-
-Key = str | int | None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,13 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dsrecords import vision
+from dsrecords._loader.keys import Key
 from dsrecords._types.arrays import ShapedArray
 from dsrecords._types.image_conversion import MODES
 from dsrecords._types.images import Image
 from dsrecords._types.parse import parse
 from dsrecords.errors import SchemaError
-
-Key = str | int | None
 
 
 class Picture(NamedTuple):

@@ -9,14 +9,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dsrecords import vision
+from dsrecords._loader.keys import Key
 from dsrecords._loader.limits import least_time
 from dsrecords._loader.pictures import Picture
 from dsrecords._loader.reader import Reader
 from dsrecords._loader.transforms import held_part, random_of, sample_of, unused_fields
 from dsrecords.dataset import IndexedRecordDataset
 from dsrecords.errors import DSRecordsError
-
-Key = str | int | None
 
 SMALLER = 256  # pixels: the shorter side of pictures that would do for most trainings
 LARGER = 256  # samples of a batch that would do

@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from dsrecords._dataset.skipping import UNREADABLE, Unreadable
 from dsrecords._loader.assembly import Part
+from dsrecords._loader.keys import Key
 from dsrecords._loader.pictures import Picture, channels_first, pictures_of, schema_by_key
 from dsrecords._loader.randomness import Randomness
 from dsrecords._loader.structure import Columns, Structure, collated
@@ -16,12 +18,10 @@ from dsrecords._loader.times import COLLATE, DECODE, READ, TRANSFORM, Times
 from dsrecords._order.combined import Combined
 from dsrecords._types.budget import in_call
 from dsrecords.dataset import IndexedRecordDataset
-from dsrecords.errors import CorruptError, DecodeError, annotate, in_words
+from dsrecords.errors import annotate, in_words
 
-Key = str | int | None
 Target = tuple[np.dtype[Any], tuple[int, ...]]  # dtype and row shape of a column
 Transform = Callable[..., Any]
-UNREADABLE = (CorruptError, DecodeError)
 
 
 class Samples(NamedTuple):
@@ -263,7 +263,9 @@ class Reader:
                 return in_call(self._decoded_list, picture, values, indices, randoms)
             for row, value in enumerate(values):
                 part.stopped.check()
-                self._decode_into(picture, value, target[row], randoms[row], int(indices[row]))
+                index = int(indices[row])
+                out = target[row]
+                self._at(picture, index, picture.decode_into, value, out, randoms[row])
             return target
 
     def _values(self, picture: Picture, indices: np.ndarray) -> Sequence[Any]:
@@ -290,28 +292,25 @@ class Reader:
     def _decode(self, picture: Picture, value: Any, random: Any, index: int) -> Any:
         if value is None:
             return None
+        return self._at(picture, index, picture.decode, value, random)
+
+    def _at(
+        self,
+        picture: Picture,
+        index: int,
+        function: Callable[..., Any],
+        *arguments: Any,
+    ) -> Any:
+        """Return what a decoder's function returns; what it raises says of which sample it is."""
         try:
-            return picture.decode(value, random)
+            return function(*arguments)
         except UNREADABLE as error:
             raise self._placed(error, picture, index) from error.__cause__
         except Exception as error:
             annotate(error, self._where(index, picture.key))
             raise
 
-    def _decode_into(
-        self, picture: Picture, value: Any, out: np.ndarray, random: Any, index: int
-    ) -> None:
-        try:
-            picture.decode_into(value, out, random)
-        except UNREADABLE as error:
-            raise self._placed(error, picture, index) from error.__cause__
-        except Exception as error:
-            annotate(error, self._where(index, picture.key))
-            raise
-
-    def _placed(
-        self, error: CorruptError | DecodeError, picture: Picture, index: int
-    ) -> CorruptError | DecodeError:
+    def _placed(self, error: Unreadable, picture: Picture, index: int) -> Unreadable:
         """Return the same error, which says where."""
         kind = type(error)
         file, record = self._place(index)

@@ -9,11 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from dsrecords._loader.keys import Key
 from dsrecords._loader.limits import Limits
 from dsrecords._loader.probes import LARGER, SMALLER, Probes
 from dsrecords._loader.times import COLLATE, COPY, DECODE, READ, TRANSFORM, Spent, Times
-
-Key = str | int | None
 
 # The rows of a report.
 DISK = "disk"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from dsrecords._loader.keys import Key
 from dsrecords.errors import SchemaError
 
-Key = str | int | None
 Columns = dict[Key, Any]
 
 

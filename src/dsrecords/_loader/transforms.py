@@ -12,12 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from dsrecords._loader.keys import Key
 from dsrecords._loader.pictures import Picture, channels_first
 from dsrecords._loader.randomness import Randomness
 from dsrecords._loader.reader import Reader
 from dsrecords._loader.times import usage
-
-Key = str | int | None
 
 _LONG_ENOUGH = 5e-3  # seconds that a transform is watched
 _MOST_CALLS = 64  # of one round

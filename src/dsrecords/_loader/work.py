@@ -7,15 +7,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dsrecords._dataset.skipping import UNREADABLE, Unreadable
 from dsrecords._loader.assembly import Assembly, Part, Stop
 from dsrecords._loader.buffers import Buffers
-from dsrecords._loader.reader import UNREADABLE, Reader, Samples, Target
+from dsrecords._loader.keys import Key
+from dsrecords._loader.reader import Reader, Samples, Target
 from dsrecords._loader.structure import Columns, Structure, common
 from dsrecords._loader.times import Times
-from dsrecords.errors import CorruptError, DecodeError
 
-Key = str | int | None
-Errors = list[CorruptError | DecodeError]
+Errors = list[Unreadable]
 
 
 class Task(NamedTuple):
