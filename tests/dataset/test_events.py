@@ -29,6 +29,7 @@ from dsrecords import (
     StaleViewError,
 )
 from dsrecords._format import kernels
+from dsrecords._write import writer
 from dsrecords._write.lock import lock
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "reliability"))
@@ -865,6 +866,47 @@ def test_a_writer_that_has_stopped_says_so_even_where_there_is_nothing_to_write(
         ds.flush()
     with pytest.raises(ReadOnlyError, match="replaced"):
         NOTHING[change](ds)
+
+
+def deletes_and_is_interrupted(ds, monkeypatch):
+    """Delete a sample; an exception comes when that is written, before it is noted."""
+    write = writer.files.pwrite
+
+    def interrupted_write(*arguments):
+        write(*arguments)
+        raise Interrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(writer.files, "pwrite", interrupted_write)
+        with pytest.raises(Interrupt):
+            del ds[1]
+    assert shown(ds) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("change", NOTHING)
+def test_a_change_of_nothing_makes_up_for_one_that_was_interrupted(tmp_path, monkeypatch, change):
+    path = make(tmp_path / "a.rec")
+    with dsrecords.open(path) as ds:
+        ds.append(row(4))
+        deletes_and_is_interrupted(ds, monkeypatch)
+        with contextlib.suppress(StaleViewError):  # of an edit, since the list is another one
+            NOTHING[change](ds)
+        assert shown(ds) == truth(path) == [0, 2, 3, 4]
+
+
+@pytest.mark.parametrize("change", NOTHING)
+def test_a_change_of_nothing_is_refused_where_an_interrupted_writer_has_lost_its_file(
+    tmp_path, monkeypatch, change
+):
+    path = make(tmp_path / "a.rec")
+    ds = dsrecords.open(path)
+    ds.append(row(4))
+    deletes_and_is_interrupted(ds, monkeypatch)
+    replaced(path)
+    with pytest.raises(ReadOnlyError, match="replaced"):
+        NOTHING[change](ds)
+    ds.refresh()
+    assert shown(ds) == truth(path) == [0, 1, 2, 3, 4, 5]
 
 
 def test_a_handler_may_compact_amid_a_refresh(tmp_path):

@@ -163,6 +163,7 @@ class Editing:
     def extend(self, samples: Iterable[Any] | ExportsArrow) -> None:
         """Add many samples, or a table; the position that an error names is among those given."""
         writer = self.begin()
+        writer.recover_if_interrupted()  # also where there is nothing to add
         start = self.reading.count()
         schema = self.reading.fields.schema
         table = as_tabular(samples)
@@ -183,6 +184,7 @@ class Editing:
     def extend_columns(self, columns: Any) -> None:
         """Add many samples, given field by field, as one batch."""
         writer = self.begin()
+        writer.recover_if_interrupted()
         schema = self.reading.fields.schema
         prepared = Columns(schema, columns, self.reading.count())
         if prepared.count:
