@@ -16,6 +16,7 @@ import sys
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import IN_FULL, SOURCE
 
@@ -23,6 +24,7 @@ import dsrecords
 from dsrecords import (
     CorruptError,
     DSRecordsError,
+    IndexedRecordDataset,
     LockedError,
     ReadOnlyError,
     SchemaError,
@@ -620,6 +622,50 @@ def test_a_pickle_of_a_list_that_was_edited_says_what_to_do(tmp_path):
     pickled = pickle.dumps(workers)
     with pytest.warns(UserWarning, match="was edited"):
         assert pickle.loads(pickled).column("y").tolist() == [1, 2]
+
+
+LOOKS = {
+    "a loop": list,
+    "the first of a loop": lambda ds: next(iter(ds)),
+    "a sample": lambda ds: ds[0],
+    "samples": lambda ds: list(ds[1:3]),
+    "a batch": lambda ds: ds.batch([0, 2]),
+    "a column": lambda ds: ds.column("b"),
+    "a filter": lambda ds: ds.filter(lambda a: a == 3, "a"),
+    "a condition": lambda ds: ds.filter("a == 3 and b == 4"),
+    "lengths": lambda ds: ds.lengths("u"),
+    "a condition on lengths": lambda ds: ds.filter("len(u) == 6"),
+    "checksums": lambda ds: ds.checksums("u"),
+    "bytes": lambda ds: ds.stored_sizes("u"),
+}
+
+
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("dropped", ["a", "t"])
+def test_a_handle_whose_schema_no_longer_fits_shows_no_values_of_other_fields(
+    tmp_path, dropped, look
+):
+    """The fields behind the one that was dropped have taken its place in each record."""
+    values = {"a": 3, "b": 4}
+    if look in ("lengths", "a condition on lengths", "checksums", "bytes"):
+        values |= {"t": "xyz", "u": "longer", "v": "the longest"}
+    elif dropped == "t":
+        values = {"t": 2, **values}
+    kinds = {key: "str" if isinstance(value, str) else "int64" for key, value in values.items()}
+    path = dsrecords.make_dataset([values] * 300, tmp_path / "a.rec", kinds)[0]
+    ds = IndexedRecordDataset(path, schema=kinds, create=False)
+    before = LOOKS[look](ds)
+    with dsrecords.open(path) as other:
+        other.drop_fields(dropped)
+        other.add_field("w", "int64", [77] * 300)
+    with pytest.raises(SchemaError, match="the schema given"):
+        ds.refresh()
+    try:
+        after = LOOKS[look](ds)
+    except StaleViewError as error:
+        assert "without one" in str(error)  # how to go on
+    else:
+        assert np.array_equal(after, before)
 
 
 # Makers

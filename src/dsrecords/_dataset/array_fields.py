@@ -85,7 +85,7 @@ class ArrayField:
         for start in range(0, len(lengths), BLOCK):
             stop = min(start + BLOCK, len(lengths))
             positions = reading.positions(slice(start, stop), snapshot)
-            sizes = payload_sizes(snapshot, positions, self._field.payload)
+            sizes = payload_sizes(snapshot, positions, self._field)
             lengths[start:stop] = items_in(
                 sizes, self._field, scalar.width, positions, snapshot.file
             )

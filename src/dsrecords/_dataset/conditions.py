@@ -231,7 +231,7 @@ class _Values:
         """Return which payloads are None, from the index: bool, (n,)."""
         snapshot = self._now.snapshot()
         positions = self._now.positions(self._block.indices, snapshot)
-        sizes = payload_sizes(snapshot, positions, field.payload)
+        sizes = payload_sizes(snapshot, positions, field)
         missing: np.ndarray = sizes == np.uint64(NONE)
         return missing
 

@@ -48,7 +48,7 @@ def lengths_of(reading: Reading, key: Any) -> np.ndarray:
     for start in range(0, count, BLOCK):
         stop = min(start + BLOCK, count)
         positions = reading.positions(slice(start, stop), snapshot)
-        sizes = payload_sizes(snapshot, positions, field.payload)
+        sizes = payload_sizes(snapshot, positions, field)
         lengths[start:stop] = items_in(sizes, field, width, positions, snapshot.file)
     return lengths
 

@@ -29,7 +29,7 @@ def stored_sizes(reading: Reading, key: Any) -> np.ndarray:
     for start in range(0, count, BLOCK):
         stop = min(start + BLOCK, count)
         positions = reading.positions(slice(start, stop), snapshot)
-        sizes = payload_sizes(snapshot, positions, field.payload)
+        sizes = payload_sizes(snapshot, positions, field)
         is_none = sizes == np.uint64(NONE)
         found[start:stop] = sizes.astype(np.int64)
         found[start:stop][is_none] = _NONE_SIZE
@@ -50,7 +50,7 @@ def checksums(reading: Reading, key: Any) -> np.ndarray:
     for start in range(0, count, BLOCK):
         stop = min(start + BLOCK, count)
         positions = reading.positions(slice(start, stop), snapshot)
-        found[start:stop] = payload_checksums(snapshot, positions, field.payload)
+        found[start:stop] = payload_checksums(snapshot, positions, field)
     return found
 
 

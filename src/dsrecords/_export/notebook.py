@@ -177,7 +177,7 @@ def _header_cell(key: Any, field: Field) -> str:
 def _size(snapshot: Snapshot, position: int, field: Field) -> int | None:
     """Return how many bytes a payload takes; None if it is None."""
     only = range(position, position + 1)
-    (size,) = payload_sizes(snapshot, only, field.payload)
+    (size,) = payload_sizes(snapshot, only, field)
     if size == NONE:
         return None
     return int(size)

@@ -117,8 +117,9 @@ class Export:
         snapshot = self._reading.snapshot()
         positions = self._reading.positions(slice(start, stop), snapshot)
         for number, _ in self._plan.wanted:
+            field = self._plan.schema.payloads[number]
             try:
-                of_payload = payload_sizes(snapshot, positions, number)
+                of_payload = payload_sizes(snapshot, positions, field)
             except CorruptError:  # reading the record says so, or passes it over
                 return None
             of_payload[of_payload == NONE] = 0

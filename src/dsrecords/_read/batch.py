@@ -65,7 +65,9 @@ def rows(
 
     Raises:
         CorruptError: a record is not what was written; names the record.
+        StaleViewError: the files were just replaced by files of another schema.
     """
+    snapshot.check_plan(plan)
     if snapshot.columns is not None:
         gathered = snapshot.columns(positions, plan, {})
         return zip(*[column.tolist() for column in gathered])

@@ -7,6 +7,7 @@ import numpy as np
 from dsrecords._order.formula import Formula
 from dsrecords._read.batch import as_array, head_columns
 from dsrecords._read.snapshot import Snapshot
+from dsrecords._schema.schema import Field
 
 
 def knows_sizes(snapshot: Snapshot) -> bool:
@@ -17,31 +18,34 @@ def knows_sizes(snapshot: Snapshot) -> bool:
 def payload_sizes(
     snapshot: Snapshot,
     positions: range | np.ndarray | Formula,
-    payload: int,
+    field: Field,
 ) -> np.ndarray:
-    """Return how many bytes a payload of each record has: uint64, (n,); `NONE` where it is None.
+    """Return how many bytes the values of a field have: uint64, (n,); `NONE` where one is None.
 
     Args:
         snapshot: the list.
         positions: a range, a formula or int64, (n,), each within the list.
-        payload: the number of the payload.
+        field: whose values are payloads.
 
     Raises:
         CorruptError: a head is not what was written; names the record.
+        StaleViewError: the files were just replaced by files of another schema.
     """
-    return payload_facts(snapshot, positions, payload, "sizes").astype(np.uint64)
+    snapshot.check_field(field)
+    return payload_facts(snapshot, positions, field.payload, "sizes").astype(np.uint64)
 
 
 def payload_checksums(
     snapshot: Snapshot,
     positions: range | np.ndarray | Formula,
-    payload: int,
+    field: Field,
 ) -> np.ndarray:
-    """Return the CRC-32 of a payload of each record: uint32, (n,); 0 where it is None.
+    """Return the CRC-32 of the values of a field: uint32, (n,); 0 where one is None.
 
     The arguments, and what is raised, are those of `payload_sizes`.
     """
-    return payload_facts(snapshot, positions, payload, "checksums").astype(np.uint32)
+    snapshot.check_field(field)
+    return payload_facts(snapshot, positions, field.payload, "checksums").astype(np.uint32)
 
 
 def payload_facts(

@@ -52,6 +52,10 @@ _SPREAD = 4  # heads lie near each other within so many times their own bytes
 _MOST = 0.75  # of the heads of a block must lie near each other
 _NOTHING_VERIFIED = 0
 _MADE_AGAIN = "an index (no view) that is removed is made again"
+_OTHER_SCHEMA = (
+    "its schema was changed while this was read: read again, or, if a schema was given, open it "
+    "again without one"
+)
 
 Columns = Callable[[Any, Plan, Any], list[Any]]
 
@@ -471,9 +475,14 @@ class Snapshot:
         if plan.schema is header.schema or header in plan.equal_headers:
             return
         if plan.header.schema.to_json() != header.schema.to_json():
-            text = "its schema was changed while this was read: read again"
-            raise StaleViewError(text, file=self.file)
+            raise StaleViewError(_OTHER_SCHEMA, file=self.file)
         plan.equal_headers.add(header)  # not to compare them again
+
+    def check_field(self, field: Field) -> None:
+        """Raise StaleViewError if the files were just replaced, and it is another one in them."""
+        known = self.header.schema.by_key.get(field.key)
+        if known is None or known.payload != field.payload:
+            raise StaleViewError(_OTHER_SCHEMA, file=self.file)
 
     def verified_head(self, i: int, plan: Plan) -> bytes | memoryview:
         """The head of a record, of which all that a plan needs is verified: see `found`."""
