@@ -408,7 +408,8 @@ class World:
             return [(SchemaError, truth, None)]
         results = []
         follows = truth.follows(seen)
-        if name in EDITS and (handle.unsure or not follows):
+        # A handle that shows nothing has no positions that an edit could be of.
+        if name in EDITS and (handle.unsure or handle.seen is None or not follows):
             results.append((StaleViewError, truth, truth))
         if name not in EDITS or follows:
             try:
