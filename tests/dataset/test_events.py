@@ -955,6 +955,32 @@ def test_a_change_of_nothing_is_refused_where_an_interrupted_writer_has_lost_its
     assert shown(ds) == truth(path) == [0, 1, 2, 3, 4, 5]
 
 
+@pytest.mark.parametrize("is_indexed", [True, False])
+def test_a_handle_that_has_not_seen_what_was_cut_off_is_told_too(tmp_path, is_indexed):
+    """However much is left: a part of a frame looks like one that is just being written."""
+    path = make(tmp_path / "a.rec")
+    if not is_indexed:
+        os.remove(Path(path).with_suffix(".idx"))
+        with pytest.warns(UserWarning, match="missing"):
+            ds = dsrecords.open(path)
+    else:
+        ds = dsrecords.open(path)
+    seen = os.path.getsize(path)
+    with dsrecords.open(path) as other:
+        other.append(row(4))
+        between = os.path.getsize(path)
+        other.append(row(5))
+    whole = Path(path).read_bytes()
+    for size in (seen, seen + 1, between - 1, between, between + 1, len(whole) - 1):
+        os.truncate(path, size)
+        with pytest.raises(CorruptError, match="cut short"):
+            ds.refresh()
+        with open(path, "r+b") as file:
+            file.write(whole)
+    ds.refresh()
+    assert shown(ds) == [0, 1, 2, 3, 4, 5]
+
+
 def test_a_handler_may_compact_amid_a_refresh(tmp_path):
     made = make(tmp_path / "made.rec")
     number = 0

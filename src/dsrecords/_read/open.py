@@ -474,7 +474,16 @@ class State:
             self.follow()
         except CorruptError:  # or a writer is just cutting off what a killed one left
             self.reopen()
+        if self.storage.size() < self._vouched_now():
+            self.reopen()  # which says so, unless both files were just replaced
         self._was_interrupted = False
+
+    def _vouched_now(self) -> int:
+        """Up to where the index vouches for the log by now; 0 where there is none."""
+        try:
+            return self._open_index().end
+        except OSError:  # it was named, and is gone
+            return 0
 
     def distrust(self) -> None:
         """Let the next `refresh` read the files anew: a change of this object did not end."""
