@@ -116,7 +116,7 @@ def python(code, *arguments, cwd=None, **options):
     """Run a script in a process of its own; what it prints."""
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", f"import sys; sys.path.insert(0, {str(SOURCE)!r})\n{MISSING_INDEX_IS_FINE}\n{code}", *arguments],
-        cwd=cwd, capture_output=True, text=True, timeout=300, **options,
+        cwd=cwd, capture_output=True, text=True, timeout=3000, **options,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done.stdout

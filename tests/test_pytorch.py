@@ -171,7 +171,7 @@ def test_the_blocks_of_the_page_run(tmp_path):
         script = tmp_path / f"block{number}.py"
         script.write_text("\n".join(block.lines), encoding="utf-8")
         subprocess.run(
-            [sys.executable, "-W", "error", script], cwd=tmp_path, check=True, timeout=300
+            [sys.executable, "-W", "error", script], cwd=tmp_path, check=True, timeout=3000
         )
 
 

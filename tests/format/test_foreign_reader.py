@@ -225,7 +225,7 @@ def opened(name):
 
 def printed_by_the_reader(path):
     command = [sys.executable, "-I", "-X", "utf8", READER, path]
-    done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=300)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=3000)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 

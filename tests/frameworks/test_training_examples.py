@@ -36,7 +36,7 @@ def start(script, folder, *arguments, **environment):
 
 def result(process):
     """What an example has printed at its end."""
-    out, err = process.communicate(timeout=600)
+    out, err = process.communicate(timeout=3000)
     assert process.returncode == 0, err
     return out.splitlines()[-1]
 

@@ -126,7 +126,7 @@ def trial(way, path, seed):
             [sys.executable, "-W", "error", __file__, way, path], env=environment, start_new_session=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
-        watch = threading.Timer(300, process.kill)  # if it never begins
+        watch = threading.Timer(1200, process.kill)  # if it never begins
         watch.start()
         try:
             first = process.stdout.readline()
@@ -134,9 +134,9 @@ def trial(way, path, seed):
             time.sleep(rng.random() * 0.2)
             everyone = members(process.pid)
             os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-            output, complaints = process.communicate(timeout=120)
+            output, complaints = process.communicate(timeout=1200)
             left = members(process.pid)
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + 600
             while left and time.monotonic() < deadline:  # they end when they see that it has
                 time.sleep(0.01)
                 left = members(process.pid)

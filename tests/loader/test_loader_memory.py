@@ -250,7 +250,7 @@ print("done")
 """
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", f"import sys; sys.path.insert(0, {str(SOURCE)!r})\n{code}", arrays.path],
-        capture_output=True, text=True, timeout=300, check=True,
+        capture_output=True, text=True, timeout=3000, check=True,
     )  # fmt: skip
     assert done.stdout == "done\n"
     assert done.stderr == ""

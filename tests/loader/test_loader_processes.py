@@ -288,7 +288,7 @@ def test_a_script_without_a_guard_is_told_so(numbers, tmp_path):
         env=environment,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=3000,
         check=True,
     )
     assert "if __name__ == '__main__'" in done.stdout

@@ -69,7 +69,7 @@ def test_workers_of_a_loader_are_given_a_dataset_that_was_read_already(made, met
     orders = [random.Random(seed).sample(range(10), 4) for seed in range(20)]
     for order in [*orders, None, None]:
         asked.put(order)
-    found = [answers.get(timeout=60) for _ in orders]
+    found = [answers.get(timeout=600) for _ in orders]
     for worker in workers:
         worker.join()
         assert worker.exitcode == 0
