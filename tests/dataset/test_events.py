@@ -977,6 +977,7 @@ def test_a_handle_that_has_not_seen_what_was_cut_off_is_told_too(tmp_path, is_in
             ds.refresh()
         with open(path, "r+b") as file:
             file.write(whole)
+        assert shown(ds) == [0, 1, 2, 3]  # what it showed, and not what was left
     ds.refresh()
     assert shown(ds) == [0, 1, 2, 3, 4, 5]
 

@@ -75,7 +75,10 @@ def main(way, path):
                 if not is_ready:
                     print("ready", flush=True)
                     is_ready = True
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, RuntimeError) as error:
+        is_dropped = way.startswith("torch") and "exited unexpectedly" in str(error)
+        if isinstance(error, RuntimeError) and not is_dropped:
+            raise
         at = len(seen)
         atexit.register(lambda: print("more", len(seen) - at, flush=True))
         if way in ("numbers", "transform", "processes"):
@@ -145,7 +148,11 @@ def trial(way, path, seed):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
         lines = dict(line.rsplit(" ", 1) for line in output.splitlines())
-        assert process.returncode == -signal.SIGINT, (process.returncode, complaints)
+        # Python drops an exception amid the hooks of a fork, also that of Ctrl-C; then PyTorch's
+        # loader ends because its workers have.
+        is_dropped = way.startswith("torch") and "exited unexpectedly" in complaints
+        allowed = [-signal.SIGINT] + [1] * is_dropped
+        assert process.returncode in allowed, (process.returncode, complaints)
         assert not left, left
         assert not shared_memory(everyone)
         # A folder of Python's own multiprocessing stays where its process is interrupted amid its end.

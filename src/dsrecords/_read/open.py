@@ -470,12 +470,13 @@ class State:
             self.reopen()
             return
         self._was_interrupted = True  # if that raises, a batch may have been read in part
+        vouched = self._vouched_now()  # first: the log is longer than its index ever said
+        if self.storage.size() < vouched:
+            self.reopen()  # which says so, unless both files were just replaced
         try:
             self.follow()
         except CorruptError:  # or a writer is just cutting off what a killed one left
             self.reopen()
-        if self.storage.size() < self._vouched_now():
-            self.reopen()  # which says so, unless both files were just replaced
         self._was_interrupted = False
 
     def _vouched_now(self) -> int:
