@@ -115,6 +115,21 @@ def shared_memory(processes):
     ]
 
 
+def ended(process, way):
+    """Wait for the end of a process that was interrupted; returns what it printed, and complained.
+
+    Python drops an exception amid the hooks of a fork, also that of Ctrl-C. PyTorch's loader forks
+    for each epoch, so that it may go on: whoever sees that presses the keys again.
+    """
+    presses = 20 if way.startswith("torch") else 0
+    for _ in range(presses):
+        try:
+            return process.communicate(timeout=60)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGINT)
+    return process.communicate(timeout=1200)
+
+
 def trial(way, path, seed):
     """Interrupt one process at a moment that depends on a seed; returns a tally."""
     rng = random.Random(f"{way} {seed}")
@@ -137,7 +152,7 @@ def trial(way, path, seed):
             time.sleep(rng.random() * 0.2)
             everyone = members(process.pid)
             os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-            output, complaints = process.communicate(timeout=1200)
+            output, complaints = ended(process, way)
             left = members(process.pid)
             deadline = time.monotonic() + 600
             while left and time.monotonic() < deadline:  # they end when they see that it has
