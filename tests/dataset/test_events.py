@@ -668,6 +668,19 @@ def test_a_handle_whose_schema_no_longer_fits_shows_no_values_of_other_fields(
         assert np.array_equal(after, before)
 
 
+def test_lengths_are_not_counted_in_items_of_another_type(tmp_path):
+    kinds = {"items": "list[int32]"}
+    path = dsrecords.make_dataset([{"items": [1, 2, 3, 4]}] * 3, tmp_path / "a.rec", kinds)[0]
+    ds = IndexedRecordDataset(path, schema=kinds, create=False)
+    assert ds.lengths("items").tolist() == [4, 4, 4]
+    with dsrecords.open(path) as other:
+        other.cast({"items": "list[int64]"})
+    with pytest.raises(SchemaError, match="the schema given"):
+        ds.refresh()
+    with pytest.raises(StaleViewError, match="without one"):
+        ds.lengths("items")
+
+
 # Makers
 
 

@@ -481,7 +481,14 @@ class Snapshot:
     def check_field(self, field: Field) -> None:
         """Raise StaleViewError if the files were just replaced, and it is another one in them."""
         known = self.header.schema.by_key.get(field.key)
-        if known is None or known.payload != field.payload:
+        if known is field:
+            return
+        is_same = (
+            known is not None
+            and known.payload == field.payload
+            and known.type.name == field.type.name
+        )
+        if not is_same:
             raise StaleViewError(_OTHER_SCHEMA, file=self.file)
 
     def verified_head(self, i: int, plan: Plan) -> bytes | memoryview:
