@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +16,7 @@ from typing import NamedTuple
 import pytest
 
 import dsrecords
-from dsrecords._write import pool
+from dsrecords._write import pool, shard_pool
 
 SOURCE = Path(dsrecords.__file__).parents[
     1
@@ -139,6 +140,15 @@ def made(path):
 def forks(monkeypatch):
     """Let worker processes be forked, although pytest's own workers have a second thread, which waits for orders."""
     monkeypatch.setattr(pool, "has_other_threads", lambda: False)
+    monkeypatch.setattr(shard_pool, "has_other_threads", lambda: False)
+
+
+def spin_until(condition):
+    """Wait for what comes soon; a guard against waiting for ever."""
+    end = time.monotonic() + 3000
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.001)
 
 
 def shown(value):

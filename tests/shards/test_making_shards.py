@@ -1,13 +1,15 @@
 """`make_dataset` of several files: their order and sizes, and what an interruption leaves."""
 
+import mmap
 import os
 import threading
 
 import numpy as np
 import pytest
+from conftest import spin_until
 
 import dsrecords
-from dsrecords._write import sharded
+from dsrecords._write import shard_pool, sharded
 
 SCHEMA = {"text": "str", "label": "int64"}
 ROWS = [{"text": "x" * (i % 90), "label": i} for i in range(100)]
@@ -124,6 +126,28 @@ def test_a_failure_leaves_nothing(tmp_path, num_workers):
         dsrecords.make_dataset(rows, tmp_path / "t", SCHEMA, **options)
     assert names(tmp_path) == before
     assert labels(tmp_path / "t.json") == list(range(100))
+
+
+@pytest.mark.usefixtures("forks")
+def test_a_failure_stops_files_that_are_being_written(tmp_path):
+    read = mmap.mmap(-1, 200)  # in memory that forked workers share
+
+    class Rows(list):
+        def __getitem__(self, position):
+            if position == 0:
+                spin_until(lambda: read[100])
+                return {"text": 7, "label": 1}
+            read[position] = 1
+            if position == 100:
+                ((_, stop),) = shard_pool._work
+                spin_until(stop.is_set)
+            return super().__getitem__(position)
+
+    rows = Rows([{"text": "a", "label": 1}] * 200)
+    with pytest.raises(dsrecords.SchemaError, match="record 0, field 'text'"):
+        dsrecords.make_dataset(rows, tmp_path / "t", SCHEMA, shards=2, num_workers=2)
+    assert sum(read[100:]) == 1
+    assert names(tmp_path) == []
 
 
 def test_a_kill_leaves_what_the_next_run_removes(tmp_path, monkeypatch):

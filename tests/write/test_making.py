@@ -1,5 +1,6 @@
 """make_dataset: it writes beside, and puts the whole in place at the end."""
 
+import concurrent.futures
 import mmap
 import os
 import signal
@@ -10,11 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SCHEMA, SOURCE, row, rows, shown
+from conftest import SCHEMA, SOURCE, row, rows, shown, spin_until
 
 import dsrecords
 from dsrecords import IndexedRecordDataset, LockedError, SchemaError, io, make_dataset
 from dsrecords._storage import files
+from dsrecords._write import pool
 
 pytestmark = pytest.mark.usefixtures("forks")
 
@@ -390,6 +392,28 @@ def test_workers_ask_for_samples_only_a_little_ahead(path):
 
     make_dataset(samples(), path, [save], num_workers=2)
     assert sum(saved[:]) == 3000
+
+
+def test_a_failure_stops_what_workers_have_begun_and_cancels_nothing(path, tmp_path, monkeypatch):
+    saved = mmap.mmap(-1, 256)  # in memory that forked workers share
+
+    def save(i):
+        if i == 0:
+            spin_until(lambda: saved[64])
+            raise ZeroDivisionError
+        saved[i] = 1
+        if i == 64:
+            spin_until(lambda: pool._worker.stop.is_set())
+        return b""
+
+    def never(future):
+        raise AssertionError("early Pythons wait for ever for a pool with a cancelled future")
+
+    monkeypatch.setattr(concurrent.futures.Future, "cancel", never)
+    with pytest.raises(ZeroDivisionError):
+        make_dataset(([i] for i in range(256)), path, [save], num_workers=2)
+    assert sum(saved[64:128]) == 1  # the rest of the chunk that was begun
+    assert not os.listdir(tmp_path)
 
 
 MISTAKES = {

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from dsrecords._schema.encoded import Encoded
 from dsrecords._schema.schema import Key, Schema
 from dsrecords._write.bad_samples import BadSamples
+from dsrecords._write.stop import Stop, Stopped, stop_of_processes, stop_of_threads
 from dsrecords._write.threads import has_other_threads
 from dsrecords.errors import DSRecordsError, SchemaError
 
@@ -43,7 +44,7 @@ ENDED = (
 
 _worker = (
     threading.local()
-)  # of a process or a thread of the pool: the schema, or why there is none
+)  # of a process or a thread of the pool: the schema, or why there is none; and what stops it
 
 
 def encoded(
@@ -93,7 +94,7 @@ def _encoded_in_pool(
     most = _CHUNKS_PER_WORKER * num_workers
     waiting: collections.deque[Future[Results]] = collections.deque()
     # Now, as the samples may have started threads before the first of them came.
-    pool, sendable = _pool(schema, num_workers)
+    pool, stop, sendable = _pool(schema, num_workers)
     with pool:
         try:
             for chunk in itertools.chain((first,), chunks):
@@ -106,8 +107,7 @@ def _encoded_in_pool(
         except BrokenExecutor as error:
             raise DSRecordsError(ENDED) from error
         finally:
-            for future in waiting:
-                future.cancel()
+            stop.set()
 
 
 def _chunks(samples: Numbered) -> Iterator[list[tuple[int, Any]]]:
@@ -127,8 +127,8 @@ def _records(future: Future[Results], bad: BadSamples | None) -> Iterator[Encode
         bad.leave_out(result[0], result[1])
 
 
-def _pool(schema: Schema, num_workers: int) -> tuple[Executor, Callable[[Any], Any]]:
-    """Return a pool of workers, and the function that makes what is sent to one of a chunk.
+def _pool(schema: Schema, num_workers: int) -> tuple[Executor, Stop, Callable[[Any], Any]]:
+    """Return a pool of workers, what stops them, and what makes of a chunk what is sent to one.
 
     Raises:
         SchemaError: the schema does not pickle, where it has to.
@@ -139,20 +139,23 @@ def _pool(schema: Schema, num_workers: int) -> tuple[Executor, Callable[[Any], A
 
     # Elsewhere forking is missing, or unsafe with the system's libraries.
     if platform.system() != "Linux":
-        threads = ThreadPoolExecutor(num_workers, initializer=_begin, initargs=(schema,))
-        return threads, _as_it_is
+        flag = stop_of_threads()
+        threads = ThreadPoolExecutor(num_workers, initializer=_begin, initargs=(schema, flag))
+        return threads, flag, _as_it_is
     method = "fork"
     given: Any = schema
     if has_other_threads():
         method = "spawn"
         given = pickled_schema(schema)
+    context = multiprocessing.get_context(method)
+    stop = stop_of_processes(context)
     pool = ProcessPoolExecutor(
         num_workers,
-        multiprocessing.get_context(method),
+        context,
         initializer=_begin_process,
-        initargs=(given, os.getpid()),
+        initargs=(given, stop, os.getpid()),
     )
-    return pool, _pickled_chunk
+    return pool, stop, _pickled_chunk
 
 
 def _as_it_is(chunk: Any) -> Any:
@@ -215,8 +218,9 @@ def _reason(error: Exception) -> str:
 # In a worker
 
 
-def _begin(schema: Schema) -> None:
+def _begin(schema: Schema, stop: Stop) -> None:
     _worker.schema = schema
+    _worker.stop = stop
     _worker.problem = None
 
 
@@ -245,15 +249,15 @@ def unpickled_schema(pickled: bytes) -> Schema:
     return schema
 
 
-def _begin_process(given: Schema | bytes, parent: int) -> None:
+def _begin_process(given: Schema | bytes, stop: Stop, parent: int) -> None:
     """Begin as a worker that encodes samples of a schema."""
     begin_worker(parent)
     if isinstance(given, Schema):
-        _begin(given)
+        _begin(given, stop)
         return
     _worker.problem = None
     try:
-        _begin(unpickled_schema(given))
+        _begin(unpickled_schema(given), stop)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is raised where users see it
         _worker.problem = SchemaError(
             f"a worker process cannot use the schema ({_reason(error)}): define its functions, "
@@ -269,6 +273,9 @@ def _encode(given: bytes | list[tuple[int, Any]], goes_on: bool) -> Results:
         given: samples and their positions, pickled or as they are.
         goes_on: whether to go on behind a sample that cannot be encoded. If not, its error is the
             last result, or is raised if it is that of a function of the user's.
+
+    Raises:
+        Stopped: nobody wants the results.
     """
     if _worker.problem is not None:
         raise _worker.problem
@@ -277,6 +284,8 @@ def _encode(given: bytes | list[tuple[int, Any]], goes_on: bool) -> Results:
         chunk = pickle.loads(given)  # noqa: S301 - it comes from the parent
     results: Results = []
     for position, sample in chunk:
+        if _worker.stop.is_set():
+            raise Stopped
         try:
             results.append(_worker.schema.encode(sample, position))
         except Exception as error:

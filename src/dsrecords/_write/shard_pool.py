@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from dsrecords._schema.schema import Schema
 from dsrecords._shards.manifest import Shard
 from dsrecords._write.pool import ENDED, begin_worker, encoded, pickled_schema, unpickled_schema
 from dsrecords._write.progress import shown
 from dsrecords._write.sharded import Build, Target, write_shard
+from dsrecords._write.stop import Stop, Stopped, stop_of_processes, stop_of_threads
 from dsrecords._write.threads import has_other_threads
 from dsrecords.errors import DSRecordsError
 
@@ -43,7 +44,10 @@ class _Work(NamedTuple):
     build: Build
 
 
-_work: list[_Work] = []  # of a worker, or of this process where workers are threads or forked
+_Item = TypeVar("_Item")
+
+# Of a worker, or of this process where workers are threads: what it does, and what stops it.
+_work: list[tuple[_Work, Stop]] = []
 
 
 def written_in_pool(
@@ -66,7 +70,7 @@ def written_in_pool(
 
     work = _Work(samples, schema, metadata, target, bounds, build)
     count = len(bounds) - 1
-    pool = _pool(work, min(options.num_workers, count))
+    pool, stop = _pool(work, min(options.num_workers, count))
     numbers = shown(range(count), count, target.root, options.progress)
     with pool:
         futures = [pool.submit(_write, number) for number in range(count)]
@@ -76,26 +80,30 @@ def written_in_pool(
         except BrokenExecutor as error:
             raise DSRecordsError(ENDED) from error
         finally:
-            for future in futures:
-                future.cancel()
+            stop.set()
 
 
-def _pool(work: _Work, num_workers: int) -> Executor:
+def _pool(work: _Work, num_workers: int) -> tuple[Executor, Stop]:
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
     if platform.system() != "Linux":
-        return ThreadPoolExecutor(num_workers, initializer=_begin, initargs=(work,))
+        flag = stop_of_threads()
+        threads = ThreadPoolExecutor(num_workers, initializer=_begin, initargs=(work, flag))
+        return threads, flag
     method = "fork"
     if has_other_threads():
         method = "spawn"
         work = work._replace(schema=pickled_schema(_schema_of(work)))
-    return ProcessPoolExecutor(
+    context = multiprocessing.get_context(method)
+    stop = stop_of_processes(context)
+    pool = ProcessPoolExecutor(
         num_workers,
-        multiprocessing.get_context(method),
+        context,
         initializer=_begin_process,
-        initargs=(work, os.getpid()),
+        initargs=(work, stop, os.getpid()),
     )
+    return pool, stop
 
 
 def _schema_of(work: _Work) -> Schema:
@@ -104,20 +112,32 @@ def _schema_of(work: _Work) -> Schema:
     return unpickled_schema(work.schema)
 
 
-def _begin(work: _Work) -> None:
-    _work[:] = [work]
+def _begin(work: _Work, stop: Stop) -> None:
+    _work[:] = [(work, stop)]
 
 
-def _begin_process(work: _Work, parent: int) -> None:
+def _begin_process(work: _Work, stop: Stop, parent: int) -> None:
     begin_worker(parent)
-    _begin(work)
+    _begin(work, stop)
 
 
 def _write(number: int) -> Shard:
     """Write one file."""
-    (work,) = _work
+    ((work, stop),) = _work
     schema = _schema_of(work)
-    positions = range(work.bounds[number], work.bounds[number + 1])
+    positions = _until(stop, range(work.bounds[number], work.bounds[number + 1]))
     numbered = ((position, work.samples[position]) for position in positions)
     records = encoded(schema, numbered, 0)
     return write_shard(work.target, number, schema, work.metadata, work.build, records)
+
+
+def _until(stop: Stop, items: Iterable[_Item]) -> Iterator[_Item]:
+    """Yield items until it is set.
+
+    Raises:
+        Stopped: it is set. What is being written is removed by those who write it.
+    """
+    for item in items:
+        if stop.is_set():
+            raise Stopped
+        yield item
