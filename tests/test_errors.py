@@ -32,6 +32,7 @@ KINDS = {
     dsrecords.UnsupportedVersionError: ValueError,
     dsrecords.LockedError: BlockingIOError,
     dsrecords.ReadOnlyError: io.UnsupportedOperation,
+    dsrecords.RemoteError: OSError,
     dsrecords.ShardError: ValueError,
     dsrecords.StaleViewError: RuntimeError,
 }

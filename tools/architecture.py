@@ -44,6 +44,7 @@ FLOORS = (
     "dataset",
     "torch",
     "grain",
+    "ray",
     "_loader",
     "_diff",
     "_stats",

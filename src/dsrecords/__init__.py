@@ -23,6 +23,7 @@ from dsrecords.errors import (
     DSRecordsError,
     LockedError,
     ReadOnlyError,
+    RemoteError,
     SchemaError,
     ShardError,
     StaleViewError,
@@ -31,6 +32,7 @@ from dsrecords.errors import (
 
 if typing.TYPE_CHECKING:
     from dsrecords import grain as grain
+    from dsrecords import ray as ray
     from dsrecords import torch as torch
     from dsrecords import vision as vision
     from dsrecords._diff.diff import diff
@@ -55,6 +57,7 @@ __all__ = [
     "Pad",
     "Permutation",
     "ReadOnlyError",
+    "RemoteError",
     "Repair",
     "Sampler",
     "SchemaError",
@@ -81,7 +84,7 @@ __all__ = [
 ]
 # Imported when they are first used: modules, and names by their modules. Those that need a large
 # package are not in `__all__`: `from dsrecords import *` would import it, and hide it behind ours.
-_MODULES = ("grain", "torch", "vision")
+_MODULES = ("grain", "ray", "torch", "vision")
 _NAMES = {
     "Loader": "dsrecords._loader.loader",
     "MaxTokens": "dsrecords._order.lengths",

@@ -60,6 +60,9 @@ def open(
     on_error: OnError = "raise",
     lock: bool = True,
     drop_behind: bool = False,
+    storage_options: Mapping[str, Any] | None = None,
+    cache: Path | None = None,
+    cache_limit: int | str | None = None,
 ) -> IndexedRecordDataset:
     """Open a dataset that exists; its schema is in the file.
 
@@ -80,6 +83,9 @@ def open(
         on_error=on_error,
         lock=lock,
         drop_behind=drop_behind,
+        storage_options=storage_options,
+        cache=cache,
+        cache_limit=cache_limit,
     )
 
 
@@ -139,8 +145,9 @@ class IndexedRecordDataset(Sequence[Any]):
     of a subclass keeps its class and attributes; `__init__` is not called again.
 
     Args:
-        path: of the data file, `.rec`. Or many files as one, which are only read: a list of their
-            paths, a pattern such as "train-*.rec", a folder, or a manifest, `.json`.
+        path: of the data file, `.rec`, on this machine or elsewhere, as "s3://bucket/train.rec".
+            Or many files as one, which are only read: a list of their paths, a pattern such as
+            "train-*.rec", a folder, or a manifest, `.json`.
         deserializers: functions that read the fields (a list in their order, or a dict by name),
             such as `io.load_int`. Not needed for files whose schema has only types. A function of
             `io` gives the stored value; another gets the payload's bytes.
@@ -171,6 +178,13 @@ class IndexedRecordDataset(Sequence[Any]):
         drop_behind: True: iterating lets the system forget what it has read, some hundred records
             at a time. For files that are read through once, in their order, and would push others
             out of memory.
+        storage_options: how files elsewhere are reached, such as {"endpoint": "http://…", "region":
+            "eu-central-1", "skip_signature": True}: the keys of obstore, in one dict. Of what is
+            not given, the environment is asked.
+        cache: a folder of this machine that keeps what was read of files elsewhere; many processes
+            may share it. None: only the memory of the process does.
+        cache_limit: how much is kept, in bytes or as "50GB"; what was read first goes first. None:
+            256 MiB in memory, 100 GB in a folder.
         loaders, dumpers: other names of `deserializers` and `serializers`.
 
     Raises:
@@ -196,15 +210,19 @@ class IndexedRecordDataset(Sequence[Any]):
         on_error: OnError = "raise",
         lock: bool = True,
         drop_behind: bool = False,
+        storage_options: Mapping[str, Any] | None = None,
+        cache: Path | None = None,
+        cache_limit: int | str | None = None,
         loaders: Functions | None = None,
         dumpers: Any = None,
     ) -> None:
         check_transform(transform)
         check_on_error(on_error)
+        path = opening.reached(path, storage_options, cache, cache_limit)
         self.path = opening.name_of(path)
         given_index_path = None
         if index_path is not None:
-            given_index_path = os.fsdecode(index_path)
+            given_index_path = opening.reached(index_path, storage_options, cache, cache_limit)
         self.index_path = opening.index_of(path, given_index_path)
         self.transform = transform
         self.on_error = on_error
@@ -411,6 +429,23 @@ class IndexedRecordDataset(Sequence[Any]):
         now = self._reading
         samples = Samples(now, self.transform, self.on_error, self._skipped)
         return samples.at(indices)
+
+    def prefetch(self, indices: Any, fields: Any = None) -> None:
+        """Begin to fetch samples that will be read soon, and do not wait for them.
+
+        For files elsewhere, where a sample that is read is waited for. Of files of this machine
+        nothing is fetched. `Loader`, `batch` and loops do it for themselves. What cannot be
+        fetched is an error when it is read.
+
+        Args:
+            indices: as of `batch`.
+            fields: as of `batch`.
+
+        Raises:
+            IndexError: an index is out of range.
+            SchemaError: there is no such field.
+        """
+        self._reading.prefetch(indices, fields)
 
     def batch(
         self,

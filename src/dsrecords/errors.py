@@ -136,6 +136,13 @@ class StaleViewError(DSRecordsError, RuntimeError):
     """The dataset was edited or compacted, so positions no longer refer to the same records."""
 
 
+class RemoteError(DSRecordsError, OSError):
+    """A file of an object store that cannot be reached: the service fails, or refuses, or is slow.
+
+    What was read until then is right, and the dataset can be used further.
+    """
+
+
 class ShardError(DSRecordsError, ValueError):
     """Files that do not make one dataset: one is missing, is there twice, or is of another run."""
 

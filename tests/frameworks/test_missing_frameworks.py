@@ -6,7 +6,7 @@ from conftest import python
 import dsrecords
 
 
-@pytest.mark.parametrize("name", ["torch", "grain"])
+@pytest.mark.parametrize("name", ["torch", "grain", "ray"])
 def test_a_missing_package_is_an_error_that_says_what_to_install(name):
     said = python(
         f"""
@@ -23,9 +23,9 @@ except ImportError as error:
 
 
 def test_a_star_hides_no_package_behind_ours():
-    assert not {"torch", "grain"} & set(dsrecords.__all__)
+    assert not {"torch", "grain", "ray"} & set(dsrecords.__all__)
 
 
 def test_nothing_else_imports_the_packages():
-    loaded = python("import sys, dsrecords; print({'torch', 'grain'} & set(sys.modules))")
+    loaded = python("import sys, dsrecords; print({'torch', 'grain', 'ray'} & set(sys.modules))")
     assert loaded == "set()\n"

@@ -24,7 +24,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [
     str(ROOT / "tests" / folder)
-    for folder in ("", "attacks", "dataset", "loader", "order", "write")
+    for folder in ("", "attacks", "dataset", "loader", "order", "remote", "write")
 ]
 
 import concurrency  # noqa: E402
@@ -37,6 +37,7 @@ import loader_resumptions  # noqa: E402
 import loaders  # noqa: E402
 import mixtures  # noqa: E402
 import power_loss  # noqa: E402
+import random_faults  # noqa: E402
 import resumptions  # noqa: E402
 import salvage  # noqa: E402
 import system_errors  # noqa: E402
@@ -61,6 +62,7 @@ LOADING = (
     "torch spawn",
     "torch forkserver",
 )
+FAULTS = 250  # what one task does
 RUNS, OPCODES = 100, 250  # what one task does: runs of the model of events, interruptions
 
 
@@ -465,11 +467,24 @@ def _resumed(path, seeds):
     return dict(tally)
 
 
+def remote(options):
+    """A bucket whose service fails at random."""
+    tasks = [(options.seed + number, count) for number, count in _number(options.faults, FAULTS)]
+    tally = counted(random_faults.trial, tasks, options.jobs)
+    return (
+        f"{tally['faults']:,} faults (errors 429, 500 and 503, answers that are cut, empty or slow, broken connections);"
+        f" {tally['reads']:,} datasets read, {tally['uploads']:,} written, {tally['replaced']:,} found replaced"
+    ), (
+        f"0 wrong values, 0 mixed versions; {tally['errors']:,} readings and {tally['broken']:,} uploads failed eight times, with an"
+        " error of our own: of these uploads nothing opens but what is whole"
+    )
+
+
 PARTS = {
     "truncation": truncation, "power": power, "kill": kill, "flips": flips, "bursts": bursts, "errors": errors,
     "mixed": mixed, "together": together, "model": model, "hostile": hostile, "fuzzing": fuzzing, "mends": mends,
     "events": events, "interruptions": interruptions, "makers": makers, "signals": signals,
-    "order": order, "loader": loader,
+    "order": order, "loader": loader, "remote": remote,
 }  # fmt: skip
 
 
@@ -507,6 +522,7 @@ def main():
     parser.add_argument("--trainings", type=int, default=7000, help="that are stopped and resumed")
     parser.add_argument("--loadings", type=int, default=1000, help="trainings by loaders")
     parser.add_argument("--interrupts", type=int, default=100, help="Ctrl-C in each way of loading")
+    parser.add_argument("--faults", type=int, default=1000, help="of a service elsewhere")
     parser.add_argument("--rounds", type=int, default=1000, help="of kill -9")
     parser.add_argument("--runs", type=int, default=10_000, help="of the model of events")
     parser.add_argument("--every", type=int, default=1, help="so many opcodes one is interrupted")

@@ -22,6 +22,7 @@ class MemoryStorage:
     """A file out of a dict of files. Its windows hold only what `ensure` was called for."""
 
     needs_ensuring = True
+    forgets = False
 
     def __init__(self, files, path):
         if path not in files:
@@ -60,6 +61,9 @@ class MemoryStorage:
         for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
             part = self.read(start, max(stop - start, 0))
             self._memory[start : start + len(part)] = part
+
+    def is_full(self):
+        return False
 
     def release(self, starts, stops):
         """Nothing is forgotten: all of it is in memory."""

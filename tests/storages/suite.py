@@ -257,6 +257,9 @@ class StorageSuite:
         storage.ensure(table[:, 1], table[:, 2])
         assert window[20_000:20_010] == DATA[20_000:20_010]
 
+    def test_it_says_whether_there_is_room(self, storage):
+        assert storage.is_full() is False  # nothing was prepared
+
     @pytest.mark.parametrize("parts", [[], [(0, 10)], [(0, 5), (100, 200), (9000, 9100)]])
     def test_what_seems_ready_is_ready(self, storage, parts):
         window = storage.window(len(DATA))

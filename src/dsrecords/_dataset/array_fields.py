@@ -137,6 +137,10 @@ class ArrayField:
             return dtype
         return np.dtype(np.float64)
 
+    def prefetch(self, records: np.ndarray) -> None:
+        """Let files elsewhere be asked for the arrays of records: their indices, int64, (n,)."""
+        self.reading.announce(records, self._plan)
+
     def read(self, indices: np.ndarray) -> list[np.ndarray]:
         """Return the arrays of some records, which may be views of the file.
 

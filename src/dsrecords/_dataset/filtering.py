@@ -140,7 +140,7 @@ def _samples_together(
             return map(plan.assemble, rows(snapshot, positions, plan))
         except CorruptError:  # one by one, so that those before it come first
             return None
-    snapshot.announce(positions, heads_only=not plan.payloads)
+    snapshot.announce(positions, plan)
     return None
 
 

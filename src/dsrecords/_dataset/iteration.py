@@ -93,8 +93,7 @@ class Samples:
 
     def _announce(self, positions: np.ndarray) -> None:
         """Ask the kernel for the records at some positions."""
-        heads_only = not self._reading.fields.all.payloads
-        self._snapshot.announce(positions, heads_only)
+        self._snapshot.announce(positions, self._reading.fields.all)
 
     def _together(self, window: np.ndarray) -> Iterator[Any]:
         """Read records of numbers at once: several times faster than one by one."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from dsrecords._dataset.options import Options
@@ -11,12 +12,30 @@ from dsrecords._read.source import Source
 from dsrecords._shards.names import in_words, many
 from dsrecords._shards.source import Packed, ShardsSource, open_many, unpacked
 from dsrecords._storage import files
-from dsrecords._storage.registry import absolute, exists, is_url
+from dsrecords._storage.locations import local_path, located, make_access
+from dsrecords._storage.registry import absolute, exists, is_local, is_url
 from dsrecords._tools.check import check
 from dsrecords._v04.detect import is_v04_file
 from dsrecords._v04.reader import V04State
 from dsrecords._write.create import create as create_dataset
-from dsrecords.errors import DSRecordsError, SchemaError
+from dsrecords.errors import CorruptError, DSRecordsError, SchemaError
+
+
+def reached(
+    path: Any,
+    storage_options: Mapping[str, Any] | None,
+    cache: Any,
+    cache_limit: Any,
+) -> Any:
+    """Return a path, or a list of paths, which are reached and kept as it is said.
+
+    Raises:
+        TypeError, ValueError: an argument is none of its kind.
+    """
+    access = make_access(storage_options, cache, cache_limit)
+    if isinstance(path, (list, tuple)):
+        return [located(local_path(os.fsdecode(one)), access) for one in path]
+    return located(local_path(os.fsdecode(path)), access)
 
 
 def open_or_create(
@@ -89,22 +108,21 @@ def open_files(
     index = absolute(index_of(path, index_path))
     index_must_exist = index_path is not None
     try:
-        if is_v04_file(data):
-            return V04State(
+        # Of files elsewhere each look costs a request: these are taken for what they mostly are.
+        if is_local(data) and is_v04_file(data):
+            return _open_v04(data, index, options, index_must_exist)
+        try:
+            return State(
                 data,
                 index,
                 options.verify,
                 index_must_exist=index_must_exist,
-                deserializers=options.deserializers,
-                given=options.schema is not None,
+                locks=options.lock,
             )
-        return State(
-            data,
-            index,
-            options.verify,
-            index_must_exist=index_must_exist,
-            locks=options.lock,
-        )
+        except CorruptError:
+            if is_local(data) or not is_v04_file(data):
+                raise
+        return _open_v04(data, index, options, index_must_exist)
     except FileNotFoundError as error:
         if error.filename != data:
             raise
@@ -112,6 +130,22 @@ def open_files(
         if is_url(path):
             message = f"{path} is a URL: download both files, and give the path of the .rec"
         raise FileNotFoundError(error.errno, message) from None
+
+
+def _open_v04(
+    data: str,
+    index: str,
+    options: Options,
+    index_must_exist: bool,
+) -> V04State:
+    return V04State(
+        data,
+        index,
+        options.verify,
+        index_must_exist=index_must_exist,
+        deserializers=options.deserializers,
+        given=options.schema is not None,
+    )
 
 
 def index_of(path: Any, index_path: str | None) -> str:

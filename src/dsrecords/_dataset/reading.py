@@ -450,6 +450,20 @@ class Reading:
         snapshot = self.snapshot()
         return snapshot.where(self.position(index, snapshot))
 
+    def prefetch(self, indices: Any, fields: Any) -> None:
+        """Let files elsewhere be asked for fields of many records, which is not waited for."""
+        plan = self.fields.all
+        if fields is not None:
+            plan = self.fields.plan_for(fields)
+        self.announce(indices, plan)
+
+    def announce(self, indices: Any, plan: Plan) -> None:
+        """Do the same for a plan of one's own."""
+        snapshot = self.snapshot()
+        positions = as_array(self.positions(indices, snapshot))
+        if snapshot.is_elsewhere:
+            snapshot.announce(positions, plan)
+
     def refuse_edit(self, index: Any) -> None:
         """Raise ReadOnlyError if the record at an index is one of many files; names its file."""
         source = self.opened()

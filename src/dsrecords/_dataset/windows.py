@@ -98,6 +98,11 @@ class Windows(Sequence[Any]):
         return int(self._arrays.starts[-1])
 
     @property
+    def path(self) -> str:
+        """Of the data file, as a dataset's."""
+        return self._arrays.reading.path
+
+    @property
     def dtype(self) -> np.dtype[Any]:
         """The dtype of the windows."""
         return self._arrays.dtype
@@ -190,6 +195,16 @@ class Windows(Sequence[Any]):
             return values
         starts: Any = _starts_in(pieces, len(numbers))
         return Window(values, starts)
+
+    def prefetch(self, indices: Any) -> None:
+        """Begin to fetch the arrays of windows elsewhere, as `IndexedRecordDataset.prefetch` does.
+
+        Args:
+            indices: as of `batch`.
+        """
+        numbers = self._numbers_at(indices)
+        pieces = self._pieces(numbers)
+        self._arrays.prefetch(np.unique(pieces.records))
 
     def __getitems__(self, indices: Sequence[int]) -> list[Any]:
         """Return windows for PyTorch's fetcher: `[windows[i] for i in indices]`, read together."""

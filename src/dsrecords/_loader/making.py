@@ -87,6 +87,8 @@ class Maker:
 
     def begin(self, samples: Steps, randomness: Randomness, executor: Executor) -> Step:
         """Begin to make a step."""
+        if self._processes is None:  # else they read, and what came here would be read twice
+            self._reader.prefetch(samples.indices)
         rows = self._part_rows(len(samples.indices))
         step = Step(samples, rows, self._buffers, self.stopped)
         is_measured = self.times.measures_next()

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dsrecords._dataset.skipping import UNREADABLE, Unreadable
+from dsrecords._dataset.windows import Windows
 from dsrecords._loader.assembly import Part
 from dsrecords._loader.keys import Key
 from dsrecords._loader.pictures import Picture, channels_first, pictures_of, schema_by_key
@@ -71,6 +72,7 @@ class Reader:
         pictures: the fields that are decoded here.
         transforms: what is called with each sample.
         gets_channels_first: as it was given.
+        is_remote: whether the files are read through another storage than this machine's.
 
     Raises:
         SchemaError: there is no such field, or it cannot be decoded so.
@@ -104,6 +106,7 @@ class Reader:
         self._dataset = _plain(dataset, others, None)
         self.stored = self._dataset
         self._encoded = self._dataset
+        self.is_remote = _is_remote(self._dataset)
         self._others: Any = None  # the fields that are no pictures; None: there are only these
         if pictures:
             self._split_fields(dataset, others)
@@ -135,11 +138,6 @@ class Reader:
         return _verify_of(self.stored)
 
     @property
-    def is_remote(self) -> bool:
-        """Whether the files are read through another storage than this machine's."""
-        return "://" in str(getattr(self.stored, "path", ""))
-
-    @property
     def is_costly(self) -> bool:
         """Whether a sample takes long enough to share a batch among threads."""
         return self._by_sample or bool(self.pictures)
@@ -158,6 +156,17 @@ class Reader:
         decoded = self.decoded_columns()
         fixed = {key: array for key, array in arrays.items() if key not in decoded}
         return {key: (array.dtype, array.shape[1:]) for key, array in fixed.items()}
+
+    def prefetch(self, indices: np.ndarray) -> None:
+        """Let a dataset elsewhere fetch samples that will be read, without waiting for them."""
+        if self.is_remote and isinstance(self._dataset, _FETCH_AHEAD):
+            self._dataset.prefetch(indices, *self._not_all_fields())
+
+    def _not_all_fields(self) -> list[Any]:
+        """Return the fields that are read of a dataset that has others, in a list; or nothing."""
+        if self.fields is None:
+            return []
+        return [list(self.fields)]
 
     def read(
         self,
@@ -376,6 +385,16 @@ class Reader:
             annotate(error, f"{self._where(index)}, in transform")
             raise
         return sample
+
+
+_FETCH_AHEAD = (IndexedRecordDataset, Combined, Windows)
+
+
+def _is_remote(dataset: Any) -> bool:
+    """Return whether files are read through another storage than this machine's, of any dataset."""
+    if isinstance(dataset, Combined):
+        return any(map(_is_remote, dataset.datasets))
+    return "://" in str(getattr(dataset, "path", ""))
 
 
 def _randoms(picture: Picture, samples: Samples) -> Any:

@@ -53,6 +53,10 @@ class Combined(Sequence[Any]):
         """Return many samples field by field, as `batch` does."""
 
     @abc.abstractmethod
+    def _prefetch(self, positions: np.ndarray, fields: Any) -> None:
+        """Let the datasets begin to fetch many samples."""
+
+    @abc.abstractmethod
     def _parts(self) -> tuple[Any, ...]:
         """Return what two of one class and of the same sources differ by."""
 
@@ -150,6 +154,16 @@ class Combined(Sequence[Any]):
         """
         positions = self.positions_of(indices)
         return self._columns(positions, fields)
+
+    def prefetch(self, indices: Any, fields: Any = None) -> None:
+        """Begin to fetch samples of files elsewhere, as `IndexedRecordDataset.prefetch` does.
+
+        Args:
+            indices: as of `batch`.
+            fields: as of `batch`.
+        """
+        positions = self.positions_of(indices)
+        self._prefetch(positions, fields)
 
     def column(self, field: Any) -> Any:
         """Read one field of all samples, as `batch` does."""

@@ -15,6 +15,7 @@ from dsrecords._order.sources import (
     check_source,
     joined,
     passes_over,
+    prefetch,
     read_columns,
     read_samples,
     schema_of,
@@ -323,6 +324,11 @@ class Mixture(Combined):
             chunks.append(chunk)
         order = self._order_of(groups)
         return joined(chunks, order)
+
+    def _prefetch(self, positions: np.ndarray, fields: Any) -> None:
+        sources, records = self._origins(positions)
+        for source, places in groups_of(sources):
+            prefetch(self.datasets[source], records[places], fields)
 
     def _order_of(self, groups: list[Group]) -> np.ndarray | None:
         """Return in which order samples that were read by groups belong; None if in theirs."""

@@ -56,6 +56,17 @@ def read_columns(
     return batch(indices, fields)
 
 
+def prefetch(source: Any, indices: np.ndarray, fields: Any) -> None:
+    """Let a dataset begin to fetch samples, if it is one whose samples are elsewhere."""
+    begin = getattr(source, "prefetch", None)
+    if begin is None:
+        return
+    if fields is None:
+        begin(indices)
+    else:
+        begin(indices, fields)
+
+
 def with_decode(
     source: Any,
     number: int,

@@ -12,6 +12,7 @@ from dsrecords._order.combined import Combined
 from dsrecords._order.sources import (
     check_source,
     passes_over,
+    prefetch,
     read_columns,
     read_samples,
     schema_of,
@@ -136,16 +137,30 @@ class Zipped(Combined):
         if not isinstance(fields, (list, tuple)):
             owner = self._owner(fields)
             return self._read(owner, positions, fields)
-        by_owner: dict[int, list[Any]] = {}
-        for field in fields:
-            owner = self._owner(field)
-            names = by_owner.setdefault(owner, [])
-            names.append(field)
         found = {}
-        for owner, names in by_owner.items():
+        for owner, names in self._by_owner(fields).items():
             columns = self._read(owner, positions, names)
             found.update(columns)
         return {field: found[field] for field in fields}
+
+    def _prefetch(self, positions: np.ndarray, fields: Any) -> None:
+        if fields is None:
+            for source in self.datasets:
+                prefetch(source, positions, None)
+            return
+        if not isinstance(fields, (list, tuple)):
+            fields = [fields]
+        for owner, names in self._by_owner(fields).items():
+            prefetch(self.datasets[owner], positions, names)
+
+    def _by_owner(self, fields: Sequence[Any]) -> dict[int, list[Any]]:
+        """Return the fields that each dataset has of these, by its number."""
+        found: dict[int, list[Any]] = {}
+        for field in fields:
+            owner = self._owner(field)
+            names = found.setdefault(owner, [])
+            names.append(field)
+        return found
 
     def _read(
         self,

@@ -137,7 +137,9 @@ def _read_heads(
     entries = snapshot.entries
     numbers = entries.row_numbers(positions)
     rows = entries.gather(numbers)
-    snapshot.prefetch(rows, heads_only=not plan.payloads)
+    if not (entries.has_heads and snapshot.storage.needs_ensuring):
+        # Else it is known from the rows where the payloads are: these alone are prepared, later.
+        snapshot.prefetch(rows, heads_only=not plan.payloads)
     if verified.has_all_heads(numbers):
         return _Heads(numbers, _heads_of(snapshot, rows), rows[:, 0])
     heads, right = snapshot.verify_heads(numbers, rows)
@@ -335,12 +337,11 @@ class Batch:
 
     def _ensure_payloads(self) -> None:
         """Prepare the payloads that the plan needs: entries need not say how large a record is."""
-        sizes = self.heads["sizes"]
-        for number, _ in self.plan.wanted:
-            starts = self.starts[:, number]
-            stops = starts + sizes[:, number]
-            exists = sizes[:, number] != NONE
-            self.snapshot.storage.ensure(starts[exists], stops[exists])
+        wanted = [number for number, _ in self.plan.wanted]
+        sizes = self.heads["sizes"][:, wanted]
+        exists = sizes != NONE
+        starts = self.starts[:, wanted][exists]
+        self.snapshot.storage.ensure(starts, starts + sizes[exists])
 
     def _offset(self, k: int) -> int:
         """The offset of the frame of the record k."""

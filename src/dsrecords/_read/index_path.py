@@ -10,6 +10,7 @@ import os
 from dsrecords._format.header import ID_OFFSET, MAGIC
 from dsrecords._format.index import kind_of, read_slots
 from dsrecords._storage import files
+from dsrecords._storage.locations import alike
 from dsrecords._storage.registry import exists, is_local, open_storage
 
 _ENDING = ".rec"
@@ -42,10 +43,10 @@ def _named_as(path: str) -> str:
     it is still the index of the one that it was made of.
     """
     root, ending = os.path.splitext(path)
-    shared = root + ".idx"
+    shared = alike(root + ".idx", path)
     if ending in (_ENDING, ""):
         return shared
-    own = path + ".idx"
+    own = alike(path + ".idx", path)
     if not exists(own) and _may_belong(shared, path):
         return shared
     return own

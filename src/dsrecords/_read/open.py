@@ -28,7 +28,7 @@ from dsrecords._storage.base import Storage
 from dsrecords._storage.local import LocalStorage
 from dsrecords._storage.registry import open_storage, version_at
 from dsrecords._warning import warn_user
-from dsrecords.errors import CorruptError, UnsupportedVersionError
+from dsrecords.errors import CorruptError, RemoteError, UnsupportedVersionError
 
 # A reader that opens while a writer recovers may see what looks like damage: it looks again.
 _TRIES = 4
@@ -75,6 +75,7 @@ class State:
     _ignores_index = False
     half_slot = False
     _was_interrupted = False  # amid a `refresh` or a change
+    _vouched = 0  # up to where the index that was read vouches for the log
 
     header: Header
     snapshot: Snapshot
@@ -158,7 +159,10 @@ class State:
         self.storage = open_storage(self.path)
         header = read_header(self.storage)
         if not isinstance(self.storage, LocalStorage):
-            self.refuses = "only files of this machine are written to"
+            self.refuses = (
+                "only files of this machine are written to: write what is new to another file "
+                "with make_dataset, and open both as one, by a list or a pattern"
+            )
         elif header.raw.write_flags:
             self.refuses = (
                 f"write flags {header.raw.write_flags:#04x}, which this library does not know: "
@@ -186,12 +190,14 @@ class State:
         index = self._open_index()
         if index.is_of_another_dataset and not is_last_try:
             return False
+        self._vouched = index.end
         if index.storage is not None:
             self.slot_file = index.storage.version()
         self.half_slot = torn and index.has_half_slot()
         if self.storage.size() < index.end:
             raise self._too_short(index, self.storage.size())
         self._choose_slot(index)
+        self._require_index(index)
         self._begin(self._entries_of(index))
         if self.view:
             return True
@@ -216,6 +222,8 @@ class State:
             if self._index_must_exist:
                 raise
             return _IndexFile(None, self.header.id, "missing")
+        except RemoteError:  # it may be there, and to make it again would take all of the log
+            raise
         except OSError as error:
             if not self._may_be_remade:
                 raise
@@ -256,6 +264,16 @@ class State:
             f"{problem}: as it may have been a view, nothing is shown; "
             "without index_path the list is made again",
             file=self.index_path,
+        )
+
+    def _require_index(self, index: _IndexFile) -> None:
+        """Raise CorruptError if the list of a file elsewhere could only be had from all of it."""
+        if self.slot is not None or not self.storage.forgets:
+            return
+        raise CorruptError(
+            f"{self.index_path} is {index.problem()}, as of an upload that did not end: to make it "
+            "again, download the data file, open it, call flush(), and upload the index",
+            file=self.path,
         )
 
     def _unsupported(self, what: str, slot: Slot) -> UnsupportedVersionError:
@@ -480,9 +498,19 @@ class State:
         self._was_interrupted = False
 
     def _vouched_now(self) -> int:
-        """Up to where the index vouches for the log by now; 0 where there is none."""
+        """Up to where the index vouches for the log by now; 0 where there is none.
+
+        Files elsewhere never change in place: of one whose version is the same it is known.
+
+        Raises:
+            RemoteError: the index is elsewhere, and may be there.
+        """
         try:
+            if self.storage.forgets and version_at(self.index_path) == self.slot_file:
+                return self._vouched
             return self._open_index().end
+        except RemoteError:
+            raise
         except OSError:  # it was named, and is gone
             return 0
 

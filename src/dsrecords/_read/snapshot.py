@@ -27,7 +27,7 @@ from dsrecords._format.log import OF_RECORDS
 from dsrecords._read.log import Log
 from dsrecords._read.mark import Mark, beginning, metadata_at
 from dsrecords._read.plan import Item, Plan
-from dsrecords._read.verification import HEAD, REVISED, Verified, block_around
+from dsrecords._read.verification import ALL_PARTS, HEAD, REVISED, Verified, block_around
 from dsrecords._schema.header import Header
 from dsrecords._schema.schema import Field
 from dsrecords._storage.base import Storage
@@ -80,6 +80,13 @@ class Found(NamedTuple):
     starts: Sequence[int]
 
 
+def _lasting(storage: Storage, entries: Entries) -> int:
+    """The parts of records that stay in memory once they are read: else they are read anew."""
+    if not storage.forgets:
+        return ALL_PARTS
+    return HEAD if entries.has_heads else 0
+
+
 class Snapshot:
     """The list of records, as it is at one moment.
 
@@ -129,11 +136,16 @@ class Snapshot:
         self.log = Log(storage, end)
         if verified is None:
             payload_count = len(header.schema.payloads)
-            verified = Verified(entries.row_count, payload_count)
+            verified = Verified(entries.row_count, payload_count, _lasting(storage, entries))
         self.verified = verified
         self.data = memoryview(b"")
         # As a plain tuple, which takes a fifth of the time of a named one for each append.
         self._mark: tuple[int, int, int, int, int] = beginning(header)
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether what is read costs requests, so that it is worth to ask for it beforehand."""
+        return self.storage.forgets
 
     @property
     def mark(self) -> Mark:
@@ -439,13 +451,12 @@ class Snapshot:
 
     def _ensure_head(self, ref: FrameRef, plan: Plan) -> None:
         """Prepare a head; with it, if the plan has payloads, what the row says is the record."""
+        if ref.head:  # it is in the row: so it is known where the payloads are, and no more is read
+            return
         size = self.header.schema.layout.size
-        if ref.head:
-            size = 0  # it is in the row
         if plan.payloads:
             size = max(size, min(ref.size, LARGEST_AHEAD))
-        if size:
-            self._ensure([ref.offset], [ref.offset + size])
+        self._ensure([ref.offset], [ref.offset + size])
 
     def _ensure_payloads(
         self,
@@ -726,15 +737,43 @@ class Snapshot:
         numbers = self.entries.row_numbers(positions)
         return self.entries.gather(numbers)
 
-    def announce(self, positions: np.ndarray, heads_only: bool) -> None:
+    def announce(self, positions: np.ndarray, plan: Plan) -> None:
         """Prepare many records for being read, as `Storage.ensure` does, without a thread.
 
         Args:
             positions: of the records: int64, (n,).
-            heads_only: whether only the heads will be read.
+            plan: what will be read of them.
         """
+        if self.storage.is_full():
+            return
         rows = self.rows_at(positions)
-        self.prefetch(rows, heads_only)
+        if self.storage.forgets and self.entries.has_heads:
+            self._announce_payloads(rows, plan)
+        else:
+            self.prefetch(rows, heads_only=not plan.payloads)
+
+    def _announce_payloads(self, rows: np.ndarray, plan: Plan) -> None:
+        """Prepare payloads where the heads of records, in rows, say that they are.
+
+        The heads need not be right yet, and revisions have their payloads elsewhere: what is
+        prepared for nothing does no harm.
+
+        Raises:
+            StaleViewError: the files were just replaced by files of another schema.
+        """
+        self.check_plan(plan)
+        if not plan.payloads or not len(rows):
+            return
+        heads = self.heads_in(rows)
+        layout = self.header.schema.layout
+        sizes = heads["sizes"][:, : plan.payloads]
+        starts = layout.payload_offset_table(sizes, rows[:, 0])
+        wanted = [number for number, _ in plan.wanted]
+        most = np.uint64(LARGEST_AHEAD)
+        lengths = np.where(sizes == NONE, np.uint64(0), np.minimum(sizes, most))
+        self.mapped()  # `ensure` looks at windows that are there
+        begins = starts[:, wanted].ravel()
+        self.storage.ensure(begins, begins + lengths[:, wanted].ravel())
 
     def prefetch(self, rows: np.ndarray, heads_only: bool) -> None:
         """As `announce`, by the rows of the index: uint64, (n, width)."""

@@ -22,6 +22,10 @@ forgotten.
 """
 
 _UNTRACKED = 1 << 63  # a part that is never remembered, so it is verified at each reading
+
+ALL_PARTS = _UNTRACKED - 1
+"""All parts that can be remembered."""
+
 _TRACKED_PAYLOADS = 61
 
 BLOCK = 2048
@@ -58,6 +62,7 @@ class Verified:
     Args:
         count: of the rows.
         payload_count: of a record.
+        lasting: the parts that are remembered; of the others nothing stays in memory.
 
     Attributes:
         bits: a memoryview of a number for each row, and perhaps some more: the parts that have
@@ -65,7 +70,12 @@ class Verified:
             memory until they are touched.
     """
 
-    def __init__(self, count: int, payload_count: int) -> None:
+    def __init__(
+        self,
+        count: int,
+        payload_count: int,
+        lasting: int = ALL_PARTS,
+    ) -> None:
         width = min(2 + payload_count, 64)
         all_parts = 2**width - 1
         dtype = np.min_scalar_type(all_parts)
@@ -73,6 +83,7 @@ class Verified:
         room = count + count // 4 + _SPARE
         array = np.zeros(room, dtype)
         singles = bytearray(_block_count(room))
+        self._lasting = lasting
         self._use(array, singles)
 
     def _use(self, array: np.ndarray, singles: bytearray) -> None:
@@ -101,13 +112,11 @@ class Verified:
 
     def remember(self, row: int, parts: int) -> None:
         """Remember that parts of a record have been verified."""
-        tracked = parts & ~_UNTRACKED
-        self.bits[row] |= tracked
+        self.bits[row] |= parts & self._lasting
 
     def remember_many(self, rows: np.ndarray, parts: int) -> None:
         """Remember that parts of many records (rows: int64, (n,)) have been verified."""
-        tracked = parts & ~_UNTRACKED
-        added = self._array.dtype.type(tracked)
+        added = self._array.dtype.type(parts & self._lasting)
         for first in range(0, len(rows), _ATOMIC):
             some = rows[first : first + _ATOMIC]
             known = self._array.take(some)
@@ -157,13 +166,10 @@ class Verified:
         room = len(rows) + _SPARE
         picked = np.zeros(room, self._array.dtype)
         picked[: len(rows)] = array
-        return _made_of(picked, bytearray(_block_count(room)))
-
-
-def _made_of(array: np.ndarray, singles: bytearray) -> Verified:
-    verified = object.__new__(Verified)
-    verified._use(array, singles)
-    return verified
+        verified = object.__new__(Verified)
+        verified._lasting = self._lasting
+        verified._use(picked, bytearray(_block_count(room)))
+        return verified
 
 
 def _block_count(room: int) -> int:

@@ -23,7 +23,7 @@ from dsrecords._schema.header import Header
 from dsrecords._storage import files
 from dsrecords._storage.base import Storage
 from dsrecords._storage.local import LocalStorage
-from dsrecords._storage.registry import open_storage, version_at
+from dsrecords._storage.registry import open_storage, require_local, version_at
 from dsrecords._warning import warn_user
 from dsrecords.errors import CorruptError, StaleViewError, UnsupportedVersionError
 
@@ -51,6 +51,7 @@ def save(
         FileExistsError: there is a file, and `overwrite` is not given, or it is not a view.
         StaleViewError: the data file was replaced since these records were found in it.
     """
+    require_local(path)
     _check_target(path, own, overwrite)
     storage = snapshot.storage
     header = snapshot.header

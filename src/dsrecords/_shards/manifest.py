@@ -16,7 +16,8 @@ from dsrecords._format.header import parse_json
 from dsrecords._read.mark import Mark
 from dsrecords._schema.schema import Schema
 from dsrecords._storage import files
-from dsrecords._storage.registry import open_storage
+from dsrecords._storage.locations import alike
+from dsrecords._storage.registry import open_storage, require_local
 from dsrecords.errors import CorruptError, ShardError, UnsupportedVersionError
 
 ENDING = ".json"
@@ -218,7 +219,7 @@ def _stated_id(shard: Mapping[str, Any], path: str) -> bytes:
 def beside(path: str, name: str) -> str:
     """Return the path of a file that is named in the file at `path`, relative to its folder."""
     folder, slash, _ = path.rpartition("/")
-    return folder + slash + name
+    return alike(folder + slash + name, path)
 
 
 def write(
@@ -288,6 +289,7 @@ def put_in_place(
     Raises:
         FileExistsError: there is a file, and `overwrite` is not given.
     """
+    require_local(path)
     path = files.target(path)
     suffix = os.urandom(4).hex()
     temporary = f"{path}.{suffix}.tmp"

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 from dsrecords._format.header import parse_json
 from dsrecords._shards.manifest import ENDING, is_manifest
 from dsrecords._storage.local import LocalStorage
-from dsrecords._storage.registry import absolute, exists, is_local
+from dsrecords._storage.locations import alike
+from dsrecords._storage.registry import absolute, exists, is_local, listed
 from dsrecords.errors import CorruptError, ShardError
 
 _WILDCARDS = ("*", "?", "[")
@@ -47,7 +48,7 @@ def many(path: Any) -> bool:
     if name.endswith(ENDING):
         return True
     if not is_local(name):
-        return False
+        return name.endswith("/") or has_wildcard(name)
     if os.path.isdir(name):
         return True
     return has_wildcard(name) and not exists(name)
@@ -55,6 +56,8 @@ def many(path: Any) -> bool:
 
 def has_wildcard(path: str) -> bool:
     """Whether a path may be a pattern."""
+    if path.startswith(("http://", "https://")):  # web servers do not say which files they have
+        return False
     return any(letter in path for letter in _WILDCARDS)
 
 
@@ -96,6 +99,8 @@ def resolved(path: Any) -> Named:
             [],
             name,
         )
+    if not is_local(text):
+        return _elsewhere(text)
     if os.path.isdir(text):
         return _in_folder(text)
     return Named(
@@ -128,6 +133,59 @@ def _in_folder(folder: str) -> Named:
     )
 
 
+def _elsewhere(path: str) -> Named:
+    """The files that a folder or a pattern elsewhere means."""
+    if path.endswith("/"):
+        return _in_folder_elsewhere(path)
+    beginning = re.split(r"[*?\[]", path, maxsplit=1)[0]
+    pattern = _as_regex(path)
+    found = [name for name in listed(alike(beginning, path)) if pattern.fullmatch(name)]
+    return Named(
+        None,
+        _data_among(found, path),
+        path,
+    )
+
+
+def _in_folder_elsewhere(folder: str) -> Named:
+    found = [name for name in listed(folder) if "/" not in name[len(folder) :]]
+    manifests = [name for name in found if name.endswith(ENDING) and is_manifest(name)]
+    if len(manifests) == 1:
+        return Named(
+            manifests[0],
+            [],
+            folder,
+        )
+    if manifests:
+        names = ", ".join(map(os.path.basename, manifests))
+        raise ShardError(f"several datasets are in it: open one of {names}", file=folder)
+    data = [name for name in found if name.endswith(_DATA)]
+    if not data:
+        raise FileNotFoundError(f"{folder} has no {_DATA} files and no manifest")
+    return Named(
+        None,
+        _data_among(data, folder),
+        folder,
+    )
+
+
+def _as_regex(pattern: str) -> re.Pattern[str]:
+    """What a pattern matches, as `glob` has it: `*` and `?` no slash, `**/` any folders."""
+    parts = []
+    for part in re.split(r"(\*\*/|\*|\?|\[[^]]+\])", pattern):
+        if part == "**/":
+            parts.append("(?:.*/)?")
+        elif part == "*":
+            parts.append("[^/]*")
+        elif part == "?":
+            parts.append("[^/]")
+        elif part.startswith("[") and part.endswith("]"):
+            parts.append("[^" + part[2:] if part[1] == "!" else part)
+        else:
+            parts.append(re.escape(part))
+    return re.compile("".join(parts), re.DOTALL)
+
+
 def _listed(folder: str, ending: str) -> list[str]:
     names = [name for name in os.listdir(folder) if name.endswith(ending)]
     paths = [os.path.join(folder, name) for name in names if not name.startswith(".")]
@@ -156,6 +214,11 @@ def _refuse_mds(folder: str) -> None:
 def _matching(pattern: str, name: str) -> list[str]:
     """The data files that a pattern matches, in their order."""
     found = [path for path in glob.glob(pattern, recursive=True) if os.path.isfile(path)]
+    return _data_among(found, name)
+
+
+def _data_among(found: Sequence[str], name: str) -> list[str]:
+    """The data files among those that a pattern matches, in their order."""
     data = [path for path in found if path.endswith(_DATA)]
     if not data:
         data = [path for path in found if not path.endswith(_NO_DATA)]

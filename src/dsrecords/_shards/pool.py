@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import collections
 import copy
+import functools
 import json
 import os
 import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
 
 import numpy as np
 
@@ -29,6 +32,8 @@ from dsrecords._shards.manifest import Shard
 from dsrecords._storage.local import LocalStorage
 from dsrecords._storage.memory import place_of
 from dsrecords._storage.parked import ParkedStorage, parked
+from dsrecords._storage.registry import is_local
+from dsrecords._storage.requests import OPENED_AT_ONCE, awaited, submit_opening
 from dsrecords.errors import CorruptError, DSRecordsError, SchemaError, ShardError, StaleViewError
 
 MOST_MAPPED = 4096
@@ -37,6 +42,10 @@ MOST_MAPPED = 4096
 MOST_OPEN = 32
 """Files that stay open with a descriptor, as they cannot be mapped."""
 
+MOST_ELSEWHERE = 2**17
+"""Files elsewhere that stay open: each has its index in memory, which was fetched."""
+
+_WORTH_OPENING_AHEAD = 4  # files that were read in their order: of a shuffle they rarely are
 
 CHECK_SIZE = 4
 """Bytes of a head that its check does not cover: the check itself."""
@@ -117,6 +126,7 @@ class Pool:
         held: by their numbers, lists that are open for as long as this is.
 
     Attributes:
+        are_elsewhere: whether some of the files are not of this machine.
         parts: the files that are open, by their numbers.
         held: the numbers of those that stay open.
         epoch: see `Epoch`.
@@ -142,6 +152,7 @@ class Pool:
         held: dict[int, Snapshot] | None = None,
     ) -> None:
         self.shards = shards
+        self.are_elsewhere = any(not is_local(shard.path) for shard in shards)
         self.schema = schema
         self.verify = verify
         self.file = file
@@ -151,6 +162,10 @@ class Pool:
         self._lay_out(schema.layout)
         self._mapped: collections.deque[int] = collections.deque()
         self._open: collections.deque[int] = collections.deque()
+        self._elsewhere: collections.deque[int] = collections.deque()
+        self._openings: dict[int, Future[Part]] = {}
+        self._last_read = -1
+        self._followed = 0  # files that were read one behind the other
         self.held = frozenset(held or ())
         for number, snapshot in (held or {}).items():
             self.hold(number, snapshot)
@@ -261,6 +276,12 @@ class Pool:
         part = self.parts[number]
         if part is not None:
             return part
+        if self.is_elsewhere(number):
+            opening = self.begin_to_open(number)
+            return awaited(opening, self.shards[number].path)
+        return self._open_here(number)
+
+    def _open_here(self, number: int) -> Part:
         opened = self._opened(number)
         with _lock:
             part = self.parts[number]
@@ -278,7 +299,11 @@ class Pool:
         """Count an open file, and let go of those that were opened first, if they are too many."""
         opened = self._open
         most = MOST_OPEN
-        if isinstance(part.snapshot.storage, ParkedStorage):
+        storage = part.snapshot.storage
+        if storage.forgets:
+            opened = self._elsewhere
+            most = MOST_ELSEWHERE
+        elif isinstance(storage, ParkedStorage):
             opened = self._mapped
             most = MOST_MAPPED
         opened.append(number)
@@ -297,6 +322,65 @@ class Pool:
             snapshot.storage = storage
             snapshot.log.storage = storage
         return Part(snapshot, shard.length, number)
+
+    def is_elsewhere(self, number: int) -> bool:
+        """Whether a file is not of this machine, so that each look at it costs requests."""
+        return not is_local(self.shards[number].path)
+
+    def begin_to_open(self, number: int) -> Future[Part]:
+        """Let a file elsewhere be opened by another thread, one for all who want it.
+
+        What it returns, or raises, is that of `part`.
+        """
+        with _lock:
+            opening = self._openings.get(number)
+            if opening is None:
+                opening = submit_opening(functools.partial(self._open_there, number))
+                self._openings[number] = opening
+        return opening
+
+    def prepare(self, numbers: Sequence[int]) -> None:
+        """Begin to open files elsewhere that are read now; if in their order, those behind as well.
+
+        Args:
+            numbers: of the files, ascending, each once.
+        """
+        if not self.are_elsewhere or not len(numbers):
+            return
+        self._begin_to_open_all(numbers)
+        first = numbers[0]
+        last = numbers[-1]
+        are_neighbours = last - first < len(numbers)
+        if are_neighbours and 0 <= first - self._last_read <= 1:
+            self._followed += last - self._last_read
+        else:
+            self._followed = 0
+        self._last_read = last
+        if self._followed >= _WORTH_OPENING_AHEAD:
+            stop = min(last + 1 + OPENED_AT_ONCE, len(self.shards))
+            self._begin_to_open_all(range(last + 1, stop))
+
+    def _begin_to_open_all(self, numbers: Sequence[int]) -> None:
+        for number in numbers:
+            if self.parts[number] is None and self.is_elsewhere(number):
+                self.begin_to_open(number)
+
+    def prepare_run(self, positions: range) -> None:
+        """Do the same for the files of records that follow each other."""
+        if self.are_elsewhere and positions:
+            ends = np.array([positions[0], positions[-1]])
+            first, last = (np.searchsorted(self.bounds, ends, side="right") - 1).tolist()
+            self.prepare(range(first, last + 1))
+
+    def _open_there(self, number: int) -> Part:
+        try:
+            part = self.parts[number]
+            if part is not None:  # since another thread had just opened it
+                return part
+            return self._open_here(number)
+        finally:
+            with _lock:
+                del self._openings[number]
 
     def state(self, number: int) -> State:
         """Open one of the files by itself, which must be the one that is meant.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 import json
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,7 @@ class _NoStorage:
     """Stands for the one file that there is not: nothing of it can be read or prepared."""
 
     needs_ensuring = False
+    forgets = False
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -93,6 +95,11 @@ class ShardsSnapshot(Snapshot):
         )
         self.columns = self._columns
         self.payload_facts = self._payload_facts
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether some of the files cost requests: see `Snapshot`."""
+        return self.pool.are_elsewhere
 
     def metadata(self, mark: Mark | None = None) -> dict[str, Any]:
         """The metadata of the whole dataset."""
@@ -167,14 +174,49 @@ class ShardsSnapshot(Snapshot):
             data,
         )
 
-    def announce(self, positions: np.ndarray, heads_only: bool) -> None:
-        """As of `Snapshot`, where enough of the records lie in one file each."""
+    def announce(self, positions: np.ndarray, plan: Plan) -> None:
+        """As of `Snapshot`, where enough of the records lie in one file each, or are elsewhere."""
         numbers, own = self._places(positions)
+        self._announce(numbers, own, plan)
+
+    def _announce(self, numbers: np.ndarray, own: np.ndarray, plan: Plan) -> None:
+        """Prepare records for being read: numbers of their files, and positions in these."""
         different = np.unique(numbers)
-        if len(positions) >= _WORTH_ANNOUNCING * len(different):
-            for number in different.tolist():
-                snapshot = self._part(number).snapshot
-                snapshot.announce(own[numbers == number], heads_only)
+        are_many = len(own) >= _WORTH_ANNOUNCING * len(different)
+        self.pool.prepare(different.tolist())
+        for number in different.tolist():
+            if self.pool.is_elsewhere(number):
+                self._announce_elsewhere(number, own[numbers == number], plan)
+            elif are_many:
+                self._announce_in(number, own[numbers == number], plan)
+
+    def _announce_in(
+        self,
+        number: int,
+        own: np.ndarray,
+        plan: Plan,
+    ) -> None:
+        snapshot = self._part(number).snapshot
+        own_plan = self.pool.plan(plan, snapshot.schema)
+        snapshot.announce(own, own_plan)
+
+    def _announce_elsewhere(
+        self,
+        number: int,
+        own: np.ndarray,
+        plan: Plan,
+    ) -> None:
+        """Do the same without waiting for the file, if it is not open yet."""
+        if self.pool.parts[number] is not None:
+            self._announce_in(number, own, plan)
+            return
+        opening = self.pool.begin_to_open(number)
+
+        def announce(opened: Future[Part]) -> None:
+            if not opened.cancelled() and opened.exception() is None:
+                self._announce_in(number, own, plan)
+
+        opening.add_done_callback(announce)
 
     def release(self, positions: np.ndarray) -> None:
         """Let the system forget records that were read."""
@@ -186,6 +228,10 @@ class ShardsSnapshot(Snapshot):
         """Numbers of the files that have some records, and the positions of these in them."""
         if self.order is not None:
             positions = self.order[positions]
+        return self._files_of(positions)
+
+    def _files_of(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The same for positions that are counted through all files."""
         bounds = np.array(self.starts, np.int64)
         numbers = np.searchsorted(bounds, positions, side="right") - 1
         return numbers, positions - bounds[numbers]
@@ -226,7 +272,9 @@ class ShardsSnapshot(Snapshot):
         """What the heads say of a payload of each record: see `_read.lengths.payload_facts`."""
         numbers, own = self._places(positions)
         facts = np.empty(len(positions), np.uint64)
-        for number in np.unique(numbers).tolist():
+        different = np.unique(numbers).tolist()
+        self.pool.prepare(different)
+        for number in different:
             is_here = numbers == number
             snapshot = self._part(number).snapshot
             facts[is_here] = payload_facts(snapshot, own[is_here], payload, name)
@@ -243,6 +291,7 @@ class ShardsSnapshot(Snapshot):
         if not is_run or len(positions) < _RUN or not self._are_numbers(plan):
             return None
         assert isinstance(positions, range)
+        self.pool.prepare_run(positions)
         numbers = numbers_of_run(
             self.pool,
             positions,
@@ -306,6 +355,8 @@ class ShardsSnapshot(Snapshot):
         out: Mapping[Any, Any],
     ) -> list[Any]:
         """Read records of several files as if these were one, or file by file."""
+        if self.pool.are_elsewhere:
+            self._announce(*self._files_of(as_array(positions)), plan)
         if self._are_numbers(plan):
             heads = numbers_scattered(self.pool, positions, plan)
             if heads is not None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,8 +24,12 @@ from dsrecords._shards.manifest import Manifest, Shard, run_of
 from dsrecords._shards.names import Named, in_words, number_of, resolved
 from dsrecords._shards.pool import Pool, open_shard, require_same_schema
 from dsrecords._shards.snapshot import ShardsSnapshot
-from dsrecords._storage.registry import absolute
+from dsrecords._storage.locations import Access, access_of, located
+from dsrecords._storage.registry import absolute, is_local, version_at
+from dsrecords._storage.requests import awaited, submit_opening
 from dsrecords.errors import ReadOnlyError, ShardError
+
+Versions = dict[str, Hashable]
 
 
 class Packed(NamedTuple):
@@ -34,11 +39,13 @@ class Packed(NamedTuple):
         name: what messages call them.
         manifest: path of the manifest; None if there is none.
         data: what the manifest would say, compressed; empty if there is one.
+        accesses: how files elsewhere are reached, each way once.
     """
 
     name: str
     manifest: str | None
     data: bytes
+    accesses: tuple[Access, ...] = ()
 
 
 class ShardsSource:
@@ -53,6 +60,7 @@ class ShardsSource:
         index_path: of a saved view.
         held: by their numbers, files that are open already.
         order: of the records, as of `ShardsSnapshot`.
+        versions: by their paths, of files elsewhere that were looked at: see `Storage.version`.
 
     Attributes:
         path: what messages call all of them.
@@ -74,9 +82,11 @@ class ShardsSource:
         index_path: str | None = None,
         held: dict[int, Snapshot] | None = None,
         order: np.ndarray | None = None,
+        versions: Versions | None = None,
     ) -> None:
         self.path = name
         self.given = given
+        self._versions = versions or {}
         self.verify = verify
         self.manifest_path = manifest_path
         self.index_path = index_path or manifest_path or ""
@@ -157,19 +167,47 @@ class ShardsSource:
         return version.id == self.header.id and version.view == self.view
 
     def refresh(self) -> None:
-        """Look again which files there are, and how many records each has."""
+        """Look again which files there are, and how many records each has.
+
+        Files elsewhere never change in place: where none was replaced, those that are open stay so.
+        """
         if self.given is None:
             return
-        fresh = open_many(
-            self.given,
-            None,
-            self.verify,
-        )
+        named = resolved(self.given)
+        manifest = None
+        if named.manifest is not None:
+            manifest = _manifest.read(named.manifest)
+        if self._is_what_it_was(named, manifest):
+            return
+        versions: Versions = {}
+        if manifest is None:
+            manifest = _looked_at(named, versions)
+        self._versions = versions
         self._use(
-            fresh.manifest,
+            manifest,
             None,
             None,
         )
+
+    def _is_what_it_was(self, named: Named, manifest: Manifest | None) -> bool:
+        """Whether the same files are meant, all of them elsewhere, and none was replaced.
+
+        Args:
+            named: what is meant now.
+            manifest: what it says now, if that is a manifest.
+        """
+        shards = self.manifest.shards
+        if any(is_local(shard.path) for shard in shards):
+            return False
+        if manifest is not None and not _are_alike(manifest, self.manifest):
+            return False
+        if manifest is None and named.files != [shard.path for shard in shards]:
+            return False
+        versions = dict(self._versions)
+        for shard, part in zip(shards, self.snapshot.pool.parts):
+            if part is not None:
+                versions[shard.path] = part.snapshot.storage.version()
+        return _are_current(versions)
 
     def states(self) -> Iterator[State]:
         """Open one file after the other, each by itself."""
@@ -185,10 +223,12 @@ class ShardsSource:
                 self.manifest_path,
                 b"",
             )
+        accesses = tuple(dict.fromkeys(access_of(shard.path) for shard in self.manifest.shards))
         return Packed(
             self.path,
             None,
-            _packed(self.manifest, self.snapshot.order),
+            _packed(self.manifest, self.snapshot.order, accesses),
+            accesses,
         )
 
 
@@ -214,7 +254,11 @@ def open_many(
         StaleViewError: the view is of files as they are no more.
     """
     named = resolved(path)
-    manifest = _found(named)
+    versions: Versions = {}
+    if named.manifest is not None:
+        manifest = _manifest.read(named.manifest)
+    else:
+        manifest = _looked_at(named, versions)
     return ShardsSource(
         manifest,
         in_words(path),
@@ -222,7 +266,25 @@ def open_many(
         given=_absolute(path),
         manifest_path=named.manifest,
         index_path=index_path,
+        versions=versions,
     )
+
+
+def _are_alike(manifest: Manifest, other: Manifest) -> bool:
+    """Whether two manifests say the same."""
+    if manifest.shards != other.shards or manifest.metadata != other.metadata:
+        return False
+    return bool(manifest.schema.to_json() == other.schema.to_json())
+
+
+def _are_current(versions: Versions) -> bool:
+    """Whether files elsewhere have these versions: many are looked at at once."""
+    looks = {path: submit_opening(functools.partial(version_at, path)) for path in versions}
+    try:
+        return all(awaited(look, path) == versions[path] for path, look in looks.items())
+    finally:
+        for look in looks.values():  # what nobody waits for any more
+            look.cancel()
 
 
 def _absolute(path: Any) -> Any:
@@ -232,14 +294,12 @@ def _absolute(path: Any) -> Any:
     return absolute(in_words(path))
 
 
-def _found(named: Named) -> Manifest:
-    if named.manifest is not None:
-        return _manifest.read(named.manifest)
-    return look_at(named)
-
-
-def look_at(named: Named) -> Manifest:
+def _looked_at(named: Named, versions: Versions) -> Manifest:
     """Return what a manifest of these files would say: each is opened, and closed again.
+
+    Args:
+        named: the files.
+        versions: takes those of files elsewhere, by their paths.
 
     Raises:
         ShardError, SchemaError, CorruptError: as of `open_many`.
@@ -247,13 +307,7 @@ def look_at(named: Named) -> Manifest:
     shards: list[Shard] = []
     schema: Schema | None = None
     metadata: dict[str, Any] = {}
-    for path in named.files:
-        state = open_shard(
-            path,
-            None,
-            True,
-            named.name,
-        )
+    for path, state in zip(named.files, _opened(named)):
         if schema is None:
             schema = state.header.schema
             metadata = state.snapshot.metadata()
@@ -263,6 +317,8 @@ def look_at(named: Named) -> Manifest:
             state.header.schema,
             path,
         )
+        if not is_local(path):
+            versions[path] = state.storage.version()
         snapshot = state.snapshot
         shards.append(
             Shard(
@@ -280,6 +336,24 @@ def look_at(named: Named) -> Manifest:
         metadata,
         tuple(shards),
     )
+
+
+def _opened(named: Named) -> Iterator[State]:
+    """Open one file after the other; of files elsewhere many at once, as each is waited for."""
+
+    def opened(path: str) -> State:
+        return open_shard(path, None, True, named.name)
+
+    if all(map(is_local, named.files)):
+        yield from map(opened, named.files)
+        return
+    openings = [submit_opening(functools.partial(opened, path)) for path in named.files]
+    try:
+        for path, opening in zip(named.files, openings):
+            yield awaited(opening, path)
+    finally:
+        for opening in openings:  # what nobody waits for any more
+            opening.cancel()
 
 
 def _require_one_run(shards: Sequence[Shard], name: str) -> None:
@@ -303,11 +377,16 @@ def _require_one_run(shards: Sequence[Shard], name: str) -> None:
 # Pickles
 
 
-def _packed(manifest: Manifest, order: np.ndarray | None) -> bytes:
+def _packed(
+    manifest: Manifest,
+    order: np.ndarray | None,
+    accesses: tuple[Access, ...],
+) -> bytes:
     content = {
         "schema": manifest.schema.to_json(),
         "metadata": manifest.metadata,
         "paths": [shard.path for shard in manifest.shards],
+        "accesses": [accesses.index(access_of(shard.path)) for shard in manifest.shards],
         "ids": [shard.id.hex() for shard in manifest.shards],
         "counts": [shard.length for shard in manifest.shards],
         "marks": [shard.mark for shard in manifest.shards],
@@ -342,11 +421,12 @@ def unpacked(
     size = int.from_bytes(data[:8], "little")
     content = json.loads(data[8 : 8 + size])
     shards = []
-    columns = [content[key] for key in ("paths", "ids", "counts", "marks", "indices", "views")]
-    for path, id, count, mark, own_index, view in zip(*columns):
+    keys = ("paths", "accesses", "ids", "counts", "marks", "indices", "views")
+    columns = [content[key] for key in keys]
+    for path, access, id, count, mark, own_index, view in zip(*columns):
         shards.append(
             Shard(
-                path,
+                located(path, packed.accesses[access]),
                 bytes.fromhex(id),
                 count,
                 Mark(*mark),

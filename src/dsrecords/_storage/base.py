@@ -29,10 +29,13 @@ class Storage(Protocol):
         needs_ensuring: whether a part of a window is the file only once `ensure` was called for it.
             False where windows are mappings: then a reader need not find out, record by record,
             what it is about to read.
+        forgets: whether a part of a window may be read from the file again, although `ensure` was
+            called for it: then nothing of it stays verified. Such windows are no memoryviews.
     """
 
     path: str
     needs_ensuring: bool
+    forgets: bool
 
     def version(self) -> Hashable:
         """What tells the opened file from others that were at this path, or will be.
@@ -116,6 +119,12 @@ class Storage(Protocol):
             stops: uint64, (n,): offsets at which they end. The parts may be in any order, overlap,
                 and be empty; what lies beyond the windows that were asked for so far is passed
                 over, and so is a part that ends before it begins.
+        """
+
+    def is_full(self) -> bool:
+        """Whether what is prepared now would push out what was prepared before, and not read yet.
+
+        Then nothing should be prepared ahead.
         """
 
     def release(self, starts: np.ndarray, stops: np.ndarray) -> None:

@@ -36,6 +36,7 @@ class LocalStorage:
     """
 
     needs_ensuring = False
+    forgets = False
     _is_unmappable = False
     _tells_of_pages = False  # the system does, of mappings alone
     _window = memoryview(b"")  # the largest so far
@@ -181,6 +182,10 @@ class LocalStorage:
         run_sizes = run_stops - run_starts
         for start, size in zip(run_starts.tolist(), run_sizes.tolist()):
             files.will_need(window, start, size)
+
+    def is_full(self) -> bool:
+        """False: the system knows what it can hold."""
+        return False
 
     def release(self, starts: np.ndarray, stops: np.ndarray) -> None:
         """Let the system forget parts of the file: see `Storage.release`."""

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 
 from dsrecords._storage import files
 from dsrecords._storage.base import Storage
 from dsrecords._storage.local import LocalStorage
+from dsrecords._storage.locations import OF_FSSPEC, OF_OBSTORE
 
 Opener = Callable[[str], Storage]
 
-_openers: dict[str, Opener] = {}  # by scheme
+
+def _open_elsewhere(path: str) -> Storage:
+    """Open a file of an object store, a web server or a file system of fsspec's."""
+    # Imported where it is used: most programs read files of their own machine.
+    from dsrecords._storage.object_store import ObjectStorage
+
+    return ObjectStorage(path)
+
+
+_ELSEWHERE = (*OF_OBSTORE, *OF_FSSPEC)
+_openers: dict[str, Opener] = dict.fromkeys(_ELSEWHERE, _open_elsewhere)  # by scheme
 
 
 def register(scheme: str, opener: Opener) -> None:
@@ -43,10 +54,18 @@ def version_at(path: str) -> Hashable:
     if opener is None:
         return files.identity(path)
     try:
+        if opener is _open_elsewhere:
+            return _version_elsewhere(path)
         storage = opener(path)
     except FileNotFoundError:
         return None
     return storage.version()
+
+
+def _version_elsewhere(path: str) -> Hashable:
+    from dsrecords._storage.object_store import version_of
+
+    return version_of(path)
 
 
 def exists(path: str) -> bool:
@@ -59,6 +78,36 @@ def exists(path: str) -> bool:
     return version_at(path) is not None
 
 
+def copied_to(local: str, path: str, overwrite: bool) -> None:
+    """Copy a file of this machine elsewhere, where it is there as a whole or not at all.
+
+    Raises:
+        FileExistsError: there is one, and `overwrite` is not given.
+        RemoteError: it cannot be copied.
+    """
+    from dsrecords._storage.object_store import put
+
+    put(local, path, overwrite)
+
+
+def removed(path: str) -> None:
+    """Remove a file elsewhere; nothing if there is none. Raises RemoteError if it cannot be."""
+    from dsrecords._storage.object_store import remove
+
+    remove(path)
+
+
+def listed(path: str) -> Iterator[str]:
+    """Yield the paths of the files elsewhere that begin with this one.
+
+    Raises:
+        RemoteError: the service cannot say which files it has.
+    """
+    from dsrecords._storage.object_store import listed as listed_elsewhere
+
+    return listed_elsewhere(path)
+
+
 def is_url(path: str) -> bool:
     """Whether a path has a scheme that no storage reads, such as that of a web page."""
     return "://" in path and _opener(path) is None
@@ -67,6 +116,15 @@ def is_url(path: str) -> bool:
 def is_local(path: str) -> bool:
     """Whether a path is one of this machine."""
     return _opener(path) is None
+
+
+def require_local(path: str) -> None:
+    """Raise ValueError if a file is to be written elsewhere, where only whole datasets are made."""
+    if not is_local(path):
+        raise ValueError(
+            f"{path}: elsewhere only make_dataset writes: write it to this machine, and upload "
+            "the data file, then the index"
+        )
 
 
 def absolute(path: str) -> str:

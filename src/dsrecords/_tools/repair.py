@@ -14,7 +14,7 @@ from dsrecords._read.extents import amplified
 from dsrecords._read.mark import Mark
 from dsrecords._read.open import State, default_index
 from dsrecords._storage.files import Descriptor
-from dsrecords._storage.registry import absolute
+from dsrecords._storage.registry import absolute, require_local
 from dsrecords._tools.check import check
 from dsrecords._tools.salvage import Salvage
 from dsrecords._tools.scan import dirty_padding
@@ -75,12 +75,15 @@ def repair(
             where only a part of it is.
         LockedError: with `in_place`, another writer has the dataset.
         FileExistsError: `output` exists.
+        ValueError: with `in_place`, the file is not of this machine.
     """
     data_path = absolute(os.fsdecode(path))
     if index_path is None:
         absolute_index_path = default_index(data_path)
     else:
         absolute_index_path = absolute(os.fsdecode(index_path))
+    if in_place:
+        require_local(data_path)
     salvage = Salvage(data_path, absolute_index_path)
     report = Repair(_problems(data_path, absolute_index_path))
     readable = _verify(salvage, report)

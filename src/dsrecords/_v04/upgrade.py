@@ -170,6 +170,6 @@ class _Samples:
         for start in range(0, count, _WINDOW):
             stop = min(start + _WINDOW, count)
             positions = np.arange(start, stop)
-            snapshot.announce(positions, heads_only=False)
+            snapshot.announce(positions, self._plan)
             for i in range(start, stop):
                 yield self._plan.read(snapshot, i)

@@ -17,6 +17,7 @@ from dsrecords._schema.header import Header, make_header
 from dsrecords._schema.schema import Schema
 from dsrecords._storage import files
 from dsrecords._storage.local import LocalStorage
+from dsrecords._storage.registry import require_local
 from dsrecords._write.lock import Keep, create, lock, locked_from_birth
 from dsrecords._write.resume import ADVICE, require_same_header
 from dsrecords._write.writer import Writer
@@ -36,7 +37,7 @@ def require_targets(path: str, index_path: str, overwrite: bool) -> None:
         FileNotFoundError: a folder does not exist.
         OSError: no file can be made there, as the folder may not be written to, or a name is too
             long.
-        ValueError: both are one file.
+        ValueError: both are one file, or one is not of this machine.
     """
     if os.path.abspath(path) == os.path.abspath(index_path):
         raise ValueError(f"{path}: the index needs a path of its own")
@@ -67,7 +68,12 @@ def require_free_paths(path: str, index_path: str, overwrite: bool) -> None:
     """Raise FileExistsError if a dataset may not be put in place there.
 
     Either file exists, and `overwrite` is not given, or it is not ours.
+
+    Raises:
+        ValueError: a path is not of this machine.
     """
+    require_local(path)
+    require_local(index_path)
     ours = {path: _is_log, index_path: _index.may_be_replaced}
     for target, is_ours in ours.items():
         if not files.exists(target):

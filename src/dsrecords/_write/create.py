@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dsrecords._read.open import default_index
@@ -17,7 +18,8 @@ from dsrecords._schema.schema import Schema
 from dsrecords._schema.tabular import ExportsArrow, Tabular, as_tabular, iterable
 from dsrecords._storage import files
 from dsrecords._storage.local import LocalStorage
-from dsrecords._storage.registry import absolute
+from dsrecords._storage.locations import local_path, located, make_access
+from dsrecords._storage.registry import absolute, is_local
 from dsrecords._types.base import describe
 from dsrecords._warning import warn_user
 from dsrecords._write.bad_samples import KEY, BadSamples, OnError, require_valid_on_error
@@ -73,6 +75,7 @@ def make_dataset(
     lock: bool = True,
     shards: int | None = None,
     shard_size: int | str | None = None,
+    storage_options: Mapping[str, Any] | None = None,
 ) -> tuple[str, str]:
     """Write samples to a new dataset.
 
@@ -84,7 +87,10 @@ def make_dataset(
         samples: dicts (or dataclasses, named tuples) for a schema with names, else tuples or lists.
             Any iterable. Or a table: a DataFrame of pandas or Polars, a table of Arrow, a
             structured array, an open `.npz` file, or a dict of columns of equal lengths.
-        path: of the data file; by custom it ends in `.rec`.
+        path: of the data file; by custom it ends in `.rec`. If it is elsewhere, as
+            "s3://bucket/train.rec", the files are made in a temporary folder of this machine, then
+            copied: first the data file, then the index. What is there is replaced only by
+            `overwrite`, and a copy that does not end leaves nothing that opens.
         schema: names to types, such as `{"image": "jpeg", "label": "int64"}`, or a list of types.
             Functions of `dsrecords.io` may stand for types, and a dataclass or TypedDict for a
             dict. Without a schema, `infer_schema` looks at the first samples, and what it chose is
@@ -118,6 +124,7 @@ def make_dataset(
             written by so many processes, each of them whole files.
         shard_size: how large each of the files may be instead, in bytes, or "500MB" (10⁶ bytes
             each), "1GB" or "1GiB" (2³⁰ bytes). One that has a single record may be larger.
+        storage_options: how files elsewhere are reached: see `dsrecords.open`.
 
     Returns:
         (data path, index path); of several files a pattern that all their names match, and the
@@ -134,7 +141,30 @@ def make_dataset(
             written, that is a warning: it can be made again.
         ReadOnlyError: the file system has no locks, and `lock=False` is not given.
     """
-    data_path = _path_of(path)
+    data_path = local_path(_path_of(path))
+    if not is_local(data_path):
+        from dsrecords._write.elsewhere import make_elsewhere  # here, as few need it
+
+        if index_path is not None or resume:
+            text = "elsewhere an index lies beside its data file, and nothing is gone on with"
+            raise ValueError(f"{data_path}: {text}: leave out index_path and resume")
+        return make_elsewhere(
+            located(data_path, make_access(storage_options, None, None)),
+            overwrite,
+            shards is not None or shard_size is not None,
+            functools.partial(
+                make_dataset,
+                samples,
+                schema=schema,
+                metadata=metadata,
+                progress=progress,
+                num_workers=num_workers,
+                id=id,
+                on_error=on_error,
+                shards=shards,
+                shard_size=shard_size,
+            ),
+        )
     index = default_index(data_path) if index_path is None else os.fsdecode(index_path)
     require_valid_on_error(on_error)
     if shards is not None or shard_size is not None:
