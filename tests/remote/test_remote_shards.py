@@ -49,6 +49,13 @@ def test_files_of_a_bucket_are_one_dataset(shards, bucket, options, way):
     assert all(map(same, again, shards[order]))
 
 
+def test_a_path_that_a_dataset_has_named_is_reached_as_it_was(shards, bucket, options):
+    ds = open_as("manifest", bucket, options)
+    assert same(dsrecords.open(ds.files[2])[0], ds[100])
+    both = dsrecords.open(ds.files[2:4])
+    assert len(both) == 100 and same(both[99], ds[199])
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_refreshing_shards_that_stayed_fetches_none_of_them(shards, bucket, options, proxy, way):
     ds = open_as(way, bucket, options)

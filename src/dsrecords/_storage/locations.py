@@ -60,8 +60,13 @@ class Location(str):
 
 
 def located(path: str, access: Access) -> str:
-    """Return a path that is opened in a certain way; one of this machine as it is."""
+    """Return a path that is opened in a certain way.
+
+    One of this machine stays as it is, and so does one that says how, where nothing else is said.
+    """
     if "://" not in path:
+        return path
+    if isinstance(path, Location) and access == Access():
         return path
     location = Location(path)
     location.access = access
