@@ -4,6 +4,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 LARGE := $(VENV)/.large
+TWIN := $(VENV)/.twin
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -13,17 +14,26 @@ setup: $(READY) ## make the virtual environment (again only when pyproject.toml 
 demo: $(READY) ## pack a real dataset, read it, change it, train on it
 	$(RUN) examples/demo.py
 
-quick: $(READY) ## run the tests that take less than a second each: about 20 seconds
+quick: $(TWIN) ## run the tests that take less than a second each: about 20 seconds
 	$(RUN) -m pytest --quiet --numprocesses=auto -m 'not slow and not long and not exhaustive'
 
-test: $(READY) ## run the tests (COVERAGE=1: and measure what they cover, which takes half as long again)
+test: $(TWIN) ## run the tests (COVERAGE=1: and measure what they cover, which takes half as long again)
 	$(RUN) -m pytest --numprocesses=auto -m 'not long' $(if $(COVERAGE),--cov --cov-report=term)
+
+test-pure: $(TWIN) ## run the tests of reading and writing without the compiled part
+	DSRECORDS_NATIVE=0 $(RUN) -m pytest --quiet --numprocesses=auto -m 'not long' $(HOT)
+
+# What the compiled part does: the same tests, and no others, run with it and without it.
+HOT := tests/format tests/read tests/write tests/dataset tests/shards tests/storages tests/order tests/tools
+
+sanitize: $(TWIN) ## run those with the sanitizers of addresses and of undefined behaviour in the compiled part
+	$(RUN) tools/sanitize.py --quiet -m 'not long and not slow' $(HOT)
 
 test-all: $(LARGE) ## run the tests that take long, and those that need large packages (some gigabytes), which it installs
 	$(RUN) -m pytest --numprocesses=auto -m 'long and not large'
 	DSRECORDS_TEST_LARGE=1 $(RUN) -m pytest -m large
 
-torture: $(READY) ## the trials of docs/reliability.md in full: some hours on two cores (MINUTES=5: of fuzzing each target)
+torture: $(TWIN) ## the trials of docs/reliability.md in full: some hours on two cores (MINUTES=5: of fuzzing each target)
 	$(RUN) -m pip install --quiet --group torture
 	$(RUN) tests/reliability/torture.py
 	DSRECORDS_TEST_FULL=1 $(RUN) -m pytest --quiet --numprocesses=auto -m exhaustive --ignore=tests/reliability
@@ -37,7 +47,7 @@ check: $(READY) ## lint, layout, types, complexity, density and structure
 	$(RUN) tools/architecture.py --check
 	$(RUN) tools/commits.py
 
-bench: $(READY) ## measure speed: half an hour, ratios printed; the first run installs what is compared (10 GB)
+bench: $(TWIN) ## measure speed: half an hour, ratios printed; the first run installs what is compared (10 GB)
 	$(RUN) benchmarks/run.py --quick
 	$(RUN) benchmarks/loading.py --make ours,mds,litdata,ffcv
 	$(RUN) benchmarks/loading.py --share 0.25 --rounds 1 --modes warm
@@ -57,8 +67,13 @@ $(READY): pyproject.toml
 	$(RUN) -m pip install --quiet --editable '.[all]' --group dev
 	@touch $@
 
-$(LARGE): $(READY)
+# The compiled twin, built anew where a source of it changed. Without a compiler there is none, and Python does its work.
+$(TWIN): $(READY) hatch_build.py $(wildcard native/*)
+	@$(RUN) hatch_build.py
+	@touch $@
+
+$(LARGE): $(TWIN)
 	$(RUN) -m pip install --quiet --group large
 	@touch $@
 
-.PHONY: help setup demo quick test test-all torture check bench docs
+.PHONY: help setup demo quick test test-pure sanitize test-all torture check bench docs

@@ -16,6 +16,8 @@ from typing import NamedTuple
 import pytest
 
 import dsrecords
+from dsrecords._format import frame, kernels, log
+from dsrecords._read import compiled
 from dsrecords._write import pool, shard_pool
 
 SOURCE = Path(dsrecords.__file__).parents[
@@ -134,6 +136,13 @@ def made(path):
     """The path of a dataset of the ten samples `rows(10)`."""
     dsrecords.make_dataset(rows(10), path, SCHEMA)
     return path
+
+
+@pytest.fixture
+def by_python(monkeypatch):
+    """Let Python do what the compiled twin would do otherwise: for tests of how Python does it."""
+    for module in (compiled, kernels, log, frame):
+        monkeypatch.setattr(module, "core", None)
 
 
 @pytest.fixture

@@ -33,6 +33,8 @@ def main():
     needless = {"tqdm", "PIL", "cv2", "multiprocessing"} & set(sys.modules)
     assert not needless, needless
     assert version("dsrecords") == dsrecords.__version__
+    expected = os.environ.get("DSRECORDS_SMOKE", "")  # which of the two wheels this is
+    assert expected in ("", "compiled" if dsrecords.native else "pure"), expected
     assert (files("dsrecords") / "py.typed").is_file()
 
     rows = [row(i) for i in range(100)]

@@ -25,6 +25,7 @@ FLOORS = (
     "errors",
     "_optional",
     "_warning",
+    "_native",
     "_order",
     "_storage",
     "_format",

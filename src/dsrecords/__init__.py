@@ -9,6 +9,7 @@ import typing
 
 from dsrecords import io
 from dsrecords._dataset.joining import merge
+from dsrecords._native import native
 from dsrecords._order.permutation import Permutation
 from dsrecords._schema.infer import infer_schema
 from dsrecords._tools.repair import Repair, repair
@@ -74,6 +75,7 @@ __all__ = [
     "make_dataset",
     "merge",
     "mix",
+    "native",
     "open",
     "register_type",
     "repair",

@@ -174,6 +174,7 @@ DEFECTS = {
 }
 
 
+@pytest.mark.usefixtures("by_python")  # the defect is one of Python
 @pytest.mark.parametrize("defect", DEFECTS)
 def test_a_planted_defect_is_caught(defect, tmp_path, monkeypatch):
     patches, name = DEFECTS[defect]

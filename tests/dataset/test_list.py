@@ -19,6 +19,8 @@ from dsrecords import (
     io,
     make_dataset,
 )
+from dsrecords._format import kernels
+from dsrecords._storage import files
 
 
 def numbered(path, count):
@@ -601,6 +603,44 @@ def test_a_dataset_can_be_extended_with_itself(made):
     assert list(ds) == rows(10) * 2
 
 
+@pytest.mark.parametrize("schema", [{"n": "int64"}, {"n": "int64", "s": "str"}], ids=len)
+def test_a_field_that_is_named_twice_is_read_twice(path, schema):
+    sample = {key: {"n": 7, "s": "text"}[key] for key in schema}
+    make_dataset([sample] * 3, path, schema)
+    with dsrecords.open(path) as ds:
+        assert ds.batch([0, 1], ["n", "n"])["n"].tolist() == [7, 7]
+        assert ds.batch(slice(None), ["n", "n"])["n"].tolist() == [7, 7, 7]
+    with dsrecords.open(path) as ds:
+        assert ds[0, ["n", "n"]] == {"n": 7}
+
+
+@pytest.mark.parametrize("schema", [{"label": "int64"}, SCHEMA], ids=["numbers", "payloads"])
+@pytest.mark.parametrize("count", [1, 2, 8, 9, 100])
+def test_an_extend_is_one_write_and_few_samples_are_no_columns(path, monkeypatch, schema, count):
+    """As an append is: so a few samples take less time together than one by one."""
+    calls = []
+
+    def noted(module, name):
+        function = getattr(module, name)
+        note = lambda *given: calls.append(name) or function(*given)  # noqa: E731
+        monkeypatch.setattr(module, name, note)
+
+    samples = [{key: sample[key] for key in schema} for sample in rows(count)]
+    with IndexedRecordDataset(path, schema=schema) as ds:
+        ds.extend(samples)
+        noted(files, "pwrite")
+        noted(files, "pwritev")
+        noted(files, "holds")
+        noted(kernels, "pack_frames")
+        ds.extend(samples)
+        monkeypatch.undo()
+        as_columns = schema != SCHEMA and count > 8
+        assert calls == ["pack_frames"] * as_columns + ["holds", "pwrite"]
+        assert list(ds) == samples * 2
+    assert there(path) == samples * 2
+    assert not dsrecords.open(path).check()
+
+
 def test_extend_keeps_the_valid_prefix_and_names_the_row(path):
     ds = dsrecords.open(numbered(path, 3))
     samples = [{"n": i} for i in range(3, 1503)]
@@ -794,6 +834,26 @@ def test_del_of_what_is_not_there_is_an_index_error_and_deletes_nothing(made, ke
     with pytest.raises(IndexError):
         del ds[key]
     assert list(ds) == rows(10) and there(made) == rows(10)
+
+
+@pytest.mark.parametrize("key", [slice(1, None, 2), [1, 3, 5, 7, 9]])
+def test_positions_that_ascend_are_deleted_without_being_sorted(made, monkeypatch, key):
+    """Sorting took a hundred times as long as looking whether they ascend."""
+    sorts = []
+    for name in ("sort", "argsort", "unique"):
+        monkeypatch.setattr(np, name, lambda *_, name=name, **__: sorts.append(name))
+    with dsrecords.open(made) as ds:
+        del ds[key]
+        assert sorts == []
+        monkeypatch.undo()
+        assert list(ds) == rows(10)[::2]
+
+
+def test_positions_in_any_order_some_of_them_twice_are_deleted_once(made):
+    with dsrecords.open(made) as ds:
+        del ds[[9, 3, 4, 3, -1, 5]]
+        assert list(ds) == [row(i) for i in (0, 1, 2, 6, 7, 8)]
+    assert there(made) == [row(i) for i in (0, 1, 2, 6, 7, 8)]
 
 
 @pytest.mark.parametrize("index", [0, 4, 8, 9, -1, -10])

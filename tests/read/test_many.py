@@ -65,6 +65,7 @@ def test_a_few_single_records_verify_no_others(numbers):
     assert verified_count(ds) == len(few)
 
 
+@pytest.mark.usefixtures("by_python")
 def test_many_single_records_verify_their_neighbours(numbers):
     ds = dsrecords.open(numbers)
     for i in shuffled()[: COUNT // 10].tolist():
@@ -92,6 +93,7 @@ def numbers_in_a_wide_head(i):
     return {f"x{k}": i + k for k in range(32)}  # so that rows of the index have no heads
 
 
+@pytest.mark.usefixtures("by_python")
 @pytest.mark.parametrize(
     ("more", "count"),
     [(lambda i: {}, 1000), (numbers_in_a_wide_head, 100)],

@@ -1,6 +1,7 @@
 """What is verified when, and what is remembered of it."""
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,10 +17,12 @@ from dsrecords._read.verification import (
     BLOCK,
     HEAD,
     MANY_SINGLES,
+    REST,
     REVISED,
     Verified,
     block_around,
     payload_part,
+    proven,
 )
 from dsrecords._storage import files
 
@@ -106,6 +109,7 @@ def known(ds, i):
 # Blocks
 
 
+@pytest.mark.usefixtures("by_python")
 def test_each_block_is_verified_together_once_and_each_head_alone_at_most_once(
     path, together, alone
 ):
@@ -119,6 +123,7 @@ def test_each_block_is_verified_together_once_and_each_head_alone_at_most_once(
     )  # of each block a few, before it was verified
 
 
+@pytest.mark.usefixtures("by_python")
 def test_no_call_verifies_more_than_a_block(path, together):
     ds = dsrecords.open(path)
     for i in shuffled():
@@ -129,6 +134,7 @@ def test_no_call_verifies_more_than_a_block(path, together):
     assert max(map(len, together)) == BLOCK
 
 
+@pytest.mark.usefixtures("by_python")
 def test_a_few_records_of_each_block_are_verified_alone(path, together, alone):
     ds = dsrecords.open(path)
     few = [start + 3 * k for start in range(0, COUNT, BLOCK) for k in range(7)]
@@ -138,6 +144,7 @@ def test_a_few_records_of_each_block_are_verified_alone(path, together, alone):
     assert alone == few
 
 
+@pytest.mark.usefixtures("by_python")
 def test_a_batch_verifies_what_it_was_asked_for(path, together, alone):
     ds = dsrecords.open(path)
     order = shuffled()
@@ -148,6 +155,7 @@ def test_a_batch_verifies_what_it_was_asked_for(path, together, alone):
     assert alone == []
 
 
+@pytest.mark.usefixtures("by_python")
 def test_a_block_with_damage_is_not_tried_again_and_its_record_is_named_each_time(path, together):
     ds = dsrecords.open(path)
     damage(ds, 700)
@@ -173,6 +181,7 @@ def test_a_block_that_is_all_damaged_is_tried_once(path, together):
     assert ds[BLOCK] == sample(BLOCK)
 
 
+@pytest.mark.usefixtures("by_python")
 @pytest.mark.parametrize("verify", [False, "always"])
 def test_blocks_are_for_what_is_verified_once(path, verify, together, alone):
     ds = dsrecords.open(path, verify=verify)
@@ -201,6 +210,7 @@ def test_without_verification_damaged_numbers_are_read(path):
     assert known(ds, 5) == HEAD
 
 
+@pytest.mark.usefixtures("by_python")
 @pytest.mark.parametrize("numbers", [1, 40], ids=["heads in rows", "heads in the log"])
 def test_heads_that_lie_far_from_each_other_are_verified_alone(numbers, tmp_path, together, alone):
     path = tmp_path / "large.rec"
@@ -224,6 +234,7 @@ def test_heads_that_lie_far_from_each_other_are_verified_alone(numbers, tmp_path
         assert alone == order[: MANY_SINGLES - 1]
 
 
+@pytest.mark.usefixtures("by_python")
 def test_a_few_replaced_records_do_not_keep_others_from_being_verified_together(path, together):
     replaced = range(0, BLOCK, 16)
     with dsrecords.open(path) as ds:
@@ -238,6 +249,7 @@ def test_a_few_replaced_records_do_not_keep_others_from_being_verified_together(
     assert not any(known(ds, i) for i in replaced if i % 3 != 1)
 
 
+@pytest.mark.usefixtures("by_python")
 def test_a_block_of_replaced_records_is_verified_one_by_one(path, together, alone):
     with dsrecords.open(path) as ds:
         ds.update({i: sample(-i) for i in range(0, BLOCK, 3)})
@@ -347,6 +359,7 @@ def without_size(path, i):
         file.write(b"\xff" * 4)
 
 
+@pytest.mark.usefixtures("by_python")
 @pytest.mark.parametrize("strings", [False, True])
 def test_a_row_that_does_not_say_how_large_its_frame_is_is_right(strings, tmp_path, together):
     path = str(tmp_path / "data.rec")
@@ -391,6 +404,7 @@ READS = {
 }
 
 
+@pytest.mark.usefixtures("by_python")
 @pytest.mark.parametrize("name", READS)
 def test_a_record_that_is_replaced_while_the_old_one_is_verified_is_not_taken_for_verified(
     name, path, monkeypatch
@@ -410,6 +424,7 @@ def test_a_record_that_is_replaced_while_the_old_one_is_verified_is_not_taken_fo
         ds.batch([3, 4])
 
 
+@pytest.mark.usefixtures("by_python")
 def test_a_block_that_is_edited_while_it_is_verified_is_not_taken_for_verified(path, monkeypatch):
     ds = writer(path)
     for i in range(10, 10 + MANY_SINGLES - 1):
@@ -488,19 +503,82 @@ def test_what_is_known_of_rows_that_moved_is_known_of_each_where_it_is():
 @pytest.mark.parametrize(
     ("payloads", "width"), [(0, 1), (6, 1), (7, 2), (30, 4), (31, 8), (61, 8), (62, 8), (500, 8)]
 )
-def test_parts_fit_and_those_beyond_are_never_remembered(payloads, width):
+def test_parts_fit_and_the_payloads_beyond_are_one_part(payloads, width):
     verified = Verified(3, payloads)
     assert verified.bits.itemsize == width
     parts = [HEAD, *map(payload_part, range(payloads))]
     for part in parts:
         verified.remember(1, part)
-    assert verified.bits[1] == 2 ** min(payloads + 2, 63) - 1 - REVISED
+    assert verified.bits[1] == 2 ** min(payloads + 2, 64) - 1 - REVISED
     verified.remember_many(np.array([2]), parts[-1])
-    assert verified.bits[2] == (parts[-1] if payloads < 62 else 0)
-    assert verified.lacking(np.array([1]), parts[-1]).tolist() == [payloads > 61]
+    assert verified.bits[2] == parts[-1]
+    assert verified.lacking(np.array([0, 1]), parts[-1]).tolist() == [True, False]
     verified.remember(0, REVISED | parts[-1])
-    assert verified.bits[0] == REVISED | (parts[-1] if payloads < 62 else 0)
-    assert verified.known(1, range(payloads)) == verified.bits[1] & ~HEAD
+    assert verified.bits[0] == REVISED | parts[-1]
+    assert verified.known(1, range(payloads)) == verified.bits[1] & ~HEAD & ~REST
+
+
+def test_of_the_payloads_beyond_all_must_have_been_verified():
+    parts = HEAD | payload_part(3) | REST
+    assert proven(parts, range(100), 100) == parts
+    assert proven(parts, [3, *range(61, 100)], 100) == parts
+    assert proven(parts, [3, 61], 62) == parts
+    assert proven(parts, [3, *range(62, 100)], 100) == HEAD | payload_part(3)
+    assert proven(HEAD | payload_part(3), [3], 100) == HEAD | payload_part(3)
+
+
+MANY = {f"s{k}": "str" for k in range(70)}
+
+
+def damaged_after(path, look, key):
+    """Whether damage to a field of record 1 is noticed, after `look` has read something of it."""
+    sample = {name: f"the value of {name}" for name in MANY}
+    make_dataset([sample, sample, sample], path, MANY)
+    ds = dsrecords.open(path)
+    look(ds)
+    data = Path(path).read_bytes()
+    at = -1
+    for _ in range(2):  # that of record 1
+        at = data.index(f"value of {key}".encode(), at + 1)
+    flip(path, at, 1)
+    try:
+        value = ds[1][key]
+    except CorruptError:
+        return True
+    assert value != sample[key]
+    return False
+
+
+@pytest.mark.parametrize("key", ["s0", "s60", "s61", "s69"])
+@pytest.mark.parametrize(
+    ("look", "known"),
+    [
+        (lambda ds: ds[1], MANY),
+        (lambda ds: ds.batch([0, 1, 2]), MANY),
+        (list, MANY),
+        (lambda ds: ds[1, [f"s{k}" for k in range(61, 70)]], [f"s{k}" for k in range(61, 70)]),
+        (lambda ds: ds[1, ["s60", "s61", "s69"]], ["s60"]),
+        (lambda ds: ds.column("s61"), []),
+        (len, []),
+    ],
+    ids=["a sample", "a batch", "a loop", "the rest", "some of the rest", "one of it", "nothing"],
+)
+def test_samples_of_many_payloads_are_verified_once(tmp_path, look, known, key):
+    """However many there are: what was read again used to be verified again, from the 62nd on."""
+    assert damaged_after(str(tmp_path / "many.rec"), look, key) == (key not in known)
+
+
+def test_a_revision_is_not_known_by_what_it_shares(tmp_path):
+    path = str(tmp_path / "many.rec")
+    sample = {name: f"the value of {name}" for name in MANY}
+    make_dataset([sample] * 3, path, MANY)
+    with dsrecords.open(path) as ds:
+        assert ds[1] == sample
+        ds[1, "s65"] = "another"
+        data = Path(path).read_bytes()
+        flip(path, data.index(b"another"), 1)
+        with pytest.raises(CorruptError, match="s65"):
+            ds[1]
 
 
 # Plans and headers

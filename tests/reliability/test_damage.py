@@ -168,6 +168,7 @@ DEFECTS = {
 }
 
 
+@pytest.mark.usefixtures("by_python")  # the defect is one of Python
 @pytest.mark.parametrize("defect", DEFECTS)
 def test_a_planted_defect_is_caught(defect, small, monkeypatch):
     for patch in DEFECTS[defect]:
@@ -187,6 +188,7 @@ MORE_DEFECTS = (  # which have tests of their own below
 )
 
 
+@pytest.mark.usefixtures("by_python")  # the defect is one of Python
 @pytest.mark.parametrize("few", [False, True])
 def test_rows_that_are_not_mixed_with_their_numbers_are_caught(few, monkeypatch):
     monkeypatch.setattr(layout, "_ROW_FACTOR", 0)

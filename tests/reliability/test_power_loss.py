@@ -164,6 +164,7 @@ def test_what_a_killed_writer_left_does_not_come_back():
         power_loss.long(Tally(), seed, draws=3, again=0.005)
 
 
+@pytest.mark.usefixtures("by_python")  # the defect is one of Python
 @pytest.mark.parametrize("defect", DEFECTS)
 def test_a_planted_defect_is_caught(defect, monkeypatch):
     starts = {name: power_loss.start_of(name) for name in ("a dataset", "nothing")}

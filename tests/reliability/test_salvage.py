@@ -63,6 +63,7 @@ DEFECTS = {  # and from which trial on to look, as one in hundreds shows it: a d
 }
 
 
+@pytest.mark.usefixtures("by_python")  # the defect is one of Python
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("defect", DEFECTS)
 def test_a_planted_defect_is_caught(defect, small, monkeypatch):

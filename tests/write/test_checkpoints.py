@@ -525,3 +525,54 @@ def test_a_planted_defect_is_caught(defect, path, tmp_path, monkeypatch):
         monkeypatch.setattr(*patch)
     with pytest.raises(AssertionError):
         notices(path, tmp_path)
+
+
+# Early writeback
+
+
+def begun_while(monkeypatch, write):
+    """The parts of a file that the system was told to begin writing, and its size at each time."""
+    parts = []
+    begin = files.begin_writing
+
+    def begins(fd, offset, length):
+        parts.append((offset, offset + length, files.size(fd)))
+        begin(fd, offset, length)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "begin_writing", begins)
+        write()
+    return parts
+
+
+@pytest.mark.parametrize("size", [3 * 2**10, 300 * 2**10, 6 * 2**20])
+def test_the_disk_begins_right_behind_each_block(path, monkeypatch, size):
+    payload = bytes(size)
+    count = 24 * 2**20 // size
+    ds = IndexedRecordDataset(path, schema={"blob": "bytes"})
+    parts = begun_while(monkeypatch, lambda: ds.extend({"blob": payload} for _ in range(count)))
+    ds.close()
+    most = max(size, 2**22) + 2**22  # bytes: of a batch, and of what was too little to begin
+    assert 24 * 2**20 // most <= len(parts) <= 24 // 4
+    for start, stop, there in parts:
+        assert start % files.PAGE_SIZE == 0 or start == parts[0][0]
+        assert stop % files.PAGE_SIZE == 0
+        assert 2**22 <= stop - start <= most
+        assert stop <= there < stop + most
+    starts = [start for start, _, _ in parts]
+    stops = [stop for _, stop, _ in parts]
+    assert starts[1:] == stops[:-1]
+    assert os.path.getsize(path) - stops[-1] < most
+    assert list(dsrecords.open(path).column("blob")) == [payload] * count
+
+
+def test_small_changes_do_not_tell_the_disk_to_begin(path, monkeypatch):
+    ds = IndexedRecordDataset(path, schema={"blob": "bytes"})
+
+    def write():
+        for _ in range(300):
+            ds.append({"blob": bytes(1000)})
+            ds.extend([{"blob": bytes(1000)}] * 3)
+
+    assert begun_while(monkeypatch, write) == []
+    ds.close()

@@ -11,6 +11,7 @@ import click
 
 from dsrecords._cli import commands as modules
 from dsrecords._cli.help import page
+from dsrecords._native import native
 
 _LONGEST_HELP = 40  # characters
 
@@ -72,5 +73,9 @@ def _hint(name: str, known: list[str]) -> str:
 def commands() -> Commands:
     """Return the group of all commands."""
     group = Commands("dsrecords", no_args_is_help=False)
-    version = click.version_option(package_name="dsrecords", message="dsrecords %(version)s")
+    at_work = "compiled" if native else "pure Python"
+    version = click.version_option(
+        package_name="dsrecords",
+        message=f"dsrecords %(version)s ({at_work})",
+    )
     return version(group)

@@ -470,8 +470,12 @@ def _ranges(positions: range | np.ndarray) -> list[int]:
     if isinstance(positions, range) and abs(positions.step) == 1:
         ends = (positions[0], positions[-1])
         return [min(ends), max(ends) + 1]
-    ascending = np.unique(as_array(positions))
-    is_gap = np.diff(ascending) > 1
+    ascending = as_array(positions)
+    steps = np.diff(ascending)
+    if steps.min(initial=0) < 0:  # mostly they ascend, and sorting takes much longer than a look
+        ascending = np.sort(ascending)
+        steps = np.diff(ascending)
+    is_gap = steps > 1  # a record that is named twice is no gap
     starts = ascending[1:][is_gap]
     stops = ascending[:-1][is_gap] + 1
     edges = np.empty(2 * len(starts) + 2, np.int64)

@@ -25,6 +25,7 @@ from dsrecords._format.layout import (
     row_mixes,
     size_of_word,
 )
+from dsrecords._native import EntriesBase
 from dsrecords.errors import CorruptError
 
 _SHORT = struct.Struct("<QII")  # offset, size / 8, check
@@ -38,6 +39,7 @@ _SIZE_UNKNOWN = LOW_32_BITS  # the stored size of a frame that is too large to s
 _SMALLEST_ROOM = 16  # rows
 _MOST_EDITED = 16_384  # rows gone or replaced before those that are left are copied together
 _MIXED_TOGETHER = 2**16  # rows whose checks are mixed at once
+_MIXED_SINGLY = 8  # rows up to which they are mixed one by one
 _HALF = np.uint64(32)  # bits of a word
 _NO_ROWS = np.empty(0, np.int64)
 
@@ -126,7 +128,7 @@ def memory_of(rows: np.ndarray) -> RowMemory:
     return RowMemory(memoryview(words), rows.shape[1])
 
 
-class Entries:
+class Entries(EntriesBase):
     """Where each record of the list is: rows of the file (mapped, privately), then newer ones.
 
     The rows are numbered from 0, through both parts. Those that are gone are not in the list; for
@@ -345,19 +347,34 @@ class Entries:
         count = len(rows)
         start = self.used
         stop = start + count
-        first = self.row_count
         is_own = rows.flags.owndata and rows.flags.carray
         if is_own and count > _MIXED_TOGETHER and not len(self.appended.words):
             self.appended.adopt(rows)
         else:
             self.appended.make_room(stop)
             self.appended.array()[start:stop] = rows
-        for first_mixed in range(0, count, _MIXED_TOGETHER):
-            last_mixed = min(first_mixed + _MIXED_TOGETHER, count)
-            numbers = np.arange(first + first_mixed, first + last_mixed)
-            target = self.appended.array()[start + first_mixed : start + last_mixed]
-            target[:, 1] ^= self._shifted(self.mixes(numbers))
+        if count <= _MIXED_SINGLY:
+            self._mix_singly(start, stop)
+        else:
+            self._mix_together(start, stop)
         self.used = stop  # last, as in `append`
+
+    def _mix_singly(self, start: int, stop: int) -> None:
+        """Mix the checks in some of the appended rows, without NumPy's cost for each call."""
+        words = self.appended.words
+        for number in range(start, stop):
+            mix = row_mix(self.kept + number) ^ self.salt
+            if not self.has_heads:
+                mix <<= 32
+            words[self.width * number + 1] ^= mix
+
+    def _mix_together(self, start: int, stop: int) -> None:
+        """The same, where there are many."""
+        for begin in range(start, stop, _MIXED_TOGETHER):
+            end = min(begin + _MIXED_TOGETHER, stop)
+            numbers = np.arange(self.kept + begin, self.kept + end)
+            target = self.appended.array()[begin:end]
+            target[:, 1] ^= self._shifted(self.mixes(numbers))
 
     def _shifted(self, mixes: np.ndarray) -> np.ndarray:
         """Mixes, where the check is in the second word of a row."""

@@ -24,12 +24,14 @@ from dsrecords._format.layout import (
     PENDING,
     RECORD,
     REVISION,
+    SHORT_ROW,
     HeadLayout,
     frame_word,
     offset_mix,
     padded_size,
     padding,
 )
+from dsrecords._native import core
 
 # What a commit does besides appending its records.
 TAKE_LAST = 1
@@ -90,6 +92,20 @@ class Packed(NamedTuple):
     def head(self) -> bytes:
         """The head from byte 4 on."""
         return self.buffers[1]
+
+
+class PackedRows(NamedTuple):
+    """The frames of records, ready to be written.
+
+    Attributes:
+        frames: one behind the other.
+        rows: of the index, mixed with nothing: uint64, (n, width).
+        check: of the last frame.
+    """
+
+    frames: bytes
+    rows: np.ndarray
+    check: int
 
 
 class Frames:
@@ -169,6 +185,79 @@ class Frames:
         buffers[0] = _pack_check(check)
         buffers[1] = head
         return buffers, size, check
+
+    def single(
+        self,
+        prev: int,
+        record: tuple[list[Any], list[bytes | None]],
+        offset: int,
+    ) -> tuple[bytes, int] | None:
+        """Pack the frame of one record that is not pending, by C: the frame and its check.
+
+        Returns None as of `records`.
+        """
+        if core is None:
+            return None
+        layout = self.layout
+        packed = core.pack_records(
+            RECORD,
+            self.seed,
+            layout.size,
+            layout.payload_count,
+            layout.pack_numbers,
+            SHORT_ROW,
+            [record],
+            prev,
+            offset,
+        )
+        if packed is None:
+            return None
+        frame, _, check = packed
+        return frame, check
+
+    @property
+    def packs_many(self) -> bool:
+        """Whether `records` packs any: whether C is there."""
+        return core is not None
+
+    def records(
+        self,
+        kind: int,
+        prev: int,
+        records: list[tuple[list[Any], list[bytes | None]]],
+        offset: int,
+        width: int,
+    ) -> PackedRows | None:
+        """Pack the frames of records that follow each other, by C.
+
+        Args:
+            kind: RECORD or PENDING.
+            prev: check of the frame before the first; 0 if they are pending.
+            records: of each its numbers and its payloads, as of `record`.
+            offset: of the first frame.
+            width: of a row of the index, in words of eight bytes.
+
+        Returns:
+            None where they are to be packed one by one: C is not there, or one of them is unusual.
+        """
+        if core is None:
+            return None
+        layout = self.layout
+        packed = core.pack_records(
+            kind,
+            self.seed,
+            layout.size,
+            layout.payload_count,
+            layout.pack_numbers,
+            8 * width,
+            records,
+            prev,
+            offset,
+        )
+        if packed is None:
+            return None
+        frames, rows, check = packed
+        return PackedRows(frames, np.frombuffer(rows, np.uint64).reshape(-1, width), check)
 
     def revision(
         self,

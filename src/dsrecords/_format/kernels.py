@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -34,6 +34,9 @@ from dsrecords._format.layout import (
     sizes_of_words,
     tags_of_words,
 )
+from dsrecords._native import core
+
+_ALL_RIGHT = -1  # instead of the number of what is wrong
 
 # How to get the value of a field from what the struct of a head unpacks:
 # - whether it is a number, else it is a payload;
@@ -46,7 +49,9 @@ from dsrecords._format.layout import (
 Step = tuple[bool, int, int, Callable[..., Any] | None, Callable[[], None] | None]
 
 _CHECK_SIZE = 4  # bytes of a head that its check does not cover: the check itself
-_WIDEST_TABLE = 1024  # bytes of head up to which tables pay; each byte takes 1 KiB of table
+_WIDEST_TABLE = 1024  # bytes of head up to which there are tables; each byte takes 1 KiB of them
+_MOST_SUMMED = 96  # bytes that differ between heads, each of which takes 1.7 ns; a checksum 150 ns
+_FIRST = 128  # heads that are looked at first: if they differ in more bytes, so do all
 _KEPT_TABLES = 8  # kinds of heads whose tables are kept: making them takes half a millisecond
 _MANY = 1000  # heads for which it pays to look for the bytes that all have in common
 _ROWS = 32  # heads that are compared as one row
@@ -111,14 +116,35 @@ def frame_checks(
     Returns:
         uint32, (n,).
     """
+    if core is None:
+        return frame_checks_by_numpy(heads, offsets, seed, tables)
+    count = len(heads)
+    checks = np.empty(count, np.uint32)
+    core.frame_checks(
+        heads.view(np.uint8),
+        count,
+        heads.itemsize,
+        _first_covered(heads.dtype),
+        np.ascontiguousarray(offsets, np.uint64),
+        seed,
+        checks,
+    )
+    return checks
+
+
+def frame_checks_by_numpy(
+    heads: np.ndarray,
+    offsets: np.ndarray,
+    seed: int,
+    tables: np.ndarray | None,
+) -> np.ndarray:
+    """`frame_checks` in Python."""
     count = len(heads)
     data = heads.view(np.uint8)
     rows = data.reshape(count, heads.itemsize)
     first = _first_covered(heads.dtype)
     if tables is None:
-        crcs = np.empty(count, np.uint32)
-        for i, row in enumerate(rows):
-            crcs[i] = crc32(row[first:], seed)
+        crcs = _crcs_one_by_one(rows, first, seed)
     else:
         crcs = _crcs_by_tables(rows, first, seed, tables)
     checks: np.ndarray = crcs ^ offset_mixes(offsets)
@@ -586,11 +612,35 @@ def read_sample(
         values.append(value)
 
 
+class ToVerify(NamedTuple):
+    """Which payloads of a field are to be verified before they are used.
+
+    Attributes:
+        checksums: what theirs must be: uint32, (n,).
+        lacking: which are not verified yet: bool, (n,). None: all are to be verified.
+    """
+
+    checksums: np.ndarray
+    lacking: np.ndarray | None
+
+
+class Loading(NamedTuple):
+    """How payloads become values that are simple.
+
+    Attributes:
+        is_text: whether they are strings; else they are bytes.
+        may_be_none: whether a value may be None.
+    """
+
+    is_text: bool
+    may_be_none: bool
+
+
 def copy_payloads(
     data: memoryview,
-    starts: Sequence[int],
+    starts: np.ndarray,
     size: int,
-    checksums: Sequence[int | None] | None,
+    to_verify: ToVerify | None,
     target: memoryview,
 ) -> int:
     """Copy payloads of one size one behind the other, and verify each right before it is copied.
@@ -601,36 +651,120 @@ def copy_payloads(
 
     Args:
         data: the log, which contains all of them.
-        starts: their offsets.
+        starts: their offsets: uint64, (n,).
         size: of each.
-        checksums: what to compare with; None for a payload that is verified already, or for all.
+        to_verify: which of them are to be verified; None: none.
         target: n * size bytes.
 
     Returns:
         The number of the first payload whose checksum is wrong, at which it stops; -1 if there is
         none.
     """
+    if core is not None and isinstance(data, memoryview):
+        copied = _copy_payloads_in_c(data, starts, size, to_verify, target)
+        if copied >= _ALL_RIGHT:
+            return copied
+    return copy_payloads_by_numpy(data, starts, size, to_verify, target)
+
+
+def _copy_payloads_in_c(
+    data: memoryview,
+    starts: np.ndarray,
+    size: int,
+    to_verify: ToVerify | None,
+    target: memoryview,
+) -> int:
+    copied: int = core.copy_payloads(
+        data,
+        len(starts),
+        np.ascontiguousarray(starts),
+        size,
+        *_in_line(to_verify),
+        target,
+    )
+    return copied
+
+
+def _in_line(to_verify: ToVerify | None) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """The arrays of what is to be verified as C takes them."""
+    if to_verify is None:
+        return None, None
+    return np.ascontiguousarray(to_verify.checksums), to_verify.lacking
+
+
+def load_payloads(
+    data: memoryview,
+    starts: np.ndarray,
+    sizes: np.ndarray,
+    to_verify: ToVerify | None,
+    loading: Loading,
+) -> list[Any] | None:
+    """Make the values of payloads of one field, and verify each right before.
+
+    Args:
+        data: the log.
+        starts: their offsets: uint64, (n,).
+        sizes: as heads store them: uint64, (n,).
+        to_verify: which of them are to be verified; None: none.
+        loading: what they become.
+
+    Returns:
+        None where they are to be made one by one: C is not there, or one of them is unusual.
+    """
+    if core is None or not isinstance(data, memoryview):
+        return None
+    loaded = core.load_payloads(
+        data,
+        len(starts),
+        np.ascontiguousarray(starts),
+        np.ascontiguousarray(sizes),
+        *_in_line(to_verify),
+        *loading,
+    )
+    if isinstance(loaded, int):
+        return None
+    values: list[Any] = loaded
+    return values
+
+
+def copy_payloads_by_numpy(
+    data: memoryview,
+    starts: np.ndarray,
+    size: int,
+    to_verify: ToVerify | None,
+    target: memoryview,
+) -> int:
+    """`copy_payloads` in Python."""
     end = 0
     source: Any = data
     to: Any = target
     if size >= _COPIED_BY_NUMPY and isinstance(data, memoryview):
         source = np.frombuffer(data, np.uint8)
         to = np.frombuffer(target, np.uint8)
-    if checksums is None:
-        for start in starts:
+    start_list = starts.tolist()
+    if to_verify is None:
+        for start in start_list:
             begin = end
             end += size
             to[begin:end] = source[start : start + size]
-        return -1
-    for number, start in enumerate(starts):
+        return _ALL_RIGHT
+    checksums = to_verify.checksums.tolist()
+    lacking = [True] * len(checksums)
+    if to_verify.lacking is not None:
+        lacking = to_verify.lacking.tolist()
+    for number, start in enumerate(start_list):
         payload = source[start : start + size]
-        checksum = checksums[number]
-        if checksum is not None and crc32(payload) != checksum:
+        if lacking[number] and crc32(payload) != checksums[number]:
             return number
         begin = end
         end += size
         to[begin:end] = payload
-    return -1
+    return _ALL_RIGHT
+
+
+def _crcs_one_by_one(rows: np.ndarray, first: int, seed: int) -> np.ndarray:
+    """CRC-32 of heads, each from byte `first` on: from uint8, (n, size), to uint32, (n,)."""
+    return np.array([crc32(covered, seed) for covered in rows[:, first:]], np.uint32)
 
 
 def _crcs_by_tables(
@@ -639,7 +773,7 @@ def _crcs_by_tables(
     seed: int,
     tables: np.ndarray,
 ) -> np.ndarray:
-    """CRC-32 of many heads, from byte `first` of each item on: uint8, (n, size), to uint32, (n,).
+    """The same by tables, unless so many bytes differ that one by one takes less time.
 
     CRC is linear: the checksum of a head is that of zeros, xor one number for each byte and its
     position. Instead of zeros it can be any bytes that the heads have in common.
@@ -649,13 +783,17 @@ def _crcs_by_tables(
     positions = np.arange(first, size)
     columns = rows.T[first:]
     if count >= _MANY:
-        differing = _differing_bits(rows)
-        positions = differing[first:].nonzero()[0]
+        if size - first > _MOST_SUMMED:
+            positions = _differing_bytes(rows[:_FIRST], first)
+        if len(positions) <= _MOST_SUMMED:
+            positions = _differing_bytes(rows, first)
         columns = columns[positions]
         positions += first
         common = bytearray(rows[0])
         for position in positions.tolist():
             common[position] = 0
+    if len(positions) > _MOST_SUMMED:
+        return _crcs_one_by_one(rows, first, seed)
     common_crc = crc32(memoryview(common)[first:], seed)
     crcs = np.full(count, common_crc, np.uint32)
     if len(positions):
@@ -667,6 +805,13 @@ def _crcs_by_tables(
         additions = tables.take(keys, mode="wrap")
         crcs ^= np.bitwise_xor.reduce(additions, axis=0)
     return crcs
+
+
+def _differing_bytes(rows: np.ndarray, first: int) -> np.ndarray:
+    """Where rows (uint8, (n, m), n > 0) are not all the same, counted from byte `first` on."""
+    differing = _differing_bits(rows)
+    positions: np.ndarray = differing[first:].nonzero()[0]
+    return positions
 
 
 def _differing_bits(rows: np.ndarray) -> np.ndarray:

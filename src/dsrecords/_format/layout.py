@@ -236,6 +236,7 @@ class HeadLayout:
             and presence under the name "at OFFSET", such as "at 32".
         row_dtype: of a row with a head, structured: offset, and the same.
         pack: packs a head from byte 4 on: prev, word, P sizes, P checksums, numbers, presences.
+        pack_numbers: packs what a head has behind the checksums: numbers, presences.
         unpack: unpacks from the start of a frame: P sizes, numbers, presences.
         unpack_row: unpacks from the start of a row with a head: offset, and the same.
         unpack_checksums: unpacks from the start of a frame: P checksums.
@@ -274,6 +275,7 @@ class HeadLayout:
         unpacked = f"<{sizes_offset}x{sizes}{checksums_skipped}{codes}"
         unpacked_row = f"<Q{unpacked[1:]}"
         unpacked_checksums = f"<{checksums_offset}x{checksums}"
+        self.pack_numbers = struct.Struct(f"<{codes}").pack
         self.pack = struct.Struct(packed).pack
         self.unpack = struct.Struct(unpacked).unpack_from
         self.unpack_row = struct.Struct(unpacked_row).unpack_from

@@ -31,6 +31,7 @@ from dsrecords._format.layout import (
     sizes_of_words,
     tags_of_words,
 )
+from dsrecords._native import core
 from dsrecords._storage.base import Storage
 from dsrecords.errors import CorruptError, UnsupportedVersionError
 
@@ -48,6 +49,10 @@ _FAR = 2**16  # bytes: where frames are larger, only their heads are read
 _FAR_CHUNK = 2**12  # bytes read at once there
 _NEAR_CHUNK = 2**12  # bytes that a search for a frame reads first, then twice as many each time
 _RUN = 2**13  # heads verified together
+# What C looks at of frames, each with what stands before it.
+_HEADS = 0
+_PAYLOADS = 1
+_PADDING = 2
 _MOVED_TOGETHER = 2**16  # rows
 _PATIENCE = 32  # frames scanned one by one before a run is looked for again
 _LOOKS = 16  # how often `find_frame` may read the same byte, on average
@@ -353,6 +358,113 @@ class LogScanner:
         return run
 
     def _run(self, offset: int) -> _Run | None:
+        """Verify, together, frames of records that follow each other and are of one kind.
+
+        Returns:
+            Two frames or more; None if the first two are not such frames.
+        """
+        if core is None:
+            return self._run_by_numpy(offset)
+        kind = self._kind_at(offset)
+        if kind not in (RECORD, PENDING):
+            return None
+        stop = self._stop
+        depth = _HEADS
+        if self._frames.layout.payload_count:
+            if offset >= self._payloads_from:
+                depth = _PAYLOADS
+            else:
+                stop = min(stop, self._payloads_from)
+        return self._walked(offset, stop, kind, self._prev, depth, _RUN)
+
+    def count_right(self, offset: int, most: int) -> int:
+        """Count frames of records that follow each other, in which nothing is wrong.
+
+        Args:
+            offset: of the first, whose head has been verified.
+            most: of them to look at, at most.
+
+        Returns:
+            How many come before the first that is to be looked at by itself.
+        """
+        start = self.read(offset, FRAME.size)
+        if core is None or len(start) < FRAME.size:
+            return 0
+        _, prev, word = FRAME.unpack(start)
+        kind = kind_of_word(word)
+        if kind not in (RECORD, PENDING):
+            return 0
+        run = self._walked(offset, self._stop, kind, prev, _PADDING, most)
+        if run is None:
+            return 0
+        return len(run.rows)
+
+    def _walked(
+        self,
+        offset: int,
+        stop: int,
+        kind: int,
+        prev: int,
+        depth: int,
+        most: int,
+    ) -> _Run | None:
+        """A run, as C walks along it.
+
+        Args:
+            offset: of the first frame.
+            stop: where the last must end.
+            kind: of all of them.
+            prev: what the first must name if it is not pending.
+            depth: what is looked at: one of _HEADS, _PAYLOADS, _PADDING.
+            most: frames, at most.
+        """
+        layout = self._frames.layout
+        rows = np.empty((most, self._width), np.uint64)
+        count = 0
+        last = offset
+        check = prev
+        while offset < stop and count < most:
+            if not self._has_ahead(offset, depth):
+                break
+            found, next_offset, last_of_found, check_of_found = core.walk(
+                self._buffer,
+                self._buffer_offset,
+                offset,
+                stop,
+                kind,
+                check,
+                self._frames.seed,
+                layout.size,
+                layout.payload_count,
+                depth,
+                rows[count:],
+                8 * self._width,
+            )
+            if not found:
+                break
+            is_far = next_offset - offset > _FAR * found
+            self._chunk = _FAR_CHUNK if is_far and depth == _HEADS else _CHUNK
+            count += found
+            offset = next_offset
+            last = last_of_found
+            check = check_of_found
+        if count < 2:
+            return None
+        return _Run(kind, rows[:count], offset, last, check)
+
+    def _has_ahead(self, offset: int, depth: int) -> bool:
+        """Read as much of a frame as is to be looked at. Returns False if it is not all there."""
+        size = self._frames.layout.size
+        head = self.read(offset, size)
+        if len(head) == size and depth > _HEADS:
+            (word,) = _WORD.unpack_from(head, _WORD_OFFSET)
+            size = size_of_word(word)
+            if size > _CHUNK:  # read in pieces, by itself
+                return False
+            head = self.read(offset, size)
+        return len(head) == size
+
+    def _run_by_numpy(self, offset: int) -> _Run | None:
         """Verify, together, frames of records that follow each other and are of one kind.
 
         Only where their payloads are not to be verified.

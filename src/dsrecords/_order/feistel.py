@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dsrecords._native import core
+
 _ROUNDS = 12
 _SMALL = 2**16  # cells, up to which there are more rounds
 _SMALL_ROUNDS = 24
@@ -93,6 +95,7 @@ class Network:
         self._columns_array = np.array(columns, np.uint32)
         self._wide_columns_array = np.array(columns, np.uint64)
         self._pairs_of_arrays = _as_arrays(pairs)
+        self._keys = np.array(pairs, np.uint32)
 
     def encrypt(self, cell: int) -> int:
         """Return where one cell goes."""
@@ -127,6 +130,14 @@ class Network:
             cells: int64, (n,).
             out: where they go: int64, (n,); it may be `cells`.
         """
+        is_plain = self._keys.ndim == 3  # and not of many seeds together
+        if core is not None and is_plain and out.flags.c_contiguous:
+            cells = np.ascontiguousarray(cells, np.int64)
+            core.permute(cells, len(cells), self._low_bits, self._columns, self._keys, out)
+            return
+        self._encrypt_all_by_numpy(cells, out)
+
+    def _encrypt_all_by_numpy(self, cells: np.ndarray, out: np.ndarray) -> None:
         high_cells = cells >> self._low_bits
         high = high_cells.astype(np.uint32)
         low = cells.astype(np.uint32)

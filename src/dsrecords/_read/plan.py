@@ -13,10 +13,13 @@ import types
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
+
 from dsrecords._format import kernels
 from dsrecords._format.entries import Entries
+from dsrecords._read.compiled import compiled_loading, compiled_reader, number_columns
 from dsrecords._read.selection import position
-from dsrecords._read.verification import HEAD, REVISED, Verified, payload_part
+from dsrecords._read.verification import HEAD, REVISED, Verified, payload_part, proven
 from dsrecords._schema.header import Header
 from dsrecords._schema.schema import Field, Schema
 from dsrecords._types.base import Load
@@ -51,11 +54,13 @@ class Item(NamedTuple):
         make: what makes its value: of a payload and whether to copy it, or of a number. None where
             the number is the value.
         is_builtin: whether `make` is a function of the field's type, and not of the user's.
+        compiled: how C makes many of its values, see `kernels.load_payloads`; None: it does not.
     """
 
     field: Field
     make: Make | None
     is_builtin: bool
+    compiled: kernels.Loading | None
 
 
 class Plan:
@@ -70,12 +75,17 @@ class Plan:
     Attributes:
         read: takes a `Readable` and an index, which may be negative, and returns what a record is
             read as. Raises IndexError, CorruptError.
+        read_many: takes a `Readable` and positions (int64, (n,)), and returns a list of what the
+            records are read as, up to the first that is left to `read`. None where there is none.
         assemble: assembles what is returned from the values of the fields (a tuple or a list), or
             from columns of them.
         fields: to be read.
         items: the same, with what makes their values.
         steps: how to get the values of one record, in the order of the fields.
+        numbers: where the numbers of the fields are, then their presence bytes; payloads have none.
+        number_names: of the same, as `HeadLayout.dtype` has them.
         need: the parts of a record that must be verified first.
+        proven: the parts that are known to be right once that is done.
         mask: what to look at of what is known of a record: it can be read where its row says if
             that is `need`.
         wanted: of each payload to be read: its number, and which part of the record it is.
@@ -83,6 +93,8 @@ class Plan:
         plain: where all fields are numbers that cannot be None and are themselves the values, and
             records have nothing but numbers: where each is among what the struct of a head unpacks.
             Else None.
+        are_all_stored: whether all fields are numbers that cannot be None and are themselves the
+            values, each once, whatever else records have.
         amplifies: whether values may be much larger than their payloads: then a call has a budget.
         schema: of the header. Headers of several files may share it, and so one plan.
         equal_headers: other headers of the same schema, which it fits as well.
@@ -116,14 +128,23 @@ class Plan:
         self._want_payloads()
         payload_count = len(header.schema.payloads)
         self.steps = [_step(item, payload_count) for item in self.items]
+        self.numbers = number_columns(layout, self.fields)
+        self.number_names = [number.name for number in self.numbers]
         self.plain: list[int] | None = None
         self.read: Callable[[Any, int], Any] = self._read
-        if items and not payload_count and all(_is_plain(item) for item in self.items):
+        are_plain = bool(items) and all(_is_plain(item) for item in self.items)
+        self.are_all_stored = are_plain and len(set(self.number_names)) == len(self.items)
+        if are_plain and not payload_count:
             self.plain = [index for _, index, *_ in self.steps]
             self.read = _number_reader(self, self.plain)
         self.amplifies = any(field.type.amplifies for field in self.fields)
         if self.amplifies:
             self.read = self._read_in_budget
+        self.read_many: Callable[[Any, np.ndarray], list[Any]] | None = None
+        reader = compiled_reader(self)
+        if reader is not None:
+            self.read = reader.read
+            self.read_many = reader.read_many
 
     def _want_payloads(self) -> None:
         numbers = {field.payload for field in self.fields}
@@ -136,6 +157,7 @@ class Plan:
             self.wanted.append((number, part))
             self.need |= part
             self.payloads = number + 1
+        self.proven = proven(self.need, numbers, self.schema.layout.payload_count)
         self.mask = self.need
         if self.payloads:
             self.mask |= REVISED
@@ -176,7 +198,10 @@ def _item(
     make: Make | None = load
     if isinstance(field.type, Scalar):
         make = _maker_of_number(field.type, load, is_builtin, copy)
-    return Item(field, make, is_builtin)
+    compiled = None
+    if is_builtin and load == field.type.load:
+        compiled = compiled_loading(field.type, copy)
+    return Item(field, make, is_builtin, compiled)
 
 
 def _maker_of_number(

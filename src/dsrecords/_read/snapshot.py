@@ -24,12 +24,13 @@ from dsrecords._format.layout import (
     sizes_of_words,
 )
 from dsrecords._format.log import OF_RECORDS
+from dsrecords._native import SnapshotBase
 from dsrecords._read.log import Log
 from dsrecords._read.mark import Mark, beginning, metadata_at
 from dsrecords._read.plan import Item, Plan
 from dsrecords._read.verification import ALL_PARTS, HEAD, REVISED, Verified, block_around
 from dsrecords._schema.header import Header
-from dsrecords._schema.schema import Field
+from dsrecords._schema.schema import Field, Schema
 from dsrecords._storage.base import Storage
 from dsrecords._types.base import cause_of, reading_error
 from dsrecords.errors import (
@@ -47,6 +48,25 @@ WRONG_CHECKSUM = "the checksum is wrong"
 
 LARGEST_AHEAD = 64 * 2**20
 """Bytes of one record that are prepared before its head is verified: damage may state any size."""
+
+# What the compiled twin may do with a list, as `native/native.h` names it: nothing, read what is
+# verified, or as `verify` says.
+_NOTHING = 0
+_READ = 1
+_MODES = {
+    True: 2,
+    "always": 3,
+    False: 4,
+}
+_REACHED_BY_COMPILED = (
+    "data",
+    "entries",
+    "verified",
+    "schema",
+    "first_offset",
+    "seed",
+    "mode",
+)
 
 _SPREAD = 4  # heads lie near each other within so many times their own bytes
 _MOST = 0.75  # of the heads of a block must lie near each other
@@ -87,7 +107,7 @@ def _lasting(storage: Storage, entries: Entries) -> int:
     return HEAD if entries.has_heads else 0
 
 
-class Snapshot:
+class Snapshot(SnapshotBase):
     """The list of records, as it is at one moment.
 
     It holds no lock, starts no thread and has no file position: threads and forked processes may
@@ -109,12 +129,18 @@ class Snapshot:
     Attributes:
         file: path of the `.rec`, for messages.
         log: the `.rec`.
+        is_of_log: whether the rows are of frames in the log. Else the compiled twin is not to read
+            by them.
         data: the log, mapped as far as it was needed; see `mapped`.
         columns: of records in a file of another format, what reads many of them; else None.
         payload_facts: of records in many files, what tells the sizes and checksums of their
             payloads (see `_read.lengths`); else None.
     """
 
+    entries: Entries
+    verified: Verified
+    schema: Schema
+    is_of_log = True
     columns: Columns | None = None
     payload_facts: Callable[[np.ndarray, int, str], np.ndarray] | None = None
 
@@ -139,8 +165,26 @@ class Snapshot:
             verified = Verified(entries.row_count, payload_count, _lasting(storage, entries))
         self.verified = verified
         self.data = memoryview(b"")
+        self.seed = header.frames.seed
+        self.first_offset = header.size
+        self.mode = self._mode_of_compiled()
         # As a plain tuple, which takes a fifth of the time of a named one for each append.
         self._mark: tuple[int, int, int, int, int] = beginning(header)
+
+    def _mode_of_compiled(self) -> int:
+        """What the compiled twin may do with this list."""
+        if not self.is_of_log or self.storage.forgets:
+            return _NOTHING
+        if self.storage.needs_ensuring:
+            return _READ
+        return _MODES[self.verify]
+
+    def __copy__(self) -> Snapshot:
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        for name in _REACHED_BY_COMPILED:
+            setattr(other, name, getattr(self, name))
+        return other
 
     @property
     def is_elsewhere(self) -> bool:
@@ -568,7 +612,7 @@ class Snapshot:
             problem = self._wrong_head(found, word, len(data), verify)
             if problem:
                 raise self.damaged(problem, i, offset)
-        parts = plan.need
+        parts = plan.proven
         if plan.payloads:
             found = found._replace(starts=self._starts(i, found, plan.payloads))
             if self.storage.needs_ensuring:

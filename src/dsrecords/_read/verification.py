@@ -10,6 +10,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from dsrecords._native import VerifiedBase
+
 HEAD = 1
 """The part of a record that is its head; parts are bits, of which several may be set."""
 
@@ -21,12 +23,17 @@ would be looked for behind the head by a thread that comes between, or if one of
 forgotten.
 """
 
-_UNTRACKED = 1 << 63  # a part that is never remembered, so it is verified at each reading
+_SINGLE_PAYLOADS = 61  # those before this number are parts of their own
 
-ALL_PARTS = _UNTRACKED - 1
+REST = 1 << 63
+"""The part of a record that is all of its payloads for which there is no part of their own.
+
+It is remembered where all of them were verified, as when a whole sample was read. One of them that
+is read alone is verified each time.
+"""
+
+ALL_PARTS = 2**64 - 1
 """All parts that can be remembered."""
-
-_TRACKED_PAYLOADS = 61
 
 BLOCK = 2048
 """Rows whose heads may be verified together when one of them is read."""
@@ -39,10 +46,24 @@ _ATOMIC = 500  # items up to which NumPy changes an array without releasing the 
 
 
 def payload_part(number: int) -> int:
-    """The part of a record that is its payload with this number."""
-    if number >= _TRACKED_PAYLOADS:
-        return _UNTRACKED
+    """The part of a record that its payload with this number is, or is in."""
+    if number >= _SINGLE_PAYLOADS:
+        return REST
     return 4 << number
+
+
+def proven(parts: int, payloads: Iterable[int], payload_count: int) -> int:
+    """What to remember of a record of which these payloads have been verified.
+
+    Args:
+        parts: those that the payloads are, or are in, and others.
+        payloads: their numbers.
+        payload_count: how many payloads a record has.
+    """
+    rest = range(_SINGLE_PAYLOADS, payload_count)
+    if parts & REST and not set(rest) <= set(payloads):
+        return parts & ~REST
+    return parts
 
 
 def block_around(row: int, count: int) -> range:
@@ -52,7 +73,7 @@ def block_around(row: int, count: int) -> range:
     return range(start, stop)
 
 
-class Verified:
+class Verified(VerifiedBase):
     """Which parts of each record have been verified.
 
     Rows never change, and no number of a row is used twice: what was verified once remains so, and
@@ -153,8 +174,11 @@ class Verified:
         self._use(array, singles)
 
     def known(self, row: int, payloads: Iterable[int]) -> int:
-        """The parts that are these payloads of a record, as far as they have been verified."""
-        known = self.bits[row]
+        """The parts that are these payloads of a record, as far as they have been verified.
+
+        That is without REST, in which others may be as well.
+        """
+        known = self.bits[row] & ~REST
         parts = 0
         for number in payloads:
             parts |= known & payload_part(number)

@@ -222,7 +222,7 @@ class ScatteredBatch(Batch):
             return
         found = self._found
         known = found.known
-        need = self.plan.need & found.pool.most_bits
+        need = self.plan.proven & found.pool.most_bits
         if int(np.bitwise_and.reduce(known)) & need == need:
             return
         needed = known.dtype.type(need)
@@ -231,7 +231,7 @@ class ScatteredBatch(Batch):
         for file, number in zip(files, found.numbers[lacking].tolist()):
             part = found.pool.parts[file]
             if part is not None:
-                part.snapshot.verified.remember(number, self.plan.need)
+                part.snapshot.verified.remember(number, self.plan.proven)
 
     def _loaded(
         self,
@@ -332,9 +332,7 @@ def numbers_of_run(
     Returns:
         None where it does not go like that.
     """
-    offsets = [field.number_offset for field in plan.fields]
-    offsets += [field.presence_offset for field in plan.fields if field.presence_offset >= 0]
-    names = [f"at {offset}" for offset in offsets]
+    names = plan.number_names
     dtypes: Any = pool.schema.layout.dtype.fields
     numbers = {name: np.empty(len(positions), dtypes[name][0]) for name in names}
     columns_of_all = list(numbers.items())

@@ -75,6 +75,8 @@ class ShardsSnapshot(Snapshot):
         starts: the first position of each file, counted through all of them, and their end.
     """
 
+    is_of_log = False
+
     def __init__(
         self,
         pool: Pool,

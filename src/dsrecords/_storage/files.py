@@ -18,7 +18,7 @@ import weakref
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from dsrecords._storage import mapping
+from dsrecords._storage import mapping, writeback
 
 try:
     import fcntl
@@ -454,6 +454,11 @@ def _write_rest(
             pwrite(fd, view[done:], start + done)
         written -= done
         start += len(view)
+
+
+def begin_writing(fd: int, offset: int, length: int) -> None:
+    """Let the system begin to write a part of a file to the disk, without waiting for it."""
+    writeback.begin_writing(fd, offset, length)
 
 
 def truncate(fd: int, length: int) -> None:

@@ -208,8 +208,7 @@ class _LogCheck:
             self._look_at(self.scan.walk.frame(batch.metadata))
         if self._header.schema.payloads:
             for first in range(0, len(batch.rows), _CHUNK):
-                for offset in batch.rows[first : first + _CHUNK, 0].tolist():
-                    self._look_at(self.scan.walk.frame(offset))
+                self._look_at_all(batch.rows[first : first + _CHUNK, 0].tolist())
         if not self.is_known:
             return
         self._tell(batch.end)
@@ -218,6 +217,17 @@ class _LogCheck:
         except CorruptError as error:  # positions that the list does not have
             self.is_known = False
             self.findings[batch.last] = _Finding(error.message, None, batch.last)
+
+    def _look_at_all(self, offsets: list[int]) -> None:
+        """Look at frames of records that follow each other."""
+        walk = self.scan.walk
+        done = 0
+        while done < len(offsets):
+            right = walk.count_right(offsets[done], len(offsets) - done)
+            if not right:
+                self._look_at(walk.frame(offsets[done]))
+                right = 1
+            done += right
 
     def _note_moment(self, mark: Mark) -> None:
         if self._slot is not None and self._slot.covered == mark.end:

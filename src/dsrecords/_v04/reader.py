@@ -173,6 +173,8 @@ class V04Snapshot(Snapshot):
         verify: see `V04State`.
     """
 
+    is_of_log = False
+
     def __init__(
         self,
         storage: Storage,

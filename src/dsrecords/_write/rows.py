@@ -16,6 +16,7 @@ from dsrecords._write.columns import Columns
 from dsrecords._write.writer import Writer
 
 _CHUNK = 4096  # samples written together
+_FEW = 8  # samples that take less time one after the other than as columns
 
 
 class Rows:
@@ -43,6 +44,10 @@ class Rows:
         """
         if not isinstance(self._samples, (list, tuple)):
             self._write_each(writer, self._samples)
+            return
+        if len(self._samples) <= _FEW:
+            numbered = enumerate(self._samples, self._start)
+            writer.extend(self._schema.encode(sample, number) for number, sample in numbered)
             return
         for first in range(0, len(self._samples), _CHUNK):
             samples = self._samples[first : first + _CHUNK]

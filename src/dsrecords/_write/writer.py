@@ -17,7 +17,7 @@ import numpy as np
 from dsrecords._format import index as _index
 from dsrecords._format import kernels
 from dsrecords._format.entries import Entries, FrameRef, row_checks, row_of
-from dsrecords._format.frame import COMMIT_HEAD, NO_PREV, Frames, Packed
+from dsrecords._format.frame import COMMIT_HEAD, NO_PREV, Frames, Packed, PackedRows
 from dsrecords._format.header import CHECK_OFFSET, VERSION
 from dsrecords._format.index import Slot
 from dsrecords._format.layout import PENDING, RECORD
@@ -46,6 +46,7 @@ _CHECKPOINT_BYTES = 64 * 2**20
 _CHECKPOINT_NUMBERS = 4
 
 _JOINED = 2**16  # bytes: up to here, joining buffers costs less than writing them one by one
+_EARLY = 2**22  # bytes behind which the system is told to begin writing them to the disk
 _MOST_POSITIONS = (LARGEST_COMMIT - COMMIT_HEAD) // 8  # in one edit
 
 
@@ -106,6 +107,8 @@ class Writer:
         self._is_log_durable = False
         # Whether an exception came amid a change: the files are the truth, not what is in memory.
         self._interrupted = False
+        # Up to where in the log the system was told to begin writing to the disk.
+        self._begun = 0
         # What was written since the last checkpoint.
         self._unpublished_frames = 0
         self._unpublished_bytes = 0
@@ -151,6 +154,7 @@ class Writer:
             self._index_is_behind = not vouches_for_all or self.state.half_slot
             self._rows_differ = slot.edits != self.state.edits
         self._unpublished_frames = 0
+        self._begun = self.state.snapshot.end
         self._interrupted = False
 
     def require_going_on(self) -> None:
@@ -205,9 +209,17 @@ class Writer:
         state = self.state
         snapshot = state.snapshot
         end = snapshot.log.end
-        buffers, size, check = state.header.frames.record(RECORD, snapshot.check, *encoded, end)
-        self._write(buffers, end, size)
-        snapshot.append(end, size, check, buffers[1])
+        frames = state.header.frames
+        packed = frames.single(snapshot.check, encoded, end)
+        if packed is not None:
+            frame, check = packed
+            size = len(frame)
+            self._write((frame,), end, size)
+            snapshot.append(end, size, check, frame[4 : frames.layout.size])
+        else:
+            buffers, size, check = frames.record(RECORD, snapshot.check, *encoded, end)
+            self._write(buffers, end, size)
+            snapshot.append(end, size, check, buffers[1])
         state.frames_behind += 1
         self._written(1, size)
 
@@ -302,6 +314,12 @@ class Writer:
             frames = self.state.header.frames
             start = self.state.snapshot.end
             end = start
+            edit = _Edit(op, positions, shared_parts)
+            packed_rows = self._packed(records, start)
+            if packed_rows is not None:
+                stop = start + len(packed_rows.frames)
+                self._commit([packed_rows.frames], packed_rows.rows, edit, start, stop)
+                return
             buffers: list[bytes] = []
             rows = [self._no_rows()]
             for record in records:
@@ -313,8 +331,21 @@ class Writer:
                 ref = FrameRef(end, packed.size, packed.check, packed.head)
                 rows.append(row_of(ref, self._width))
                 end += packed.size
-            edit = _Edit(op, positions, shared_parts)
             self._commit(buffers, np.concatenate(rows), edit, start, end)
+
+    def _packed(
+        self,
+        records: Sequence[Encoded | Revised],
+        start: int,
+    ) -> PackedRows | None:
+        """The pending frames of many records, packed together; None if not all of them can be."""
+        frames = self.state.header.frames
+        if len(records) < 2 or not frames.packs_many:
+            return None
+        if any(isinstance(record, Revised) for record in records):
+            return None
+        encoded: Any = list(records)
+        return frames.records(PENDING, NO_PREV, encoded, start, self._width)
 
     def was_changed_here(self) -> bool:
         """Whether the last edit was made by this thread."""
@@ -348,13 +379,18 @@ class Writer:
             self.be_ready()
             start = self.state.snapshot.end
             end = start
+            unwritten: list[bytes] = []  # of the last part, with which the commit is written
+            unwritten_offset = start
             parts = []
             for part in pack(self.state.header.frames, start):
-                self._write(part.buffers, end, sum(map(len, part.buffers)))
+                if unwritten:
+                    self._write(unwritten, unwritten_offset, end - unwritten_offset)
+                unwritten = part.buffers
+                unwritten_offset = end
                 parts.append(kernels.make_rows(part.heads, part.offsets, self._width))
                 end = part.end
             edit = _Edit(0, (), ())
-            self._commit([], np.concatenate(parts), edit, start, end)
+            self._commit(unwritten, np.concatenate(parts), edit, start, end)
 
     @property
     def _width(self) -> int:
@@ -423,11 +459,24 @@ class Writer:
                 files.pwrite(self._file.number, b"".join(buffers), offset)
             else:
                 files.pwritev(self._file.number, buffers, offset)
+                self._begin_early(offset + size)
         except OSError as error:
             self._why_stopped = f"writing failed ({error}): close this dataset and open it again"
             if self._checkpoints and files.is_full(error):  # a dataset, and not one in the making
                 self._say_what_is_missing(error, size)
             raise
+
+    def _begin_early(self, end: int) -> None:
+        """Let the disk begin with what was written up to `end`, long before it is waited for.
+
+        Whole pages only, since the last one is still to be written to.
+        """
+        assert self._file is not None
+        end -= end % files.PAGE_SIZE
+        length = end - self._begun
+        if length >= _EARLY:
+            files.begin_writing(self._file.number, self._begun, length)
+            self._begun = end
 
     def _say_what_is_missing(self, error: OSError, size: int) -> None:
         """Add to the error of a disk that is full what can be done."""
