@@ -45,6 +45,7 @@ check: $(READY) ## lint, layout, types, complexity, density and structure
 	$(VENV)/bin/complexipy src/dsrecords tools --max-complexity-allowed 15 --failed --quiet
 	$(RUN) tools/density.py --check
 	$(RUN) tools/architecture.py --check
+	$(RUN) tools/command_reference.py --check
 	$(RUN) tools/commits.py
 
 bench: $(TWIN) ## measure speed: half an hour, ratios printed; the first run installs what is compared (10 GB)
@@ -53,7 +54,11 @@ bench: $(TWIN) ## measure speed: half an hour, ratios printed; the first run ins
 	$(RUN) benchmarks/loading.py --share 0.25 --rounds 1 --modes warm
 
 docs: $(READY) ## build the pages of docs/ into site/
-	$(RUN) -m mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --quiet --strict
+
+release-check: $(READY) ## build the wheels, look at them, and try each alone under every Python of this machine
+	$(RUN) -m pip install --quiet --group release
+	$(RUN) tools/release_check.py
 
 # The stamp comes last: a set-up that was interrupted starts anew. --clear, so that what was installed before cannot hide a
 # dependency that pyproject.toml no longer names. Pip first: that of an old Python does not know --group.
@@ -76,4 +81,4 @@ $(LARGE): $(TWIN)
 	$(RUN) -m pip install --quiet --group large
 	@touch $@
 
-.PHONY: help setup demo quick test test-pure sanitize test-all torture check bench docs
+.PHONY: help setup demo quick test test-pure sanitize test-all torture check bench docs release-check

@@ -36,6 +36,8 @@ if typing.TYPE_CHECKING:
     from dsrecords import ray as ray
     from dsrecords import torch as torch
     from dsrecords import vision as vision
+    from dsrecords._convert.conversion import Conversion
+    from dsrecords._convert.convert import convert
     from dsrecords._diff.diff import diff
     from dsrecords._loader.loader import Loader
     from dsrecords._loader.padding import Pad
@@ -48,6 +50,7 @@ if typing.TYPE_CHECKING:
 
 __version__ = "1.0.0"
 __all__ = [
+    "Conversion",
     "CorruptError",
     "DSRecordsError",
     "DecodeError",
@@ -68,6 +71,7 @@ __all__ = [
     "UnsupportedVersionError",
     "Weights",
     "concat",
+    "convert",
     "diff",
     "infer_schema",
     "info",
@@ -88,11 +92,13 @@ __all__ = [
 # package are not in `__all__`: `from dsrecords import *` would import it, and hide it behind ours.
 _MODULES = ("grain", "ray", "torch", "vision")
 _NAMES = {
+    "Conversion": "dsrecords._convert.conversion",
     "Loader": "dsrecords._loader.loader",
     "MaxTokens": "dsrecords._order.lengths",
     "Pad": "dsrecords._loader.padding",
     "Sampler": "dsrecords._order.sampler",
     "Weights": "dsrecords._order.weights",
+    "convert": "dsrecords._convert.convert",
     "diff": "dsrecords._diff.diff",
     "mix": "dsrecords._order.mixing",
     "stats": "dsrecords._stats.stats",

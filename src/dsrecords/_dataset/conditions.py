@@ -310,7 +310,7 @@ def _is_missing(operand: Operand, fields: _Fields) -> Evaluate:
 
 def _require_sizes(operand: FieldName, fields: _Fields) -> None:
     if not fields.knows_sizes():
-        raise wrong("a file of dsrecords 0.4 does not say which values are None", operand.column)
+        raise wrong("MDS and dsrecords 0.4 do not say which values are None", operand.column)
 
 
 def _is_nan(operand: Operand, fields: _Fields) -> Evaluate:

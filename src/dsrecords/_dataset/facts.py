@@ -15,6 +15,7 @@ from dsrecords._dataset.blocks import BLOCK
 from dsrecords._dataset.reading import Reading
 from dsrecords._dataset.stored_values import stored_sizes
 from dsrecords._format.header import VERSION
+from dsrecords._mds.reader import MdsState
 from dsrecords._read.lengths import knows_sizes
 from dsrecords._read.open import State
 from dsrecords._read.source import Source
@@ -55,7 +56,7 @@ class Info:
         fields: in their order.
         metadata: of the dataset.
         id: of the dataset, which its copies share, in hexadecimal.
-        version: of the format: "2", or "0.4".
+        version: of the format: "2", "0.4", or "MDS" of a folder that is read in place.
         data_bytes: the size of the data files.
         index_bytes: the size of the index; None if there is none, or many files.
         dead_bytes: by how many bytes `compact` would make the data smaller, 0 or more; None if that
@@ -119,6 +120,8 @@ def info_of(reading: Reading, exact: bool) -> Info:
 def _version(source: Source) -> str:
     if isinstance(source, (State, ShardsSource)):
         return str(VERSION)
+    if isinstance(source, MdsState):
+        return "MDS"
     return "0.4"
 
 
@@ -131,6 +134,8 @@ def _size_of(path: str) -> int | None:
 def _data_bytes(source: Source) -> int:
     if isinstance(source, ShardsSource):
         return sum(shard.mark.end for shard in source.manifest.shards)
+    if isinstance(source, MdsState):
+        return source.data_bytes()
     return open_storage(source.path).size()
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from dsrecords._dataset.blocks import BLOCK, blocks
 from dsrecords._dataset.reading import PassOver, Reading
+from dsrecords._mds.types import Number as MdsNumber
 from dsrecords._read.batch import joined
 from dsrecords._read.plan import Plan
 from dsrecords._schema.schema import Field
@@ -70,9 +71,11 @@ def plan_for_values(
 
 
 def plain_type(field: Field) -> Type:
-    """Return the type of a field's values, whether they are compressed or not."""
+    """Return the type of a field's values, whether they are compressed or not; of MDS ours."""
     if isinstance(field.type, Zstd):
         return field.type.inner
+    if isinstance(field.type, MdsNumber):
+        return field.type.scalar
     return field.type
 
 

@@ -40,8 +40,8 @@ def lengths_of(reading: Reading, key: Any) -> np.ndarray:
     lengths = np.zeros(count, np.int64)
     if not knows_sizes(snapshot):
         raise SchemaError(
-            "a file of dsrecords 0.4 does not say how long its values are: dsrecords.upgrade "
-            "makes a dataset of it that does",
+            "files of dsrecords 0.4 and MDS do not say how long their values are: "
+            "dsrecords.upgrade, or of MDS dsrecords.convert, makes a dataset that does",
             file=reading.path,
             field=field.key,
         )

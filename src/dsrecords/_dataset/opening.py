@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from dsrecords._dataset.options import Options
+from dsrecords._mds.index import INDEX, is_mds_folder
+from dsrecords._mds.reader import MdsState
 from dsrecords._read.open import State, default_index
 from dsrecords._read.source import Source
 from dsrecords._shards.names import in_words, many
@@ -57,6 +59,8 @@ def open_or_create(
         SchemaError: they must be created, and no schema was given.
         FileNotFoundError, CorruptError: as of `open_files`.
     """
+    if _is_mds(path):
+        return open_files(os.fsdecode(path), index_path, options)
     if many(path):
         if create:
             raise ValueError(f"{path}: one file is created, not many; make_dataset(..., shards=8)")
@@ -104,6 +108,8 @@ def open_files(
         CorruptError: the files are damaged, or no dataset.
         SchemaError: files of 0.4 cannot be read without being given more, or less.
     """
+    if _is_mds(path):
+        return MdsState(absolute(_folder_of(path)), options.verify)
     data = absolute(path)
     index = absolute(index_of(path, index_path))
     index_must_exist = index_path is not None
@@ -148,6 +154,24 @@ def _open_v04(
     )
 
 
+def _folder_of(path: str) -> str:
+    """Return the folder that a path means: itself, or that of an `index.json`."""
+    if os.path.basename(path) == INDEX:
+        return os.path.dirname(path) or "."
+    return path
+
+
+def _is_mds(path: Any) -> bool:
+    """Return whether a path means a folder of MosaicML's, which is read in place."""
+    if not isinstance(path, (str, bytes, os.PathLike)):
+        return False
+    name = os.fsdecode(path)
+    if not is_local(name):
+        return False
+    folder = _folder_of(name)
+    return os.path.isdir(folder) and is_mds_folder(folder)
+
+
 def index_of(path: Any, index_path: str | None) -> str:
     """Return the index's path: what was given, else where one file has it, and of many ""."""
     if index_path is None:
@@ -175,7 +199,7 @@ def problems(source: Source, progress: bool = False) -> list[DSRecordsError]:
     """Return what is wrong with the files, after a look at every byte."""
     if isinstance(source, ShardsSource):
         return _problems_of_many(source, progress)
-    if isinstance(source, V04State):
+    if isinstance(source, (V04State, MdsState)):
         return [*source.problems()]
     assert isinstance(source, State)
     return check(source, progress)

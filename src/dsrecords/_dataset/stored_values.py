@@ -58,8 +58,8 @@ def _require_heads(reading: Reading, key: Any) -> None:
     if knows_sizes(reading.snapshot()):
         return
     raise SchemaError(
-        "a file of dsrecords 0.4 does not say how its values are stored: dsrecords.upgrade makes "
-        "a dataset of it that does",
+        "a file of dsrecords 0.4 does not say how its values are stored, nor does MDS: "
+        "dsrecords.upgrade, or of MDS dsrecords.convert, makes a dataset that does",
         file=reading.path,
         field=key,
     )

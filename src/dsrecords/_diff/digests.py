@@ -69,7 +69,8 @@ def _digests_of_numbers(block: IndexedRecordDataset, field: Any) -> np.ndarray:
     if not isinstance(column, np.ndarray):
         message = (
             "its values cannot be compared: of a file of dsrecords 0.4 make a dataset by "
-            "dsrecords.upgrade; open others without functions that read the field"
+            "dsrecords.upgrade, of MDS by dsrecords.convert; open others without functions that "
+            "read the field"
         )
         raise SchemaError(message, file=block.path, field=field)
     found = np.zeros(len(column), np.uint64)

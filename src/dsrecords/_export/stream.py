@@ -173,8 +173,8 @@ class Export:
 def _require_types(reading: Reading) -> None:
     if not knows_sizes(reading.snapshot()):
         raise SchemaError(
-            "a file of dsrecords 0.4 does not say what its fields are: dsrecords.upgrade makes a "
-            "dataset of it that does",
+            "files of dsrecords 0.4 do not say what their fields are, and MDS is not exported: "
+            "dsrecords.upgrade, or of MDS dsrecords.convert, makes a dataset that is",
             file=reading.path,
         )
 

@@ -11,6 +11,7 @@ import numpy as np
 from dsrecords._schema.arrow import arrow_column, arrow_table, exports_arrow
 from dsrecords._schema.column import Column, Values, array_column, list_column, listed
 from dsrecords._schema.dataframes import frame_columns, is_frame, is_series, series_column
+from dsrecords._schema.huggingface import huggingface_table, is_huggingface
 from dsrecords._types.array_likes import as_array
 from dsrecords._types.base import describe
 from dsrecords.errors import SchemaError
@@ -108,6 +109,9 @@ def as_tabular(given: Any) -> Tabular | None:
         return _of_mapping(_arrays_of_file(given))
     if isinstance(given, Mapping):
         return _of_mapping(given)
+    if is_huggingface(given):
+        whole = huggingface_table(given)
+        return Tabular(whole.names, whole.columns, whole.others, whole.length)
     if isinstance(given, Sequence) or is_series(given):
         return None
     if type(given).__name__ == "LazyFrame":
