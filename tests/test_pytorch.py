@@ -160,7 +160,7 @@ def test_tensors_are_written(path):
 
 def test_the_blocks_of_the_page_run(tmp_path):
     """With workers that are forked, and spawned."""
-    page = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
     blocks = [block for block in blocks_of(page) if block.comment.startswith("no-test: PyTorch")]
     assert blocks
     images = ({"image": np.full((8, 8, 3), i, np.uint8), "label": i} for i in range(64))

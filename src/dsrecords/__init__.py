@@ -1,7 +1,7 @@
 """DSRecords: machine-learning datasets in two files, read at memory speed.
 
 `make_dataset` writes a dataset and `open` reads one, as an `IndexedRecordDataset`: a list of its
-samples. The guide is `docs/index.md`.
+samples. The guide is `docs/guide.md`.
 """
 
 import importlib

@@ -241,7 +241,7 @@ def test_without_pyarrow_a_frame_of_polars_says_what_to_install(monkeypatch):
 
 
 def test_the_block_of_the_page_runs(tmp_path, monkeypatch, capsys):
-    page = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
     blocks = [block for block in blocks_of(page) if block.comment.startswith("no-test: pandas")]
     assert blocks
     monkeypatch.chdir(tmp_path)
