@@ -6,6 +6,7 @@ Nothing of the library is imported.
 import json
 import math
 import re
+import struct
 from pathlib import Path
 from zlib import crc32
 
@@ -262,3 +263,53 @@ def manifest_text(entries):
 
 def read_manifest():
     return json.loads((GOLDEN / MANIFEST).read_text(encoding="utf-8"))["cases"]
+
+
+def file_of(case, key):
+    return GOLDEN / case[key] if key in case else None
+
+
+def bytes_of(case, key):
+    path = file_of(case, key)
+    return None if path is None else path.read_bytes()
+
+
+# Damaged files
+
+
+def hurt(rng, data):
+    """A file with a flipped bit, cut off, with zeros or other bytes of its own somewhere, or with more behind it."""
+    start = 4096 if len(data) > 4096 and rng.random() < 0.9 else 0
+    at, other = (rng.randrange(start, len(data)) for _ in range(2))
+    size = rng.choice([8, 16, 24, 48])
+    how = rng.randrange(6)
+    if how < 2:
+        return data[:at] + bytes([data[at] ^ 1 << rng.randrange(8)]) + data[at + 1 :]
+    if how == 2:
+        return data[:at]
+    at, other = at & -8, other & -8
+    if how == 3:
+        return data[:at] + bytes(size) + data[at + size :]
+    if how == 4:
+        return data[:at] + data[other : other + size] + data[at + size :]
+    return data + data[other:]
+
+
+def hurt_slot(rng, idx):
+    """An index with a flipped bit in a slot, whose checksum is right all the same."""
+    at = rng.choice([0, 4096])
+    slot = bytearray(idx[at : at + 128])
+    slot[rng.randrange(12, 128)] ^= 1 << rng.randrange(8)
+    slot[8:12] = struct.pack("<I", crc32(slot[12:]))
+    return idx[:at] + bytes(slot) + idx[at + 128 :]
+
+
+def hurt_files(rng, case):
+    """The files of a case, one of them damaged, by their keys."""
+    files = {key: bytes_of(case, key) for key in ("log", "index", "view") if key in case}
+    key = rng.choice(list(files))
+    is_index = key != "log" and len(files[key]) > 8192
+    if files[key]:
+        damage = hurt_slot if is_index and rng.random() < 0.3 else hurt
+        files[key] = damage(rng, files[key])
+    return files

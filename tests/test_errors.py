@@ -162,6 +162,7 @@ def test_a_file_that_a_value_names_and_is_not_there_says_for_which_field(path):
 # Bytes that are right, and cannot be decoded here
 
 
+@pytest.mark.usefixtures("by_python")
 def test_a_lack_of_memory_is_what_it_is_where_nothing_is_decoded(path, monkeypatch):
     def load(self, data, copy):
         raise MemoryError

@@ -43,6 +43,7 @@ FLOORS = (
     "_tools",
     "_dataset",
     "_export",
+    "viewer",
     "dataset",
     "torch",
     "grain",

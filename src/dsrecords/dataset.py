@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from dsrecords._dataset.facts import Info
     from dsrecords._dataset.filtering import Predicate
     from dsrecords._dataset.windows import Windows
+    from dsrecords.viewer.notebook import Frame
 
 _ALL = slice(None)  # of indices
 
@@ -351,6 +352,32 @@ class IndexedRecordDataset(Sequence[Any]):
 
     def __len__(self) -> int:
         return self._reading.count()
+
+    def view(self, *, height: int = 600) -> Frame:
+        """Show the samples in a notebook, as `dsrecords view` shows them in the browser.
+
+        What the files have is shown; of a view, the records that it shows. The server ends with
+        the process, or by `close` of what is returned.
+
+        Args:
+            height: of the frame in pixels.
+
+        Raises:
+            ImportError: starlette or uvicorn is not installed.
+            ValueError: it is a saved view of many files.
+        """
+        from dsrecords.viewer.notebook import Frame
+
+        if self._editing.writer is not None:
+            self.flush()
+        reading = self._reading
+        positions = None
+        if reading.selection is not None:
+            positions = np.asarray(reading.selection.positions).tolist()
+        view = None
+        if reading.opened().view:
+            view = self.index_path
+        return Frame(self.files, view, positions, open_dataset=open, height=height)
 
     def __repr__(self) -> str:
         return f"<IndexedRecordDataset {self._reading.description()}>"

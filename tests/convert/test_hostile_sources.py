@@ -1,6 +1,8 @@
 """Damaged and hostile sources: an error of ours that names the place, no memory, nothing left behind."""
 
+import contextlib
 import gzip
+import importlib
 import io
 import json
 import os
@@ -17,6 +19,14 @@ from dsrecords import convert
 from dsrecords._convert import json_lines
 
 MOST = 32 * 2**20  # bytes of memory
+
+
+@pytest.fixture(autouse=True, scope="module")
+def packages_are_imported():
+    """What is imported at a first conversion is memory, too, and none of a source's."""
+    for name in ("pandas", "pyarrow.csv", "pyarrow.parquet", "h5py", "lmdb"):
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
 
 
 def cut(share):

@@ -14,7 +14,7 @@ import golden_by_hand
 import make_golden
 import pytest
 import read_by_hand
-from conformance import GOLDEN, is_described, plain, stored
+from conformance import GOLDEN, bytes_of, file_of, is_described, plain, stored
 
 import dsrecords
 from dsrecords import IndexedRecordDataset, io
@@ -35,15 +35,6 @@ ERRORS_BY_HAND = {
 
 def named(cases):
     return pytest.mark.parametrize("case", cases, ids=lambda case: case["name"])
-
-
-def file_of(case, key):
-    return GOLDEN / case[key] if key in case else None
-
-
-def bytes_of(case, key):
-    path = file_of(case, key)
-    return None if path is None else path.read_bytes()
 
 
 def keys_of(case):
@@ -229,44 +220,6 @@ def test_format_read_by_hand(case):
 # Damaged files: the library and the format read by hand find the same in them
 
 
-def hurt(rng, data):
-    """A file with a flipped bit, cut off, with zeros or other bytes of its own somewhere, or with more behind it."""
-    start = 4096 if len(data) > 4096 and rng.random() < 0.9 else 0
-    at, other = (rng.randrange(start, len(data)) for _ in range(2))
-    size = rng.choice([8, 16, 24, 48])
-    how = rng.randrange(6)
-    if how < 2:
-        return data[:at] + bytes([data[at] ^ 1 << rng.randrange(8)]) + data[at + 1 :]
-    if how == 2:
-        return data[:at]
-    at, other = at & -8, other & -8
-    if how == 3:
-        return data[:at] + bytes(size) + data[at + size :]
-    if how == 4:
-        return data[:at] + data[other : other + size] + data[at + size :]
-    return data + data[other:]
-
-
-def hurt_slot(rng, idx):
-    """An index with a flipped bit in a slot, whose checksum is right all the same."""
-    at = rng.choice([0, 4096])
-    slot = bytearray(idx[at : at + 128])
-    slot[rng.randrange(12, 128)] ^= 1 << rng.randrange(8)
-    slot[8:12] = struct.pack("<I", conformance.crc32(slot[12:]))
-    return idx[:at] + bytes(slot) + idx[at + 128 :]
-
-
-def hurt_files(rng, case):
-    """The files of a case, one of them damaged, by their keys."""
-    files = {key: bytes_of(case, key) for key in ("log", "index", "view") if key in case}
-    key = rng.choice(list(files))
-    is_index = key != "log" and len(files[key]) > 8192
-    if files[key]:
-        damage = hurt_slot if is_index and rng.random() < 0.3 else hurt
-        files[key] = damage(rng, files[key])
-    return files
-
-
 def found_by_library(files, folder):
     """The stored values of each record, or the error that it is; or the error that the file is."""
     paths = {"log": "hurt.rec", "index": "hurt.idx", "view": "view.idx"}
@@ -327,7 +280,7 @@ def test_library_and_format_read_by_hand_find_the_same_in_damaged_files(
     cases = [case for case in CASES if "zstd(" not in json.dumps(case.get("fields"))]
     for _ in range(150):
         case = rng.choice(cases)
-        files = hurt_files(rng, case)
+        files = conformance.hurt_files(rng, case)
         assert found_by_library(files, tmp_path) == found_by_hand(files), (case["name"], files)
 
 

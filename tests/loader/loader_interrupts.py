@@ -76,8 +76,8 @@ def main(way, path):
                     print("ready", flush=True)
                     is_ready = True
     except (KeyboardInterrupt, RuntimeError) as error:
-        is_dropped = way.startswith("torch") and "exited unexpectedly" in str(error)
-        if isinstance(error, RuntimeError) and not is_dropped:
+        is_of_torch = way.startswith("torch") and is_about_a_worker(error)
+        if isinstance(error, RuntimeError) and not is_of_torch:
             raise
         at = len(seen)
         atexit.register(lambda: print("more", len(seen) - at, flush=True))
@@ -86,8 +86,24 @@ def main(way, path):
             print("again", len(batch["label"]), flush=True)
             at = len(seen)
         elif not way.startswith("stuck"):
-            print("again", sum(len(batch["label"]) for batch in loader), flush=True)
+            print("again", epoch_of_torch(loader), flush=True)
         raise
+
+
+def is_about_a_worker(error):
+    """Whether it is how PyTorch's loader tells that the keys have ended a worker of its, too."""
+    return any(words in str(error) for words in ("exited unexpectedly", "killed by signal"))
+
+
+def epoch_of_torch(loader):
+    """How many samples an epoch has. Its first tries may be told of workers of the epoch that was interrupted."""
+    for _ in range(10):
+        try:
+            return sum(len(batch["label"]) for batch in loader)
+        except RuntimeError as error:
+            if not is_about_a_worker(error):
+                raise
+    raise AssertionError("workers of the interrupted epoch end without an end")
 
 
 # The trial

@@ -47,7 +47,7 @@ def test_a_url_is_no_missing_file(path, kind):
     with pytest.raises(SchemaError, match=r"record 0, field 'x': .*is a URL: download it"):
         make_dataset([{"x": "https://example.org/a.bin"}], path, {"x": kind})
     with pytest.raises(FileNotFoundError, match="a URL: download both files"):
-        dsrecords.open("https://example.org/a.rec")
+        dsrecords.open("gopher://example.org/a.rec")
 
 
 def test_a_file_that_is_one_is_taken(tmp_path):

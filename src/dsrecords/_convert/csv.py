@@ -52,9 +52,12 @@ class CsvSource(Source):
         self._by_pyarrow = is_of_one_line and is_plain and _has_pyarrow()
 
     def _header(self) -> list[str]:
-        names = next(self._lines(Damage()), (0, []))[1]
-        if not names:
+        lines = self._lines(Damage("skip"))
+        names = next(lines, (0, []))[1]
+        if not names or any("\0" in name for name in names):
             raise unreadable(self.path, "it has no header")
+        if next(lines, None) is None:
+            self._require_whole_line()
         for number, name in enumerate(names):
             if not name:  # of the index of pandas
                 names[number] = f"unnamed_{number}"
@@ -62,6 +65,13 @@ class CsvSource(Source):
             if names.count(name) > 1:
                 raise unreadable(self.path, f"line 1 is no header: {name!r} is there twice")
         return names
+
+    def _require_whole_line(self) -> None:
+        """Raise CorruptError if the file, which has one line, was cut off within it."""
+        with compressed.open_binary(self.path) as file:
+            data = file.read(_LONGEST_CELL)
+        if not data.endswith((b"\n", b"\r")):
+            raise unreadable(self.path, "it ends within its header")
 
     def types(self) -> dict[str, Any]:
         """Return the types that hold all cells: each is looked at."""

@@ -1,0 +1,95 @@
+// Pictures: encoded ones, arrays as pictures, and what is drawn over them.
+
+import { NDArray } from "../values.js";
+import { element, svg } from "./dom.js";
+
+const SIGNATURES = [
+  ["image/jpeg", /^\xff\xd8\xff/],
+  ["image/png", /^\x89PNG\r\n\x1a\n/],
+  ["image/gif", /^GIF8/],
+  ["image/webp", /^RIFF[^]{4}WEBP/],
+  ["image/bmp", /^BM/],
+  ["image/avif", /^[^]{4}ftypavi[fs]/],
+  ["audio/wav", /^RIFF[^]{4}WAVE/],
+  ["audio/flac", /^fLaC/],
+  ["audio/ogg", /^OggS/],
+  ["audio/mpeg", /^(ID3|\xff[\xe2-\xff])/],
+  ["video/mp4", /^[^]{4}ftyp/],
+  ["video/webm", /^\x1a\x45\xdf\xa3/],
+];
+const MOST_PIXELS = 4096 * 4096;
+const SMALLEST = 8; // pixels of a side: smaller arrays are shown as numbers
+
+/** What kind of file bytes are, of those that browsers show as pictures, sounds and videos; null of others (SVG is one). */
+export function mediaType(bytes) {
+  const start = String.fromCharCode(...bytes.subarray(0, 16));
+  return SIGNATURES.find(([, pattern]) => pattern.test(start))?.[0] ?? null;
+}
+
+/** A URL of bytes. It is given back when the element that uses it has loaded it, or was removed. */
+export function urlOf(bytes, type) {
+  return URL.createObjectURL(new Blob([bytes], { type }));
+}
+
+export function picture(bytes, label) {
+  const type = mediaType(bytes);
+  if (!type?.startsWith("image/")) return null;
+  const url = urlOf(bytes, type);
+  const done = () => URL.revokeObjectURL(url);
+  const broken = (event) => {
+    done();
+    event.target.replaceWith(element("span", { class: "damaged", text: "a picture that cannot be decoded" }));
+  };
+  return element("img", { src: url, alt: label, decoding: "async", onload: done, onerror: broken });
+}
+
+/** Whether an array can be shown as a picture: H×W, H×W×1, H×W×3 or H×W×4, of some size. */
+export function isPicture(value) {
+  if (!(value instanceof NDArray) || Array.isArray(value.dtype)) return false;
+  const [height, width, channels = 1] = value.shape;
+  const isShape = [2, 3].includes(value.shape.length) && [1, 3, 4].includes(channels);
+  return isShape && height >= SMALLEST && width >= SMALLEST && height * width <= MOST_PIXELS && value.values !== null;
+}
+
+/** An array as a picture: bytes as they are, other numbers from black (the least) to white. */
+export function arrayPicture(array, label) {
+  const [height, width, channels = 1] = array.shape;
+  const numbers = array.values;
+  const toByte = array.dtype === "|u1" ? Number : stretched(numbers);
+  const pixels = new Uint8ClampedArray(4 * height * width);
+  for (let i = 0; i < height * width; i++) {
+    for (let c = 0; c < 3; c++) pixels[4 * i + c] = toByte(numbers[i * channels + (channels === 1 ? 0 : c)]);
+    pixels[4 * i + 3] = channels === 4 ? toByte(numbers[4 * i + 3]) : 255;
+  }
+  const canvas = element("canvas", { width, height, role: "img", "aria-label": label, class: "pixels" });
+  canvas.getContext("2d").putImageData(new ImageData(pixels, width, height), 0, 0);
+  return canvas;
+}
+
+function stretched(numbers) {
+  let [least, largest] = [Infinity, -Infinity];
+  for (const one of numbers) {
+    const number = Number(one);
+    if (number < least) least = number;
+    if (number > largest && Number.isFinite(number)) largest = number;
+  }
+  const room = largest - least || 1;
+  return (number) => (255 * (Number(number) - least)) / room;
+}
+
+/** Numbers in a row as a line. */
+export function sparkline(numbers, label) {
+  const most = 200;
+  const step = Math.max(1, Math.ceil(numbers.length / most));
+  const shown = [];
+  for (let i = 0; i < numbers.length; i += step) shown.push(Number(numbers[i]));
+  const finite = shown.filter(Number.isFinite);
+  const [least, largest] = [Math.min(...finite), Math.max(...finite)];
+  const room = largest - least || 1;
+  const points = shown.map((number, i) => {
+    const y = Number.isFinite(number) ? 23 - (22 * (number - least)) / room : 12;
+    return `${((i * 120) / Math.max(1, shown.length - 1)).toFixed(1)},${y.toFixed(1)}`;
+  });
+  const line = svg("polyline", { points: points.join(" "), fill: "none", stroke: "currentColor", "stroke-width": 1 });
+  return svg("svg", { viewBox: "0 0 120 24", class: "spark", role: "img", "aria-label": label }, line);
+}
