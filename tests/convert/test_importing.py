@@ -357,6 +357,21 @@ def test_what_is_at_the_target_is_said_before_the_source_is_read(tmp_path, monke
         convert(source.path, tmp_path / "nothing" / "a.rec")
 
 
+def test_what_is_said_of_a_source_that_is_not_there(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"a\.csv does not exist$"):
+        convert(tmp_path / "a.csv")
+    with pytest.raises(FileNotFoundError, match=r"a pattern as 'train-\*\.tar'"):
+        convert(tmp_path / "train-{000..009}.tar")
+    with pytest.raises(FileNotFoundError, match="only files of this machine are converted"):
+        convert("s3://bucket/train.tar")
+
+
+def test_a_dataset_is_not_converted_to_a_dataset(tmp_path):
+    convert(of_csv(tmp_path).path, tmp_path / "a.rec")
+    with pytest.raises(ValueError, match="copy its two files, or make one by dsrecords compact"):
+        convert(tmp_path / "a.rec", tmp_path / "b.rec")
+
+
 # Objects
 
 

@@ -4,6 +4,7 @@ import collections
 import json
 import pickle
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -148,6 +149,13 @@ def test_steps_and_ranks_out_of_range():
         sampler.indices(0, rank=1)
     with pytest.raises(TypeError, match="batch_size is an integer, not str"):
         dsrecords.Sampler(10, "5")
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_path_is_no_dataset(kind):
+    for make in (dsrecords.Sampler, dsrecords.Loader):
+        with pytest.raises(TypeError, match=r"not a path: dsrecords.open\(.*train.rec"):
+            make(kind("train.rec"), 4)
 
 
 # States

@@ -23,6 +23,33 @@ def test_a_dataset_is_made_in_a_bucket(bucket, options):
     assert same(list(ds), [row(i) for i in range(100)])
 
 
+def test_another_format_is_converted_into_a_bucket(tmp_path, bucket, options):
+    (tmp_path / "a.csv").write_text("a,b\n1,x\n2,y\n")
+    made = dsrecords.convert(tmp_path / "a.csv", f"{bucket}/x.rec", storage_options=options)
+    assert (made.path, made.records) == (f"{bucket}/x.rec", 2)
+    ds = dsrecords.open(made.path, storage_options=options)
+    assert list(ds) == [{"a": 1, "b": "x"}, {"a": 2, "b": "y"}]
+    with pytest.raises(FileExistsError, match="overwrite=True"):
+        dsrecords.convert(tmp_path / "a.csv", f"{bucket}/x.rec", storage_options=options)
+
+
+def test_what_a_conversion_into_a_bucket_leaves_out_is_counted(tmp_path, bucket, options):
+    (tmp_path / "a.jsonl").write_text('{"a": 1}\n{"a": \n{"a": 3}\n')
+    more = {"storage_options": options, "on_error": "skip"}
+    with pytest.warns(UserWarning, match="line 2"):
+        made = dsrecords.convert(tmp_path / "a.jsonl", f"{bucket}/x.rec", **more)
+    assert (made.records, made.skipped) == (2, 1)
+
+
+@pytest.mark.parametrize("name", ["AWS_ENDPOINT", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"])
+def test_an_endpoint_of_the_environment_may_be_without_tls(bucket, options, monkeypatch, name):
+    for key in ("region", "access_key_id", "secret_access_key"):
+        monkeypatch.setenv(f"AWS_{key.upper()}", options[key])
+    monkeypatch.setenv(name, options["endpoint"])
+    make(f"{bucket}/x.rec", {})
+    assert same(dsrecords.open(f"{bucket}/x.rec")[7], row(7))
+
+
 def test_what_is_there_is_replaced_only_if_that_is_said(bucket, options):
     asked = []
 

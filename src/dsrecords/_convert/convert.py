@@ -16,7 +16,7 @@ from dsrecords._convert.export import export
 from dsrecords._convert.given import given_source
 from dsrecords._schema.resolve import make_schema
 from dsrecords._shards.manifest import is_manifest
-from dsrecords._storage.registry import is_url
+from dsrecords._storage.registry import is_local
 from dsrecords._warning import warn_user
 from dsrecords._write.create import make_dataset
 from dsrecords.dataset import IndexedRecordDataset
@@ -164,7 +164,7 @@ def _is_ours(target: str, target_format: str | None) -> bool:
 
 def _require_free(target: str, overwrite: bool) -> None:
     """Raise what writing would, before the source is looked at: that may take long."""
-    if is_url(target):
+    if not is_local(target):  # make_dataset looks there, before the first sample
         return
     if os.path.lexists(target) and not overwrite:
         raise FileExistsError(f"{target} exists; overwrite=True would replace a dataset")
@@ -183,7 +183,7 @@ def _opened(source: Any, source_format: str | None, options: Mapping[str, Any]) 
     if not os.path.exists(path):
         files = sorted(glob.glob(path))
         if not files:
-            raise FileNotFoundError(f"{path} does not exist")
+            raise FileNotFoundError(_missing(path))
     format: Format
     if source_format is None:
         format = registry.format_of_source(files[0])
@@ -193,6 +193,15 @@ def _opened(source: Any, source_format: str | None, options: Mapping[str, Any]) 
     if files == [path]:
         return Opened(format.open(path, options), format.name)
     return Opened(format.open_many(path, files, options), format.name)
+
+
+def _missing(path: str) -> str:
+    """Return what is said of a source that is not there."""
+    if "://" in path:
+        return f"{path}: only files of this machine are converted: download it first"
+    if "{" in path and ".." in path:  # as WebDataset and shells name many files
+        return f"{path} does not exist; many files are a folder, or a pattern as 'train-*.tar'"
+    return f"{path} does not exist"
 
 
 def _imported(
@@ -233,7 +242,7 @@ def _imported(
         if better is error:
             raise
         raise better from None
-    return _reported(data_path, opened, damage, schema)
+    return _reported(data_path, opened, damage, schema, arguments)
 
 
 def _better(error: Exception, source: Source) -> Exception:
@@ -253,13 +262,14 @@ def _reported(
     opened: Opened,
     damage: Damage,
     schema: dict[str, Any],
+    where: Mapping[str, Any],
 ) -> Conversion:
     """Let the metadata say what of the source was left out, and return what was done."""
-    with IndexedRecordDataset(path, create=False) as dataset:
+    with IndexedRecordDataset(path, create=False, **where) as dataset:
         count = len(dataset)
         metadata = dataset.metadata
         known = metadata.get(_KEY, {"count": 0, "first": []})
-        if damage.count:
+        if damage.count and is_local(path):  # what is elsewhere cannot be changed
             first = [{"error": text} for text in damage.first]
             total = known["count"] + damage.count
             report = {"count": total, "first": first + known["first"]}

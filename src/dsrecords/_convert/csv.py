@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import importlib.util
 import io
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 _TAB = "\t"
 _SEPARATORS = (",", _TAB, ";", "|")
 _LONGEST_CELL = 2**27  # characters
+_CHUNK = 2**16  # bytes
 _TEXT_ROWS = 4096  # that are looked at together
 _NO_CELLS = ("image", "jpeg", "png", "webp", "audio", "video", "bytes", "file", "msgpack", "array")
 _PROBLEMS = (csv.Error, UnicodeDecodeError, *PROBLEMS)
@@ -68,9 +70,11 @@ class CsvSource(Source):
 
     def _require_whole_line(self) -> None:
         """Raise CorruptError if the file, which has one line, was cut off within it."""
+        last = b""
         with compressed.open_binary(self.path) as file:
-            data = file.read(_LONGEST_CELL)
-        if not data.endswith((b"\n", b"\r")):
+            for chunk in iter(functools.partial(file.read, _CHUNK), b""):
+                last = chunk[-1:]
+        if last not in (b"\n", b"\r"):
             raise unreadable(self.path, "it ends within its header")
 
     def types(self) -> dict[str, Any]:

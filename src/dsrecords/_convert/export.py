@@ -33,7 +33,10 @@ def export(
     if target is None:
         return Conversion(None, "dsrecords", None, len(dataset), 0, dataset.schema)
     if target_format is None and target.endswith(".rec"):
-        raise ValueError("both are datasets of ours: dsrecords compact or merge makes one of one")
+        raise ValueError(
+            "the source and the target are both datasets of ours: copy its two files, or make one "
+            "by dsrecords compact, merge or shard"
+        )
     if target_format is None:
         format = registry.format_of_target(target)
     else:

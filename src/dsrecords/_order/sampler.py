@@ -8,6 +8,7 @@ between processes, and a position in the order is all that a state needs.
 from __future__ import annotations
 
 import operator
+import os
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -552,6 +553,8 @@ def _shuffling(
 
 
 def _count(dataset: Any) -> int:
+    if isinstance(dataset, (str, bytes, os.PathLike)):
+        raise TypeError(f"a dataset is expected, not a path: dsrecords.open({dataset!r})")
     if not hasattr(dataset, "__len__"):
         return _in_range("the number of samples", dataset, 0)
     return len(dataset)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -35,6 +36,8 @@ _OF_CONNECTIONS = {
     "user_agent",
 }
 _ENDPOINTS = ("endpoint", "endpoint_url", "aws_endpoint", "aws_endpoint_url", "azure_endpoint")
+_OF_AMAZON = ("s3://", "s3a://")
+_ENDPOINTS_OF_ENVIRONMENT = ("AWS_ENDPOINT", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3")
 _TIMEOUT = "60s"  # of a request with its answer
 _OTHERS = {"credential_provider", "retry_config"}
 _ATTEMPTS_ARE_OURS = {"max_retries": 0}
@@ -80,6 +83,8 @@ class ObstoreClient:
                 config[key] = value
         addresses = [root]
         addresses += [str(config[key]) for key in _ENDPOINTS if key in config]
+        if root.startswith(_OF_AMAZON):
+            addresses += [os.environ.get(name, "") for name in _ENDPOINTS_OF_ENVIRONMENT]
         connections.setdefault("timeout", _TIMEOUT)
         if any(address.startswith("http://") for address in addresses):
             connections.setdefault("allow_http", True)  # who writes that has allowed it
