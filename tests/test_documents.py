@@ -168,6 +168,13 @@ def test_the_pages_show_each_name_that_is_public():
     assert [name for name in names if not re.search(rf"\b{name}\b", code)] == []
 
 
+def test_the_page_of_the_api_has_each_public_name():
+    page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    shown = set(re.findall(r"^::: dsrecords\.(\w+)$", page, re.MULTILINE))
+    errors = {name for name in dir(dsrecords.errors) if name.endswith("Error")}
+    assert set(dsrecords.__all__) - errors - shown - {"native"} == set()
+
+
 METHODS = [
     value
     for name, value in inspect.getmembers(dsrecords.IndexedRecordDataset, inspect.isfunction)
