@@ -150,6 +150,19 @@ def test_a_failure_stops_files_that_are_being_written(tmp_path):
     assert names(tmp_path) == []
 
 
+def test_an_interruption_as_the_end_begins_locks_nobody_out(tmp_path, monkeypatch):
+    def interrupted(self, *exception):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sharded.Making, "__exit__", interrupted)
+        with pytest.raises(KeyboardInterrupt) as remembered:  # and with it all that has a name
+            dsrecords.make_dataset(ROWS, tmp_path / "t", SCHEMA, shards=2)
+    dsrecords.make_dataset(ROWS, tmp_path / "t", SCHEMA, shards=2, overwrite=True)
+    assert labels(tmp_path / "t.json") == list(range(100))
+    assert remembered.value.__traceback__ is not None
+
+
 def test_a_kill_leaves_what_the_next_run_removes(tmp_path, monkeypatch):
     dsrecords.make_dataset(ROWS, tmp_path / "t", SCHEMA, shards=2)
     renamed = []

@@ -252,7 +252,22 @@ def _make_shards(
     shard_size: Any,
 ) -> tuple[str, str]:
     """Write samples to several files: see `make_dataset`."""
-    with Making(target) as making:
+    making = Making(target)
+    try:
+        return _make_shards_with(making, samples, options, shards, shard_size)
+    finally:
+        making.close()  # an exception may have come just before `__exit__` began
+
+
+def _make_shards_with(
+    making: Making,
+    samples: Any,
+    options: _Options,
+    shards: int | None,
+    shard_size: Any,
+) -> tuple[str, str]:
+    target = making.target
+    with making:
         making.begin()
         given: _Given = as_tabular(samples) or iterable(samples)
         metadata = _metadata_of(given, options.metadata)

@@ -236,7 +236,7 @@ class Making:
             if self._has_lock:
                 self._leave(error)
         finally:
-            self._close_files()
+            self.close()
 
     def begin(self) -> None:
         """Take the lock, and remove what makers have left that were killed.
@@ -260,9 +260,10 @@ class Making:
         path = self._lock_path()
         if files.identity(path) == files.identity(self._files[-1].number):
             files.unlink(path)
-        self._close_files()
+        self.close()
 
-    def _close_files(self) -> None:
+    def close(self) -> None:
+        """Let go of the lock, and leave all files as they are. Closing again does nothing."""
         for file in self._files:
             file.close()
 
@@ -291,7 +292,7 @@ class Making:
     def _take_lock(self) -> None:
         path = self._lock_path()
         while not self._is_locked(path):  # another maker has removed it meanwhile
-            self._close_files()
+            self.close()
 
     def _is_locked(self, path: str) -> bool:
         try:
