@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageOps
 
-from dsrecords import SchemaError
+import dsrecords
+from dsrecords import SchemaError, make_dataset
 from dsrecords._types.parse import parse
 
 RANDOM = np.random.default_rng(0).integers(0, 256, (24, 40, 3), np.uint8)
@@ -232,6 +233,33 @@ def test_pickled_image_of_a_file_is_proved_by_its_pixels(tmp_path):
     assert stored(copy) == path.read_bytes()
     put_pixel(copy)
     assert stored(copy) != path.read_bytes()
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF", "GIF"])
+def test_an_image_that_was_read_from_a_dataset_is_stored_as_it_was_there(tmp_path, format):
+    data = saved(tmp_path / f"a.{format}", format).read_bytes()
+    path = tmp_path / "first.rec"
+    make_dataset([{"x": data, "l": [data, None]}], path, {"x": "image", "l": "list[image?]"})
+    ds = dsrecords.open(path)
+    again = tmp_path / "again.rec"
+    make_dataset(ds, again, ds.schema)
+    copy = dsrecords.open(again, decode={"x": "bytes", "l": "bytes"})
+    assert copy[0] == {"x": data, "l": [data, None]}
+    copy.append(ds[0])
+    assert copy[1] == copy[0]
+    assert dsrecords.infer_schema([{"x": ds[0, "x"]}]) == dsrecords.infer_schema(
+        [{"x": tmp_path / f"a.{format}"}]
+    )
+
+
+def test_an_image_that_was_read_from_a_dataset_and_changed_is_encoded(tmp_path):
+    data = saved(tmp_path / "a.jpg").read_bytes()
+    make_dataset([{"x": data}], tmp_path / "a.rec", {"x": "image"})
+    image = dsrecords.open(tmp_path / "a.rec")[0, "x"]
+    assert stored(image) == data
+    put_pixel(image)
+    assert stored(image) != data and shows(stored(image), image)
+    assert stored(pickle.loads(pickle.dumps(image))) != data  # a pickle does not carry it
 
 
 def test_copies_of_an_image_of_a_file_are_encoded(tmp_path):

@@ -16,6 +16,17 @@ from dsrecords._optional import import_optional
 
 Recognizes = Callable[[bytes], bool]
 
+_KEPT = "dsrecords_file"  # the attribute of an image that was read from a dataset
+
+
+def keep_file(image: Any, data: bytes) -> None:
+    """Let a Pillow image that was read from a dataset know the file that was stored.
+
+    Pillow lets go of it as soon as the image is loaded; then the image, given to another dataset,
+    would be encoded anew.
+    """
+    setattr(image, _KEPT, data)
+
 
 def original_file(image: Any, recognizes: Recognizes) -> bytes | None:
     """Return the file that holds exactly what a Pillow image shows; None if that is not certain.
@@ -35,6 +46,9 @@ def original_file(image: Any, recognizes: Recognizes) -> bytes | None:
 
 def _candidates(image: Any) -> Iterator[bytes]:
     """The contents of files that an image may be from."""
+    kept = getattr(image, _KEPT, None)
+    if kept is not None:
+        yield kept
     for name in ("fp", "_fp"):
         data = _contents(getattr(image, name, None))
         if data:

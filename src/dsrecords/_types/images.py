@@ -20,7 +20,7 @@ from dsrecords._types.image_arrays import as_pixels, as_pixels_by_simplejpeg
 from dsrecords._types.image_conversion import MODES, converted
 from dsrecords._types.image_encoding import encode_array, encode_pillow
 from dsrecords._types.image_files import Opened, claim_pixels
-from dsrecords._types.image_originals import original_file
+from dsrecords._types.image_originals import keep_file, original_file
 from dsrecords.errors import SchemaError
 
 _DECODINGS = ("pil", "array", *MODES, "bytes", "simplejpeg")
@@ -105,9 +105,11 @@ class Image(File):
     def decode_pil(self, data: memoryview, copy: bool) -> Any:
         """A loaded Pillow image. Raises CorruptError or DecodeError."""
         self.validate(data)
-        with Opened(data) as image:
+        stored = bytes(data)
+        with Opened(stored) as image:
             claim_pixels(image, 1, data)
             image.load()
+        keep_file(image, stored)
         return image
 
     load = decode_pil
