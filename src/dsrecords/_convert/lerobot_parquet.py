@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -11,27 +12,16 @@ from dsrecords._optional import import_optional
 from dsrecords.errors import CorruptError
 
 
-class damage_of:  # noqa: N801  (a context manager, used as a function)
-    """Turns what reading a file raises into CorruptError, which names the file."""
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        arrow = import_optional("pyarrow", "pyarrow", extra="arrow")
-        self._problems = (
-            arrow.ArrowException,
-            OSError,
-            ValueError,
-            TypeError,
-            KeyError,
-        )
-
-    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
-        if isinstance(error, CorruptError):
-            return
-        if isinstance(error, self._problems):
-            raise unreadable(self._path, error) from None
+@contextlib.contextmanager
+def damage_of(path: str) -> Iterator[None]:
+    """Turn what reading a file raises into CorruptError, which names the file."""
+    arrow = import_optional("pyarrow", "pyarrow", extra="arrow")
+    try:
+        yield
+    except CorruptError:
+        raise
+    except (arrow.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
+        raise unreadable(path, error) from None
 
 
 def parquet_files(folder: str) -> list[str]:
