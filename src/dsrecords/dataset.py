@@ -253,6 +253,21 @@ class IndexedRecordDataset(Sequence[Any]):
         """Names to types, or a list of types: what `make_dataset` takes."""
         return self._reading.fields.schema.types()
 
+    def __dsrecords_schema__(self) -> dict[str, str] | list[str] | None:
+        """Return the schema of its samples for `make_dataset`; None where they are not as stored.
+
+        They are not where a `transform`, a `decode`, a function of the user's, or a method of a
+        subclass makes them.
+        """
+        makes_others = any(
+            getattr(type(self), name) is not getattr(IndexedRecordDataset, name)
+            for name in ("__getitem__", "__iter__", "__getitems__")
+        )
+        has_functions = any(each is not None for each in self.deserializers)
+        if makes_others or has_functions or self.decode or self.transform is not None:
+            return None
+        return self.schema
+
     @property
     def fields(self) -> tuple[Any, ...]:
         """The fields' names; their positions where they have no names."""

@@ -8,11 +8,12 @@ The package torch is needed when this module is imported.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from dsrecords._dataset.field_types import category_columns
 from dsrecords._optional import import_optional
 from dsrecords.dataset import IndexedRecordDataset
 
@@ -158,7 +159,7 @@ def collate(batch: Any) -> Any:
     The samples of a `Dataset` are read field by field, and no sample is made:
 
     - Numbers, times excepted, become a tensor of the stored dtype, bfloat16 too; a `category` its
-      numbers, uint16.
+      numbers, as int64, which is what losses take.
     - Arrays of one shape become a tensor with one more dimension. Those of a type with a fixed
       shape are not copied again.
     - Strings and bytes, and lists of them, stay lists.
@@ -184,35 +185,45 @@ def collate(batch: Any) -> Any:
         return _of_samples(batch)
     if not batch.has_columns:
         return _of_samples(batch.samples)
-    return _of_columns(batch.columns)
+    return _of_columns(batch.columns, category_columns(batch.dataset))
 
 
 # By columns
 
 
-def _of_columns(columns: Any) -> Any:
-    """Return the tensors of what `batch` has returned."""
+def _of_columns(columns: Any, categories: Collection[Any]) -> Any:
+    """Return the tensors of what `batch` has returned.
+
+    Args:
+        columns: dicts, tuples or the values of windows.
+        categories: which of them are numbers of categories.
+    """
     if isinstance(columns, dict):
         tensors = {}
         for name, column in columns.items():
-            tensors[name] = _of_column(column, repr(name))
+            tensors[name] = _of_column(column, repr(name), name in categories)
         return tensors
     if hasattr(columns, "_fields"):  # windows with the places where records begin in them
         values = _of_column(columns.values, "'values'")
         starts = [torch.from_numpy(array) for array in columns.starts]
         return type(columns)(values, starts)
     if isinstance(columns, tuple):
-        return [_of_column(column, str(number)) for number, column in enumerate(columns)]
+        return [
+            _of_column(column, str(number), number in categories)
+            for number, column in enumerate(columns)
+        ]
     return _of_column(columns, "of windows")
 
 
-def _of_column(column: Any, name: str) -> Any:
+def _of_column(column: Any, name: str, is_category: bool = False) -> Any:
     if isinstance(column, np.ma.MaskedArray):
         missing = int(column.mask.sum())
         if missing:
             raise _has_none(name, missing, len(column))
         column = column.data
     if isinstance(column, np.ndarray):
+        if is_category:
+            column = column.astype(np.int64)
         return _of_array(column, name)
     return _of_values(column, name)
 

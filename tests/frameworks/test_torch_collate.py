@@ -120,8 +120,22 @@ def test_strings_and_bytes_and_lists_of_them_stay_lists(make, copy):
 
 def test_categories_are_their_numbers(make):
     ds = make("category[cat,dog]", ["dog", "cat", "dog"])
-    assert collate(ds)["f"].tolist() == [1, 0, 1]
+    numbers = collate(ds)["f"]
+    assert numbers.dtype is torch.int64  # which losses take, and no uint16
+    assert numbers.tolist() == [1, 0, 1]
     assert ds.categories("f") == ["cat", "dog"]
+    scores = torch.zeros(3, 2)
+    assert torch.nn.functional.cross_entropy(scores, numbers) > 0
+    some = collate(make("category[cat,dog]?", ["dog", None, "cat"]), [0, 2])["f"]
+    assert some.dtype is torch.int64 and some.tolist() == [1, 0]
+
+
+def test_categories_of_fields_without_names_are_their_numbers(tmp_path):
+    samples = [(i, ["cat", "dog"][i % 2]) for i in range(4)]
+    path, _ = dsrecords.make_dataset(samples, tmp_path / "f.rec", ["uint16", "category[cat,dog]"])
+    number, kind = collate(dsrecords.open(path))
+    assert number.dtype is torch.uint16
+    assert kind.dtype is torch.int64 and kind.tolist() == [0, 1, 0, 1]
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,7 @@ def test_dtypes_of_tensors(everything):
     assert batch["number"].dtype is torch.int64
     assert batch["half"].dtype is torch.bfloat16
     assert batch["small"].dtype is torch.uint16
+    assert batch["kind"].dtype is torch.int64  # a category: losses take no uint16
     assert batch["flag"].dtype is torch.bool
     assert batch["maybe"].dtype is torch.float64
     assert batch["complex"].dtype is torch.complex64
@@ -85,6 +86,23 @@ def test_dtypes_of_tensors(everything):
     assert isinstance(batch["text"], list) and isinstance(batch["text"][0], str)
     assert batch["when"].dtype == "datetime64[s]"
     assert batch["document"][2] == {"a": [2, None]}
+
+
+def test_categories_are_numbers_that_losses_take(tmp_path):
+    samples = [(["cat", "dog"][i % 2], i, None if i == 2 else "cat") for i in range(4)]
+    schema = ["category[cat,dog]", "uint16", "category[dog,cat]?"]
+    path, _ = dsrecords.make_dataset(samples, tmp_path / "kinds.rec", schema)
+    ds = dsrecords.open(path)
+    ((kind, number, other),) = Loader(ds, 4, format="torch", fill_null=0)
+    assert kind.dtype is torch.int64 and kind.tolist() == [0, 1, 0, 1]
+    assert number.dtype is torch.uint16
+    assert other.dtype is torch.int64 and other.tolist() == [1, 1, 0, 1]
+    assert torch.nn.functional.cross_entropy(torch.zeros(4, 2), kind) > 0
+    ((number, kind),) = Loader(dsrecords.concat([ds, ds]), 8, fields=[1, 0], format="torch")
+    assert number.dtype is torch.uint16
+    assert kind.dtype is torch.int64 and kind.tolist() == [0, 1, 0, 1] * 2
+    ((kind, *_),) = Loader(ds, 4, format="torch", transform=lambda sample: sample[:2])
+    assert kind == ["cat", "dog", "cat", "dog"]
 
 
 @pytest.mark.parametrize("name", FORMATS)

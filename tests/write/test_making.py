@@ -442,3 +442,54 @@ def test_samples_and_path_exchanged(tmp_path):
 def test_the_path_of_an_index(tmp_path):
     with pytest.raises(ValueError, match=r"the data file is .*a\.rec"):
         dsrecords.open(tmp_path / "a.idx")
+
+
+STORED = {"x": "int32", "kind": "category[a,b]", "tokens": "uint16[*]", "half": "float16?"}
+
+
+@pytest.fixture
+def stored(tmp_path):
+    samples = [
+        {"x": i, "kind": "ab"[i % 2], "tokens": np.arange(i, dtype=np.uint16), "half": 0.5 * i}
+        for i in range(7)
+    ]
+    metadata = {"licence": "CC0"}
+    path, _ = dsrecords.make_dataset(samples, tmp_path / "a.rec", STORED, metadata=metadata)
+    return path
+
+
+@pytest.mark.parametrize("options", [{}, {"shards": 2}, {"shards": 2, "num_workers": 2}], ids=str)
+def test_a_dataset_is_written_with_its_own_schema_and_metadata(stored, tmp_path, caplog, options):
+    ds = dsrecords.open(stored)
+    some = ds[[5, 0, 3]]
+    path, _ = dsrecords.make_dataset(some, tmp_path / "b.rec", **options)
+    copy = dsrecords.open(path)
+    assert copy.schema == ds.schema
+    assert copy.metadata == {"licence": "CC0"}
+    assert copy.column("x").tolist() == [5, 0, 3]
+    assert not caplog.records  # as nothing was guessed
+    path, _ = dsrecords.make_dataset(some.select_fields(["kind"]), tmp_path / "c.rec", metadata={})
+    assert dsrecords.open(path).schema == {"kind": "category[a,b]"}
+    assert dsrecords.open(path).metadata == {}
+
+
+class Doubled(dsrecords.IndexedRecordDataset):
+    def __getitem__(self, key):
+        found = super().__getitem__(key)
+        return {**found, "x": found["x"] * 2.5} if isinstance(found, dict) else found
+
+    def __iter__(self):
+        return (self[i] for i in range(len(self)))
+
+
+def test_a_dataset_whose_samples_are_made_by_a_user_has_its_schema_inferred(stored, tmp_path):
+    def number(sample):
+        return {"x": sample["x"] / 2}
+
+    for source, kind in (
+        (dsrecords.open(stored, transform=number), "float64"),
+        (dsrecords.IndexedRecordDataset(stored, deserializers={"x": lambda data: "text"}), "str"),
+        (Doubled(stored), "float64"),
+    ):
+        path, _ = dsrecords.make_dataset(source, tmp_path / "b.rec", overwrite=True)
+        assert dsrecords.open(path).schema["x"] == kind

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Protocol
 
 import numpy as np
@@ -51,8 +51,13 @@ class Format(Protocol):
         """Note that the thread that calls this uses the batch from now on."""
 
 
-def format_of(name: str, device: Any) -> Format:
+def format_of(name: str, device: Any, categories: Collection[Key]) -> Format:
     """Return a format by its name.
+
+    Args:
+        name: "numpy", "torch" or "jax".
+        device: as its package names it, or None.
+        categories: the columns that are numbers of categories.
 
     Raises:
         ValueError: there is none of this name, or it has no devices.
@@ -63,7 +68,7 @@ def format_of(name: str, device: Any) -> Format:
             raise ValueError(f"device={device!r} is for format='torch' or 'jax', not 'numpy'")
         return Numpy()
     if name == "torch":
-        return Torch(device)
+        return Torch(device, categories)
     if name == "jax":
         return Jax(device)
     raise ValueError(f"format is 'numpy', 'torch' or 'jax', not {name!r}")
@@ -87,12 +92,16 @@ class Numpy:
 class Torch:
     """Batches of tensors, which share the memory of the arrays.
 
+    Categories are copied: PyTorch's losses and `Embedding` take no numbers of 16 bits.
+
     Args:
         device: where they are to be, as PyTorch names it; None: they stay in the main memory.
+        categories: the columns that are numbers of categories, and become int64.
     """
 
-    def __init__(self, device: Any) -> None:
+    def __init__(self, device: Any, categories: Collection[Key] = ()) -> None:
         self._torch = _package("torch", "torch")
+        self._categories = frozenset(categories)
         self.allocate: Allocate | None = None
         self._device = None
         self._stream: Any = None
@@ -114,6 +123,8 @@ class Torch:
 
     def _tensor(self, array: np.ndarray, key: Key) -> Any:
         """A tensor of an array; the array itself where PyTorch has no such dtype (of times)."""
+        if key in self._categories:
+            array = array.astype(np.int64)
         name = array.dtype.name
         if name in _ALSO_IN_TORCH:
             bits = array.view(f"uint{8 * array.dtype.itemsize}")

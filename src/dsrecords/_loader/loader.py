@@ -78,7 +78,8 @@ class Loader:
         num_processes: processes that read, decode and transform in the place of threads, for
             transforms that hold Python's lock. They are new ones (as of "spawn"), never forks.
         prefetch: batches that are made ahead. There are more while threads would have no work.
-        format: "numpy", "torch" or "jax".
+        format: "numpy", "torch" or "jax". Arrays keep their dtypes, but for the numbers of a
+            `category`, which are uint16, and int64 in tensors of PyTorch's, as losses take them.
         device: where PyTorch's tensors are to be, copied ahead from pinned memory; or JAX's arrays.
         on_error: what happens at a sample that cannot be read: "raise" (or what the dataset says),
             "skip", or a function that is called with the error. Its batch is smaller, and all
@@ -164,7 +165,7 @@ class Loader:
         self._on_error = on_error
         self._skipped = Skipped(on_error)
         self._use(dataset, fields, decode or {}, transform, layout)
-        self._format: Format = format_of(format, device)
+        self._format: Format = format_of(format, device, self._reader.categories())
         self._buffers = Buffers(self._prefetch + self._num_threads + 2, self._format.allocate)
         self._finish(pad or {}, fill_null, with_index, batch_transform)
         self._processes: Processes | None = None

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dsrecords import vision
+from dsrecords._dataset.field_types import schema_by_key
 from dsrecords._loader.keys import Key
 from dsrecords._types.arrays import ShapedArray
 from dsrecords._types.image_conversion import MODES
@@ -84,17 +85,6 @@ def pictures_of(dataset: Any, decode: Mapping[Key, Any]) -> tuple[list[Picture],
         elif key in decode:
             others[key] = decode[key]
     return pictures, others
-
-
-def schema_by_key(dataset: Any) -> dict[Key, str]:
-    """Return the types of a dataset's fields; nothing of one that does not state them."""
-    try:
-        schema = getattr(dataset, "schema", {})
-    except SchemaError:  # of datasets that are read as one, and have different schemas
-        return {}
-    if isinstance(schema, Mapping):
-        return dict(schema)
-    return dict(enumerate(schema))
 
 
 def _functions_by_key(dataset: Any, schema: Mapping[Key, str]) -> dict[Key, Any]:

@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from dsrecords._dataset.field_types import category_columns, schema_by_key
 from dsrecords._dataset.skipping import UNREADABLE, Unreadable
 from dsrecords._dataset.windows import Windows
 from dsrecords._loader.assembly import Part
 from dsrecords._loader.keys import Key
-from dsrecords._loader.pictures import Picture, channels_first, pictures_of, schema_by_key
+from dsrecords._loader.pictures import Picture, channels_first, pictures_of
 from dsrecords._loader.randomness import Randomness
 from dsrecords._loader.structure import Columns, Structure, collated
 from dsrecords._loader.times import COLLATE, DECODE, READ, TRANSFORM, Times
@@ -131,6 +132,12 @@ class Reader:
         if self._by_sample:
             return []
         return [picture.key for picture in self.pictures]
+
+    def categories(self) -> list[Key]:
+        """Return the fields whose columns are the numbers of categories."""
+        if self._by_sample:
+            return []
+        return category_columns(self.stored, self.fields)
 
     @property
     def verify(self) -> bool | str | None:

@@ -93,11 +93,12 @@ def make_dataset(
             `overwrite`, and a copy that does not end leaves nothing that opens.
         schema: names to types, such as `{"image": "jpeg", "label": "int64"}`, or a list of types.
             Functions of `dsrecords.io` may stand for types, and a dataclass or TypedDict for a
-            dict. Without a schema, `infer_schema` looks at the first samples, and what it chose is
-            logged as a warning of the logger "dsrecords".
+            dict. Without a schema, a dataset of ours is written with its own, as long as no
+            transform or decoding changes its samples. Of all else `infer_schema` looks at the
+            first samples, and what it chose is logged as a warning of the logger "dsrecords".
         index_path: of the index; by default `path` with the ending `.idx`.
-        metadata: anything that JSON can hold, kept in the header. By default empty; of a table that
-            was made of a dataset, those of the dataset.
+        metadata: anything that JSON can hold, kept in the header. By default empty; of a dataset,
+            or a table that was made of one, those of the dataset.
         overwrite: whether a dataset that is there gives way. Who has it open goes on reading the
             old one.
         progress: whether to show a progress bar.
@@ -370,11 +371,11 @@ def _path_of(path: Any) -> str:
 
 
 def _metadata_of(given: _Given, metadata: dict[str, Any] | None) -> dict[str, Any]:
-    """What was given as metadata; if nothing was, what a table that was a dataset says."""
+    """What was given as metadata; if nothing was, what a dataset or a table of one says."""
     if metadata is not None:
         return metadata
-    if isinstance(given, Tabular):
-        return given.metadata
+    if isinstance(given, Tabular) or hasattr(type(given), "__dsrecords_schema__"):
+        return dict(getattr(given, "metadata", {}))
     return {}
 
 
@@ -647,6 +648,9 @@ def create(
 
 def _with_inferred_schema(given: _Given, path: str) -> tuple[_Given, Any]:
     """All that is given, and the schema that the first samples have, or the columns of a table."""
+    stated = _stated_schema(given)
+    if stated is not None:
+        return given, stated
     basis = "from the first samples"
     if isinstance(given, Tabular):
         basis = "from the columns of the table"
@@ -661,6 +665,14 @@ def _with_inferred_schema(given: _Given, path: str) -> tuple[_Given, Any]:
         given = itertools.chain(first, iterator)
     _logger().warning("%s: no schema was given; %s: %r", path, basis, schema)
     return given, schema
+
+
+def _stated_schema(given: Any) -> Any:
+    """The schema of a dataset of ours, if its samples are what it stores; None of all else."""
+    state = getattr(type(given), "__dsrecords_schema__", None)
+    if state is None:
+        return None
+    return state(given)
 
 
 def _logger() -> logging.Logger:
