@@ -82,7 +82,7 @@ def test_samples_here_and_there_are_what_a_window_is_for(shuffled):
 def test_a_storage_that_waits_without_a_disk():
     # On a disk of this machine it would have been counted: this may be the lock, or other programs.
     times = planted(read={"wall": 5.0, "processor": 1.0})
-    assert reported(times).cause == "cores"
+    assert reported(times).cause == "lock or core"
     remote = reported(times, FOUR._replace(is_remote=True))
     assert (remote.cause, remote.gain) == ("disk", pytest.approx(5.0))
 
@@ -105,9 +105,23 @@ def test_a_transform_that_holds_the_lock():
 
 @pytest.mark.parametrize("held", [None, 0.0, 0.6])
 def test_a_transform_that_leaves_the_lock_to_others(held):
-    report = reported(planted(transform={"wall": 4.0, "processor": 1.0}), known=Probes(held=held))
+    report = reported(planted(transform={"wall": 4.0, "processor": 3.0}), known=Probes(held=held))
     assert (report.cause, report.gain) == ("cores", 1.0)
     assert "transform" in report.change
+
+
+def test_cores_that_others_have():
+    spent = {"wall": 4.0, "processor": 1.0}
+    report = reported(planted(decode=spent))
+    assert (report.cause, report.gain) == ("lock or core", 1.0)
+    assert "other programs" in report.change
+    assert report.rows["lock or core"].percent == pytest.approx(75)
+
+
+def test_threads_that_wait_for_each_other_alone():
+    """Sixteen threads that work all the time on four cores wait for three quarters of it."""
+    spent = {"wall": 16.0, "processor": 4.0}
+    assert reported(planted(decode=spent), Setup(num_threads=16)).cause == "cores"
 
 
 def test_a_transform_in_processes_may_hold_its_lock():

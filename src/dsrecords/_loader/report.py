@@ -32,6 +32,7 @@ CORES = "cores"
 _WAITED = 0.1  # of the caller's time that it waits, from which the loader is the bottleneck
 _WORTH = 1.1  # a gain from which a change is named
 _MOST_THREADS = 32
+_USED = 0.5  # of the cores' time, below which something else has them
 _HELD = 0.7  # of its time, from which a transform is one that holds Python's lock
 _ELSEWHERE = 8  # times longer than any lock explains: a stage waits for something else
 _SENDS = 4  # how often the bytes of a batch are copied on their way from a process
@@ -357,9 +358,22 @@ def _advice(
         if gain > most:
             best = change
             most = gain
+    if best is None and _cores_are_taken(times, costs, setup, limits):
+        return LOCK, _TAKEN.format(cores=limits.cores), 1.0
     if best is None:
         return CORES, _BUSY.format(cores=limits.cores, stage=_largest(costs)), 1.0
     return best.cause, best.words, most
+
+
+def _cores_are_taken(times: Times, costs: Costs, setup: Setup, limits: Limits) -> bool:
+    """Whether threads wait for a core, or the lock, though cores have little of their work to do.
+
+    More threads than cores wait for each other: that is no sign of it.
+    """
+    seconds = max(times.waited + times.consumed, 1e-9)
+    used = times.samples * costs.work / (seconds * limits.cores)
+    for_each_other = costs.work * max(setup.workers / limits.cores - 1, 0)
+    return used < _USED and costs.idle > costs.work + for_each_other
 
 
 def _delivered(made: float, consumed: float, workers: int) -> float:
@@ -498,6 +512,11 @@ _NOTHING = "Nothing to change: the loader is ahead of the training, which is the
 _BUSY = (
     "Nothing to change: most of the time goes to {stage}, and the loader does that as fast as "
     "{cores} cores can"
+)
+_TAKEN = (
+    "Threads wait for one of the {cores} cores, or for Python's lock, most of the time, though "
+    "their own work is little: other programs use the cores (`top` shows them), or Python code of "
+    "the transform or the training holds the lock"
 )
 _VERIFY = (
     'Comparing checksums again at each reading takes most: with verify=True, in place of "always", '
