@@ -25,6 +25,7 @@ SOURCES = ROOT / "native"
 MODULE = "src/dsrecords/_native/_core.abi3.so"
 OLDEST = (3, 11)  # whose stable ABI has the buffer protocol: see Py_LIMITED_API in native/native.h
 FLAGS = ["-std=c11", "-O3", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra"]
+STRIPPED = ["-Wl,--strip-all"] if sys.platform == "linux" else []  # a wheel needs no names
 WAYS = ("", "never", "require")
 
 
@@ -47,7 +48,7 @@ class CustomBuildHook(BuildHookInterface):
             target.unlink(missing_ok=True)
             return
         try:
-            build(target)
+            build(target, STRIPPED)
         except CannotBuildError as problem:
             if wanted == "require":
                 raise SystemExit(f"the compiled part was not built: {problem}") from problem
