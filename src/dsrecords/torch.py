@@ -392,8 +392,8 @@ def _differs(arrays: list[Any], name: str) -> ValueError:
         return ValueError(f"field {name}: arrays of {_some(kinds)} cannot be stacked: {_WAY_OUT}")
     return ValueError(
         f"field {name}: arrays of the shapes {_some(shapes)} cannot be stacked: pad them in a "
-        "transform or a collate_fn of your own; images get one size from "
-        "dsrecords.vision.Decode('rgb', size=(224, 224)) in decode"
+        "transform or a collate_fn of your own, or by dsrecords.Loader, with pad; images get one "
+        "size from dsrecords.vision.Decode('rgb', size=(224, 224)) in decode"
     )
 
 

@@ -183,6 +183,13 @@ def test_what_is_there_stays_unless_it_may_go(made):
     assert os.listdir(folder) == ["mine"]
 
 
+@pytest.mark.parametrize("name", ["a-%06d.tar", "a-*.tar", "a-{0..3}.jsonl", "%d.csv"])
+def test_a_pattern_is_no_name_of_a_file(made, name):
+    with pytest.raises(ValueError, match=r"not a pattern: for several, convert ds\.shard"):
+        convert(made, made.parent / name)
+    convert(made, made.parent / "100% done.jsonl")
+
+
 def test_a_failure_leaves_nothing(made):
     ds = dsrecords.open(made)
     with pytest.raises(dsrecords.SchemaError, match="no place"):

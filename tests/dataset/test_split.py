@@ -119,6 +119,17 @@ def test_values_that_are_rare_are_divided_by_the_shares_in_all(path):
     assert max(test.value_counts("x").values()) == 1
 
 
+def test_a_corrected_value_moves_few_records_to_another_part(tmp_path):
+    labels = np.arange(600) % 3
+    path, _ = dsrecords.make_dataset({"label": labels, "id": np.arange(600)}, tmp_path / "l.rec")
+    ds = dsrecords.open(path)
+    seen = [set(part.column("id")) for part in ds.split(PARTS, stratify="label").values()]
+    ds.update({17: {"label": 0}}, partial=True)
+    now = [set(part.column("id")) for part in ds.split(PARTS, stratify="label").values()]
+    moved = sum(len(before - after) for before, after in zip(seen, now, strict=True))
+    assert moved <= 2 * 3 * len(PARTS)  # of each of three values, on each side of a part
+
+
 def test_stratify_takes_counts(labelled):
     first, second = labelled.split([10, 90], stratify="label")
     assert len(first) == 10 and first.value_counts("label")["a"] == 5

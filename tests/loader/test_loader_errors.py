@@ -88,6 +88,8 @@ def damage(path, *numbers):
         ({"pad": {"label": Pad(0)}}, ValueError, "give a batch_size"),
         ({"batch_size": 2, "pad": {"label": 0}}, TypeError, "is a dsrecords.Pad"),
         ({"batch_size": 2, "pad": Pad(0)}, TypeError, "pad is a dict"),
+        ({"batch_size": 2, "pad": 0}, TypeError, "pad is a dict"),
+        ({"batch_size": 2, "decode": 0}, TypeError, "decode"),
         ({"sampler": 5}, TypeError, "iterable of batches"),
         ({"sampler": [[1]], "batch_size": 2}, ValueError, "batch_size"),
         ({"sampler": [[1]], "global_batch_size": 2}, ValueError, "global_batch_size"),

@@ -116,6 +116,9 @@ def test_cores_that_others_have():
     assert (report.cause, report.gain) == ("lock or core", 1.0)
     assert "other programs" in report.change
     assert report.rows["lock or core"].percent == pytest.approx(75)
+    assert "most is decode" in report.change
+    assert "num_processes" not in report.change
+    assert "num_processes=4" in reported(planted(transform=spent)).change
 
 
 def test_threads_that_wait_for_each_other_alone():

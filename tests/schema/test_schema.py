@@ -94,7 +94,7 @@ def test_what_is_no_name_is_refused(tmp_path, entry):
         (int, "int32 or int64"), (float, "float32 or float64"), ("int", "int32 or int64"), ("jpg", "jpeg"),
         ("flaot32", "float32"), ("Int64", "int64"), ("Image", "image"), ("tensor", "array"),
         ("list", r"list\[T\]"), ("list[int]", "int32 or int64"), ("List[int]", r"list\[T\]"),
-        ("float32[None,4]", r"float32\[\*,4\]"), ("uint8[-1]", r"uint8\[\*\]"), ("datetime64", r"datetime64\[us\]"),
+        ("float32[None,4]", r"float32\[\*,4\]"), ("uint8[-1]", r"uint8\[\*\]"), ("int64[n]", r"int64\[\*\]"), ("int64[]", r"int64\[\*\]"), ("datetime64", r"datetime64\[us\]"),
         ("category", r"category\[cat,dog\]"), ("wav", "audio"), ("mp4", "video"), ("pdf", "file"), ("bf16", "bfloat16"),
         (str, "str"), (dict, "json"), (np.float32, "float32"), (np.dtype("uint8"), "uint8"), (np.ndarray, "array"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from typing import Any
@@ -16,6 +17,7 @@ from dsrecords.dataset import IndexedRecordDataset
 from dsrecords.errors import SchemaError
 
 _PARTIAL = ".dsrecords-partial"
+_OF_SEVERAL = re.compile(r"%\d*d|\*|\{[^}]*\}")  # as other tools name several files
 
 
 def export(
@@ -44,6 +46,11 @@ def export(
     if format.writes is None:
         raise ValueError(f"{format.title} is read only: no dataset is written in it")
     require_options(options, format.writes, format.title)
+    if _OF_SEVERAL.search(os.path.basename(target)):
+        raise ValueError(
+            f"{target}: one file is written, and its name is expected, not a pattern: for several, "
+            "convert ds.shard(number, index) for each index"
+        )
     _write(format, dataset, target.rstrip("/"), overwrite, progress, options)
     return Conversion(target, "dsrecords", format.name, len(dataset), 0, dataset.schema)
 

@@ -178,7 +178,9 @@ def _stratified(
 
     Records of one value lie side by side once they are sorted. Of that row the first part takes
     records at even distances, the second of what is left, and so on: so each part has the size
-    that it would have without values, and of a value its share, rounded up or down.
+    that it would have without values, and of a value its share, rounded up or down. This says how
+    many of each value a part gets, and it gets the next ones of the value. So a record whose value
+    is corrected moves one or two others of each value, and not half of them.
 
     Args:
         codes: of the values: int64, (n,).
@@ -187,7 +189,8 @@ def _stratified(
     """
     count = len(codes)
     part_of = np.empty(count, np.int64)
-    left = np.argsort(codes, kind="stable")
+    by_value = np.argsort(codes, kind="stable")
+    left = by_value
     sizes = counts_of(parts, count)
     for number, size in enumerate(sizes[:-1]):
         total = max(len(left), 1)
@@ -196,6 +199,9 @@ def _stratified(
         part_of[left[is_taken]] = number
         left = left[~is_taken]
     part_of[left] = len(sizes) - 1
+    part_numbers = np.arange(len(sizes))
+    taken = np.bincount(codes * len(sizes) + part_of)
+    part_of[by_value] = np.repeat(np.resize(part_numbers, len(taken)), taken)
     return part_of
 
 

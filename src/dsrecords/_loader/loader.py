@@ -164,10 +164,10 @@ class Loader:
             on_error = getattr(dataset, "on_error", "raise")
         self._on_error = on_error
         self._skipped = Skipped(on_error)
-        self._use(dataset, fields, decode or {}, transform, layout)
+        self._use(dataset, fields, {} if decode is None else decode, transform, layout)
         self._format: Format = format_of(format, device, self._reader.categories())
         self._buffers = Buffers(self._prefetch + self._num_threads + 2, self._format.allocate)
-        self._finish(pad or {}, fill_null, with_index, batch_transform)
+        self._finish({} if pad is None else pad, fill_null, with_index, batch_transform)
         self._processes: Processes | None = None
         self._targets = Targets()
         self._iteration = 0

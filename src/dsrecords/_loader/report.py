@@ -359,7 +359,11 @@ def _advice(
             best = change
             most = gain
     if best is None and _cores_are_taken(times, costs, setup, limits):
-        return LOCK, _TAKEN.format(cores=limits.cores), 1.0
+        stage = _largest(costs)
+        words = _TAKEN.format(cores=limits.cores, stage=stage)
+        if stage == TRANSFORM and not setup.num_processes:
+            words += _PERHAPS_PROCESSES.format(number=limits.cores)
+        return LOCK, words, 1.0
     if best is None:
         return CORES, _BUSY.format(cores=limits.cores, stage=_largest(costs)), 1.0
     return best.cause, best.words, most
@@ -514,9 +518,13 @@ _BUSY = (
     "{cores} cores can"
 )
 _TAKEN = (
-    "Threads wait for one of the {cores} cores, or for Python's lock, most of the time, though "
-    "their own work is little: other programs use the cores (`top` shows them), or Python code of "
-    "the transform or the training holds the lock"
+    "Threads wait for one of the {cores} cores, or for Python's lock, most of the time. Of their "
+    "own work most is {stage}, and the cores could do twice as much of it: other programs use them "
+    "(`top` shows which), or Python code holds the lock"
+)
+_PERHAPS_PROCESSES = (
+    ". If the transform is such code, num_processes={number} helps; how much cannot be told as "
+    "long as other programs use the cores"
 )
 _VERIFY = (
     'Comparing checksums again at each reading takes most: with verify=True, in place of "always", '

@@ -98,7 +98,7 @@ _SIMILAR_ENOUGH = 0.81  # of difflib: "flaot32" is float32, "point" is no type
 
 _SIZE = r"(?:\d{1,18}|\*)"
 _WITH_SHAPE = re.compile(rf"(.+)\[\s*({_SIZE}\s*(?:,\s*{_SIZE}\s*)*)\]", re.DOTALL | re.ASCII)
-_OPEN_SIZE = re.compile(r"(?<=[\[,])\s*(?:none|-1|\?|:)\s*(?=[\],])")  # what others call a *
+_OPEN_SIZE = re.compile(r"(?<=[\[,])\s*(?:none|-1|\?|:|[a-z])?\s*(?=[\],])")  # what others call a *
 _WITH_ARGUMENT = re.compile(r"(\w+)\s*([\[(])(.*)([\])])", re.DOTALL)
 _ZSTD_OPTION = re.compile(r"(level|dict)\s*=\s*(\d{1,9})")
 _TOKEN = re.compile(
