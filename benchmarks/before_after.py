@@ -23,8 +23,24 @@ from pathlib import Path
 from questions import READS, WRITES
 
 HERE = Path(__file__).parent
-COUNTS = {"small": 200_000, "images": 1_500, "arrays": 3_000, "tokens": 20_000, "blobs": 20_000}
-WRITE_COUNTS = {"small": 100_000, "images": 500, "arrays": 1_500, "tokens": 8_000, "blobs": 8_000}
+COUNTS = {
+    "small": 200_000,
+    "strings": 100_000,
+    "texts": 20_000,
+    "images": 1_500,
+    "arrays": 3_000,
+    "tokens": 20_000,
+    "blobs": 20_000,
+}
+WRITE_COUNTS = {
+    "small": 100_000,
+    "strings": 100_000,
+    "texts": 10_000,
+    "images": 500,
+    "arrays": 1_500,
+    "tokens": 8_000,
+    "blobs": 8_000,
+}
 TREES = ("before", "after", "before again")
 
 
@@ -95,7 +111,8 @@ class Comparison:
     def _is_wanted(self, question: object) -> bool:
         if getattr(question, "cold", False):
             return False
-        if self.peer == "ours_tuples" and not question.key.startswith(("small/get", "small/scan")):
+        tuples = ("small/get", "small/scan", "strings/get")
+        if self.peer == "ours_tuples" and question.key not in tuples:
             return False
         return not self.options.rows or question.key in self.options.rows
 
@@ -113,6 +130,7 @@ class Comparison:
             folder=str(self.folder / f"{self.peer}-{question.workload}-read"),
             count=COUNTS[question.workload],
             size=question.size,
+            least=question.least,
             seed=100 * number + place,
             share=(0, 1 / 3),
             most=question.most,

@@ -8,7 +8,7 @@ class Read:
     """One question about reading.
 
     `verb` is the adapter's method; `size` is how many records one call asks for (0: the verb takes no positions and
-    reads everything); `again` asks the same records a second time of the same open reader and reports that apart.
+    reads everything), or at least `least` and at most `size`; `again` asks the same records a second time of the same open reader and reports that apart.
     """
 
     key: str
@@ -19,6 +19,7 @@ class Read:
     again: bool = False
     cold: bool = False
     most: int = 1 << 40  # at most so many records a round
+    least: int = 0  # 0: every call asks for `size`
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,24 @@ READS = (
         "small/batch", "small", "batch", "random batches of 256, as columns", size=256, again=True
     ),
     Read("small/scan", "small", "scan", "every record in order, decoded"),
+    Read(
+        "strings/get",
+        "strings",
+        "get_each",
+        "one random record a call, decoded",
+        size=500,
+        again=True,
+    ),
+    Read("texts/batch", "texts", "batch", "random batches of 256", size=256, again=True),
+    Read(
+        "texts/take",
+        "texts",
+        "batch",
+        "20 to 50 random records a call, Lance's benchmark",
+        size=50,
+        least=20,
+        again=True,
+    ),
     Read(
         "images/batch",
         "images",
@@ -92,6 +111,16 @@ READS = (
         again=True,
     ),
     Read("blobs/cold", "blobs", "batch", _COLD, size=64, cold=True, most=1024),
+    Read(
+        "texts/cold",
+        "texts",
+        "batch",
+        "cold disk: 20 to 50 random records a call, opening included",
+        size=50,
+        least=20,
+        cold=True,
+        most=1024,
+    ),
     Read("images/cold", "images", "batch", _COLD, size=64, cold=True, most=512),
     Read(
         "images/cold-column",
@@ -103,9 +132,22 @@ READS = (
 )
 
 WRITES = (
-    Write("small/append", "small", "write_each", "one call a record"),
+    Write(
+        "small/append",
+        "small",
+        "append_each",
+        "one call a record; each is visible to others and survives a kill when the call returns",
+    ),
+    Write(
+        "small/commit",
+        "small",
+        "write_each",
+        "one call a record; all are visible and safe when the writer commits or closes",
+    ),
     Write("small/extend", "small", "write_rows", "one call with all rows"),
     Write("small/columns", "small", "write_columns", "one call with whole columns"),
+    Write("strings/write", "strings", "write", "each by its fastest way"),
+    Write("texts/write", "texts", "write", "each by its fastest way"),
     Write("images/write", "images", "write", "each by its fastest way"),
     Write("arrays/write", "arrays", "write", "each by its fastest way"),
     Write("tokens/write", "tokens", "write", "each by its fastest way"),

@@ -167,11 +167,27 @@ class Run:
     def everything(self) -> None:
         """All stages. A full run takes one workload after another and removes its files, to need less of the disk."""
         stages = [self.workloads] if self.quick else [[workload] for workload in self.workloads]
+        self.check_stage()
         for stage in stages:
             self.write_stage([workload.name for workload in stage])
             self.read_stage([workload.name for workload in stage])
             for workload in stage:
                 shutil.rmtree(self.folder / workload.name, ignore_errors=True)
+
+    def check_stage(self) -> None:
+        """`check()` of a whole dataset beside a bare checksum of the same file, where ours is asked."""
+        if "ours" not in self.peers or "images" not in self.results["settings"]["counts"]:
+            return
+        _, python = self.peers["ours"]
+        size = "0.1" if self.quick else "5"
+        script = str(HERE / "checking.py")
+        command = [str(python), script, "--gigabytes", size, "--data", str(self.folder), "--json"]
+        answer = subprocess.run(command, capture_output=True, text=True, check=False)
+        if answer.returncode:
+            self.problem(f"checking.py: {answer.stderr.splitlines()[-1:]}")
+            return
+        self.results["check"] = json.loads(answer.stdout)
+        print("  check() of a whole dataset", flush=True)
 
     def path(self, workload: str, name: str) -> Path:
         """The folder of one peer's dataset."""
@@ -197,9 +213,10 @@ class Run:
             self.problem(f"{name}: {failure}")
             self.peers.pop(name)
             return
-        self.results["peers"].setdefault(name, {**hello, "imports": []})["imports"].append(
-            hello["import_seconds"]
-        )
+        known = self.results["peers"].setdefault(name, {**hello, "imports": []})
+        known["imports"].append(hello["import_seconds"])
+        if hello.get("native") is False and len(known["imports"]) == 1:
+            self.problem(f"{name} runs without its compiled part: build it, or say so")
         if PEERS[name].files:
             return
         for workload in workloads:
@@ -270,6 +287,7 @@ class Run:
                         folder=str(folder),
                         count=self.count(question.workload),
                         size=question.size,
+                        least=question.least,
                         seed=number + 1,
                         share=share(question, readable),
                         most=question.most // 8 if self.quick else question.most,

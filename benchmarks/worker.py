@@ -13,6 +13,7 @@ import sys
 import time
 import traceback
 from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,15 +43,15 @@ class Worker:
         """Who this is."""
         return {
             "title": self.kind.title,
-            "syncs": self.kind.syncs,
             "typed": self.kind.typed,
             "versions": {name: _version(name) for name in (*self.kind.modules, "numpy")},
+            "native": getattr(sys.modules.get("dsrecords"), "native", None),
             "python": sys.version.split()[0],
             "import_seconds": self.import_seconds,
         }
 
     def do_write(self, workload: str, count: int, verb: str, folder: str) -> dict[str, Any]:
-        """Write a dataset anew; what was in the folder goes."""
+        """Write a dataset anew, until it is on the disk; what was in the folder goes."""
         store = self._store(workload, folder)
         write = _verb(store, verb)
         records = self._prepared(workload, count)
@@ -59,13 +60,12 @@ class Worker:
         os.sync()  # so that what others left to be written does not slow this one down
         with Watch() as cost:
             write(records)
-        start = time.perf_counter()
-        sync_files(store.folder)
-        synced = cost.seconds + time.perf_counter() - start
+            sync_files(
+                store.folder
+            )  # for those that leave it to the system, as all must get to the disk
         return {
             **cost.as_dict(),
             "records": count,
-            "synced": synced,
             "payload": records.nbytes,
             "size": size_on_disk(store.folder),
         }
@@ -89,6 +89,7 @@ class Worker:
         folder: str,
         count: int,
         size: int,
+        least: int,
         seed: int,
         share: tuple[float, float],
         most: int,
@@ -111,7 +112,7 @@ class Worker:
             if not size:
                 result = _whole(store, verb, call, budget, again)
             else:
-                chunks = _chunks(store, count, size, seed, share, most)
+                chunks = _chunks(store, count, (least or size, size), seed, share, most)
                 if verb == "batch_into":
                     call = _into(store, size)
                 if not cold:  # there, it would read ahead much of what is asked for later
@@ -161,11 +162,20 @@ def _verb(store: Store, verb: str) -> Any:
 
 
 def _chunks(
-    store: Store, count: int, size: int, seed: int, share: tuple[float, float], most: int
+    store: Store,
+    count: int,
+    sizes: tuple[int, int],
+    seed: int,
+    share: tuple[float, float],
+    most: int,
 ) -> list[Any]:
-    order = np.random.default_rng(seed).permutation(count)
-    part = order[int(share[0] * count) : int(share[1] * count)][: most + size]
-    chunks = [part[start : start + size] for start in range(0, len(part) - size + 1, size)]
+    generator = np.random.default_rng(seed)
+    order = generator.permutation(count)
+    low, high = sizes
+    part = order[int(share[0] * count) : int(share[1] * count)][: most + high]
+    stops = np.cumsum(generator.integers(low, high + 1, len(part) // low + 1))
+    stops = stops[stops <= len(part)].tolist()
+    chunks = [part[start:stop] for start, stop in zip([0, *stops], stops, strict=False)]
     return chunks if store.indices == "array" else [chunk.tolist() for chunk in chunks]
 
 
@@ -181,11 +191,20 @@ def _timed(call: Any, chunks: list[Any], budget: float, again: bool) -> dict[str
         cost.extra["records"] = run_for(call, chunks, budget)
     result = cost.as_dict()
     if again:
-        calls = itertools.islice(chunks, -(-result["records"] // len(chunks[0])))
+        calls = _as_many(chunks, result["records"])
         with Watch() as cost:
             cost.extra["records"] = run_for(call, calls, budget)
         result["again"] = cost.as_dict()
     return result
+
+
+def _as_many(chunks: list[Any], records: int) -> Iterator[Any]:
+    """The first chunks, until there are so many records."""
+    for chunk in chunks:
+        if records <= 0:
+            return
+        records -= len(chunk)
+        yield chunk
 
 
 def _whole(store: Store, verb: str, call: Any, budget: float, again: bool) -> dict[str, Any]:
@@ -224,6 +243,8 @@ def _consume(iterator: Any) -> int:
 def _same(got: Any, expected: Any) -> bool:
     if isinstance(expected, bytes):
         return bytes(got) == expected
+    if isinstance(expected, str):
+        return got == expected
     if isinstance(expected, (list, tuple)):
         return len(got) == len(expected) and all(map(_same, got, expected))
     if np.ndim(expected) == 0:
@@ -233,8 +254,8 @@ def _same(got: Any, expected: Any) -> bool:
 
 
 def _owned(column: Any) -> bool:
-    """Whether what claims to be the caller's own is: encoded bytes must be `bytes`, not views."""
-    return not isinstance(column, list) or all(type(value) is bytes for value in column)
+    """Whether what claims to be the caller's own is: encoded bytes must be `bytes`, not views; a text is `str`."""
+    return not isinstance(column, list) or all(type(value) in (bytes, str) for value in column)
 
 
 def _record(value: Any, names: list[str]) -> tuple:

@@ -14,6 +14,8 @@ ARRAY_SHAPE = (3, 64, 64)
 TOKENS = 2049  # 2,048 inputs and targets, shifted by one
 BLOB_SIZE = 4096
 IMAGE_SIZES = (60_000, 160_000)
+STRING_SIZES = (16, 64)
+TEXT_SIZES = (1_000, 2_000)  # 1.5 KB on average, as the texts that ArrayRecord is measured with
 _POOL_SIZE = 32 << 20
 
 
@@ -32,7 +34,10 @@ def _noise(size: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Field:
-    """One field: its name, its NumPy dtype ("bytes" for encoded bytes of any length), and its shape."""
+    """One field: its name, its NumPy dtype, and its shape.
+
+    The dtype is "bytes" for encoded bytes of any length, and "string" for texts.
+    """
 
     name: str
     dtype: str
@@ -42,7 +47,7 @@ class Field:
 class Records:
     """The values of one dataset of `count` records.
 
-    `column(name)` is an array (count, *shape), or for bytes a list. Everything is made once and kept, so that no
+    `column(name)` is an array (count, *shape), or for bytes and strings a list. Everything is made once and kept, so that no
     measurement pays for it.
     """
 
@@ -138,6 +143,31 @@ class Blobs(Images):
         return BLOB_SIZE, BLOB_SIZE
 
 
+class Strings(Records):
+    """Short texts, 16 to 64 letters of ASCII, with an int64 label."""
+
+    fields = (Field("text", "string"), Field("label", "int64"))
+    sizes = STRING_SIZES
+
+    def make(self, name, indices):
+        bits = mix(indices)
+        if name == "label":
+            return (bits % np.uint64(1000)).astype(np.int64)
+        letters = np.frombuffer(b"etaoinshrdlu cm ", np.uint8)
+        pool = letters[_noise(1 << 20) & 15].tobytes().decode()
+        low, high = self.sizes
+        sizes = low + (bits >> np.uint64(20)) % np.uint64(high - low + 1)
+        starts = (bits >> np.uint64(8)) % np.uint64(len(pool) - high)
+        places = zip(starts.tolist(), sizes.tolist(), strict=True)
+        return [pool[start : start + size] for start, size in places]
+
+
+class Texts(Strings):
+    """Texts of 1,000 to 2,000 letters with a label."""
+
+    sizes = TEXT_SIZES
+
+
 class Arrays(Records):
     """One float32 array of 3 x 64 x 64 (48 KB)."""
 
@@ -183,6 +213,8 @@ WORKLOADS = {
     workload.name: workload
     for workload in (
         Workload("small", Small, 200_000, 12_000, "Small records: float32, float32, int32"),
+        Workload("strings", Strings, 200_000, 12_000, "A string of 16 to 64 letters and a label"),
+        Workload("texts", Texts, 100_000, 6_000, "Texts of 1.5 KB and a label"),
         Workload("images", Images, 8_000, 320, "Images: 60 to 160 KB of encoded bytes and a label"),
         Workload("arrays", Arrays, 8_000, 600, "Arrays: float32, 3 × 64 × 64"),
         Workload("tokens", Tokens, 100_000, 3_000, "Tokens: int32 × 2,049"),

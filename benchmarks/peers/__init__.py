@@ -25,6 +25,7 @@ PEERS = {
         Peer("ours_tuples", "ours"),
         Peer("lmdb", "lmdb"),
         Peer("lmdb_random", "lmdb", files="lmdb"),
+        Peer("lmdb1", "lmdb"),
         Peer("bagz", "bagz"),
         Peer("arrayrecord", "arrayrecord"),
         Peer("mds", "mds"),

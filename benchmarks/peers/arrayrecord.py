@@ -46,7 +46,7 @@ class Adapter(ByteStore):
         self.reader.close()
 
     def get_each(self, indices):
-        read, unpack = self.reader.read, struct.Struct("<ffi").unpack
+        read, unpack = self.reader.read, self.decoder()
         record = None
         for i in indices:
             record = unpack(read([i])[0])

@@ -52,7 +52,7 @@ class Adapter(ByteStore):
         del self.reader, self.read
 
     def get_each(self, indices):
-        reader, unpack = self.reader, struct.Struct("<ffi").unpack
+        reader, unpack = self.reader, self.decoder()
         record = None
         for i in indices:
             record = unpack(reader[i])

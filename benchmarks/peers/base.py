@@ -23,9 +23,11 @@ class Store:
     Verbs, all optional but `write`, `open` and `close`:
 
     - `write(records)` stores the dataset by the peer's fastest way; `write_each` calls the peer once for each record,
-      `write_rows` once for all rows, `write_columns` once with whole columns. Each leaves a closed, complete dataset.
+      `write_rows` once for all rows, `write_columns` once with whole columns; `append_each` calls it once for each
+      record, which others see, and which survives a kill of the process, when the call returns. Each leaves a closed,
+      complete dataset; what it leaves to the system is synced afterwards, and timed.
     - `get_each(indices)` reads record after record, decoded to Python values, and returns the last, a tuple or a dict.
-    - `batch(indices)` returns {field: stacked array or list of bytes}; `batch_view` the same where bytes may be views;
+    - `batch(indices)` returns {field: stacked array or list of bytes or str}; `batch_view` the same where bytes may be views;
       `batch_into(indices, out)` fills `out`, of shape (len(indices), *shape), with the only field.
     - `scan()` iterates over all records, each a tuple or a dict.
     - `column(name)` returns all values of one field as an array.
@@ -35,7 +37,6 @@ class Store:
     modules: tuple[str, ...] = ()  # what the process imports; the versions are reported
     typed = True  # whether the format knows fields and types; otherwise the user packs each record into bytes
     opening_counts = True  # whether a cold question's time begins with `open`
-    syncs = False  # whether writing, as measured, ends with the data on the disk
     indices = "list"  # what positions the peer likes best: "list" of int or "array" of int64
     views: frozenset[str] = (
         frozenset()
@@ -45,6 +46,7 @@ class Store:
         self.workload = workload
         self.fields = fields
         self.names = [field.name for field in fields]
+        self.text = fields[0].dtype == "string"
         self.folder = folder
 
     def write(self, records: Records) -> None:
@@ -62,7 +64,7 @@ class Store:
 class ByteStore(Store):
     """A peer that stores bytes: each record is packed by the user, with `struct` or as an array's own memory.
 
-    small: `struct` "<ffi"; images and blobs: the label (8 bytes), then the encoded bytes; arrays and tokens: the values
+    small: `struct` "<ffi"; images, blobs and texts: the label (8 bytes), then the encoded bytes; arrays and tokens: the values
     alone. A subclass has `read(index) -> buffer` and `read_many(indices) -> buffers`, which may be views.
     """
 
@@ -73,7 +75,7 @@ class ByteStore(Store):
         first = fields[0]
         if workload == "small":
             self.dtype = np.dtype([(field.name, field.dtype) for field in fields])
-        elif first.dtype != "bytes":
+        elif first.shape:
             self.dtype = np.dtype(first.dtype)
             self.shape = first.shape
 
@@ -85,6 +87,9 @@ class ByteStore(Store):
         if self.fields[0].dtype == "bytes":
             pack = struct.Struct("<q").pack
             return (pack(label) + image for image, label in records.tuples)
+        if self.text:
+            pack = struct.Struct("<q").pack
+            return (pack(label) + text.encode() for text, label in records.tuples)
         return (array.tobytes() for (array,) in records.tuples)
 
     def packed_columns(self, records: Records) -> Iterator[Any]:
@@ -115,6 +120,9 @@ class ByteStore(Store):
             if owned:
                 return {"image": [bytes(value[8:]) for value in values], "label": labels}
             return {"image": [memoryview(value)[8:] for value in values], "label": labels}
+        if self.text:
+            labels = np.frombuffer(b"".join([value[:8] for value in values]), np.int64)
+            return {"text": [str(value[8:], "utf-8") for value in values], "label": labels}
         return {self.names[0]: self.stack(values, np.empty((len(values), *self.shape), self.dtype))}
 
     def stack(self, values: Sequence[Any], out: np.ndarray) -> np.ndarray:
@@ -124,9 +132,16 @@ class ByteStore(Store):
             row[:] = np.frombuffer(value, self.dtype)
         return out
 
+    def decoder(self) -> Any:
+        """What makes a tuple of one record's bytes: numbers, or a text and its label."""
+        if not self.text:
+            return struct.Struct("<ffi").unpack
+        label = struct.Struct("<q").unpack_from
+        return lambda value: (str(value[8:], "utf-8"), *label(value))
+
     def get_each(self, indices: Sequence[int]) -> Any:
         """Record after record."""
-        read, unpack = self.read, struct.Struct("<ffi").unpack
+        read, unpack = self.read, self.decoder()
         record = None
         for index in indices:
             record = unpack(read(index))

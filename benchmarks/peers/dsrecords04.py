@@ -32,6 +32,8 @@ class Adapter(Store):
                 io.load_float,
                 io.load_int,
             ]
+        if self.text:
+            return [io.dump_str, io.dump_int], [io.load_str, io.load_int]
         if self.fields[0].dtype == "bytes":
             return [_identity, io.dump_int], [_identity, io.load_int]
         dtype, shape = self.fields[0].dtype, self.fields[0].shape
@@ -46,6 +48,8 @@ class Adapter(Store):
         data = IndexedRecordDataset(self.path, dumpers=self._functions()[0], create=True)
         for row in records.tuples:
             data.append(row)
+
+    append_each = write_each
 
     def open(self, *, cold=False):
         self.data = IndexedRecordDataset(self.path, loaders=self._functions()[1])
@@ -66,7 +70,7 @@ class Adapter(Store):
         columns = zip(*rows, strict=True)
         return {
             field.name: list(values)
-            if field.dtype == "bytes"
+            if field.dtype in ("bytes", "string")
             else np.stack(values).astype(field.dtype, copy=False)
             for field, values in zip(self.fields, columns, strict=True)
         }

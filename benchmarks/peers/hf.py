@@ -28,6 +28,8 @@ class Adapter(Store):
             values = records.column(field.name)
             if field.dtype == "bytes":
                 columns[field.name] = pa.array(values, pa.large_binary())
+            elif field.dtype == "string":
+                columns[field.name] = pa.array(values, pa.large_string())
             elif field.shape:
                 flat = pa.array(values.reshape(-1))
                 columns[field.name] = pa.FixedSizeListArray.from_arrays(
@@ -70,8 +72,9 @@ class Adapter(Store):
             return {field.name: self.numpy[indices][field.name].reshape(-1, *field.shape)}
         table = self.arrow[indices]
         columns = {name: table.column(name) for name in self.names}
-        if field.dtype == "bytes":
-            return {"image": columns["image"].to_pylist(), "label": columns["label"].to_numpy()}
+        if field.dtype in ("bytes", "string"):
+            values = columns[field.name].to_pylist()
+            return {field.name: values, "label": columns["label"].to_numpy()}
         return {name: column.to_numpy() for name, column in columns.items()}
 
     def batch_into(self, indices, out):

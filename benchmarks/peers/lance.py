@@ -1,6 +1,6 @@
 """Lance, written from an Arrow table.
 
-The format as by default; arrays are fixed-size lists. Random reads by `take` with the positions sorted first, which
+The file format 2.2, which is the default of this version; arrays are fixed-size lists. Random reads by `take` with the positions sorted first, which
 is faster, and the rows put back in the order asked for. Scans by `to_batches` for small records and by `take` of
 consecutive rows for images, twice as fast there.
 """
@@ -15,7 +15,7 @@ from .base import Store
 class Adapter(Store):
     """A folder of .lance files."""
 
-    title = "Lance"
+    title = "Lance 2.2"
     modules = ("pylance", "pyarrow")
     indices = "array"
 
@@ -25,6 +25,8 @@ class Adapter(Store):
             values = records.column(field.name)
             if field.dtype == "bytes":
                 columns[field.name] = pa.array(values, pa.large_binary())
+            elif field.dtype == "string":
+                columns[field.name] = pa.array(values, pa.large_string())
             elif field.shape:
                 flat = pa.array(values.reshape(-1))
                 columns[field.name] = pa.FixedSizeListArray.from_arrays(
@@ -32,7 +34,8 @@ class Adapter(Store):
                 )
             else:
                 columns[field.name] = pa.array(values)
-        lance.write_dataset(pa.table(columns), str(self.folder / "data"))
+        table = pa.table(columns)
+        lance.write_dataset(table, str(self.folder / "data"), data_storage_version="2.2")
 
     write_columns = write
 
@@ -64,7 +67,7 @@ class Adapter(Store):
             return {field.name: values[back]}
         columns = {}
         for field in self.fields:
-            if field.dtype == "bytes":
+            if field.dtype in ("bytes", "string"):
                 values = table.column(field.name).to_pylist()
                 columns[field.name] = [values[i] for i in back]
             else:

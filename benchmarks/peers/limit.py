@@ -3,7 +3,7 @@
 Warm, everything already lies in this process's memory, and a read is the bare decoding or copying
 (`struct.unpack_from`, `array[indices]`, a loop of plain copies into a reused buffer). Cold, 32 threads `pread` from
 one packed file at offsets known beforehand. Writing is one file written in large pieces from memory that holds its
-bytes already.
+bytes already (texts are encoded first), or one call of the system for each record.
 """
 
 import mmap
@@ -35,9 +35,12 @@ class Adapter(ByteStore):
 
     def __init__(self, workload, fields, folder):
         super().__init__(workload, fields, folder)
-        if workload != "small":  # into the reused buffer, or the memory that holds everything
+        if (
+            workload != "small" and not self.text
+        ):  # into the reused buffer, or the memory that holds everything
             self.views = frozenset({"batch", "batch_view"})
         self.indices = "array" if workload == "small" else "list"
+        self.packed_bytes = self.text or fields[0].dtype == "bytes"
 
     @property
     def path(self):
@@ -47,9 +50,13 @@ class Adapter(ByteStore):
         """Only the pieces' writing is the limit; the caller times it all, so the pieces are views of what is there."""
         with open(self.path, "wb", buffering=0) as stream:
             first = records.column(self.names[0])
-            if self.fields[0].dtype == "bytes":
-                for start in range(0, len(first), 256):
-                    os.writev(stream.fileno(), first[start : start + 256])
+            if self.packed_bytes:
+                if self.text:
+                    first = [text.encode() for text in first]
+                    stream.write(b"".join(first))
+                else:
+                    for start in range(0, len(first), 256):
+                        os.writev(stream.fileno(), first[start : start + 256])
                 np.save(self.folder / "offsets.npy", np.cumsum([0, *map(len, first)]))
                 records.column("label").tofile(self.folder / "label.bin")
             elif self.workload == "small":
@@ -62,9 +69,10 @@ class Adapter(ByteStore):
 
     def open(self, *, cold=False):
         self.pool = None
-        if self.fields[0].dtype == "bytes":
+        if self.packed_bytes:
             self.offsets = np.load(self.folder / "offsets.npy").tolist()
             self.labels = np.fromfile(self.folder / "label.bin", np.int64)
+            self.label_list = self.labels.tolist()
         if cold:
             self.descriptor = os.open(self.path, os.O_RDONLY)
             self.pool = ThreadPoolExecutor(_THREADS)
@@ -81,7 +89,7 @@ class Adapter(ByteStore):
             for name in self.names:
                 table[name] = self.columns[name]
             self.packed_table = table.tobytes()
-        elif self.fields[0].dtype == "bytes":
+        elif self.packed_bytes:
             self.view = memoryview(self.data)
             self.room = memoryview(_room(64 * 160_000))
         else:
@@ -93,16 +101,35 @@ class Adapter(ByteStore):
             self.pool.shutdown()
             os.close(self.descriptor)
 
+    def append_each(self, records):
+        """One call of the system a record."""
+        pack = struct.Struct("<ffi").pack
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        for x, y, z in records.tuples:
+            os.write(descriptor, pack(x, y, z))
+        os.close(descriptor)
+
     def get_each(self, indices):
+        if self.text:
+            return self._each_string(indices)
         unpack, data = struct.Struct("<ffi").unpack_from, self.packed_table
         record = None
         for i in indices.tolist():
             record = unpack(data, 12 * i)
         return record
 
+    def _each_string(self, indices):
+        view, offsets, labels = self.view, self.offsets, self.label_list
+        record = None
+        for i in indices:
+            record = str(view[offsets[i] : offsets[i + 1]], "utf-8"), labels[i]
+        return record
+
     def batch(self, indices):
         if self.workload == "small":
             return {name: column[indices] for name, column in self.columns.items()}
+        if self.text:
+            return self._texts(indices)
         if self.fields[0].dtype == "bytes":
             offsets = self.offsets
             if self.pool:
@@ -119,6 +146,14 @@ class Adapter(ByteStore):
             return {"image": images, "label": self.labels[indices]}
         self.batch_into(indices, self.out)
         return {self.names[0]: self.out}
+
+    def _texts(self, indices):
+        if self.pool:
+            values = self.pool.map(self._pread, indices)
+        else:
+            values = self.batch_view(indices)["image"]
+        texts = [str(value, "utf-8") for value in values]
+        return {"text": texts, "label": self.labels[indices]}
 
     def _pread(self, i):
         start = self.offsets[i]

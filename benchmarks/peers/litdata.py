@@ -64,6 +64,8 @@ class Adapter(Store):
         return {
             field.name: [kind(row[field.name]) for row in rows]
             if field.dtype == "bytes"
+            else [row[field.name] for row in rows]
+            if field.dtype == "string"
             else np.array([row[field.name] for row in rows], field.dtype)
             for field in self.fields
         }

@@ -11,7 +11,7 @@ from .lmdb import Adapter as Lmdb
 class Adapter(Lmdb):
     """LMDB without the system's read-ahead."""
 
-    title = "LMDB, readahead=False"
+    title = "LMDB 0.9, readahead=False"
     readahead = False
     column = None  # it reads in order, which this setting makes slow; LMDB's own row stands
 

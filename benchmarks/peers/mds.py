@@ -30,7 +30,8 @@ class Adapter(Store):
         kinds = {}
         for field in self.fields:
             shape = ",".join(map(str, field.shape))
-            kinds[field.name] = f"ndarray:{field.dtype}:{shape}" if shape else field.dtype
+            scalar = "str" if field.dtype == "string" else field.dtype
+            kinds[field.name] = f"ndarray:{field.dtype}:{shape}" if shape else scalar
         return kinds
 
     def write(self, records):
@@ -59,6 +60,8 @@ class Adapter(Store):
         return {
             field.name: [row[field.name] for row in rows]
             if field.dtype == "bytes"
+            else [row[field.name] for row in rows]
+            if field.dtype == "string"
             else np.array([row[field.name] for row in rows], field.dtype)
             for field in self.fields
         }

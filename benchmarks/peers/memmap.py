@@ -1,7 +1,7 @@
 """`numpy.memmap` over plain files.
 
 Written by `ndarray.tofile`: a structured array for small records, packed bytes with an array of offsets for images,
-one array for the rest. Batches of large rows are a loop of plain copies, several times faster than `mapped[indices]`.
+texts and strings, one array for the rest. Batches of large rows are a loop of plain copies, several times faster than `mapped[indices]`.
 No names, no types, no checks: what the file means is in the reader's head.
 """
 
@@ -20,7 +20,8 @@ class Adapter(ByteStore):
 
     def __init__(self, workload, fields, folder):
         super().__init__(workload, fields, folder)
-        self.indices = "list" if fields[0].dtype == "bytes" else "array"
+        self.packed_bytes = self.text or fields[0].dtype == "bytes"
+        self.indices = "list" if self.packed_bytes else "array"
 
     @property
     def path(self):
@@ -32,8 +33,10 @@ class Adapter(ByteStore):
             for name in self.names:
                 table[name] = records.column(name)
             table.tofile(self.path)
-        elif self.fields[0].dtype == "bytes":
-            values = records.column("image")
+        elif self.packed_bytes:
+            values = records.column(self.names[0])
+            if self.text:
+                values = [value.encode() for value in values]
             with open(self.path, "wb", buffering=1 << 20) as stream:
                 stream.writelines(values)
             np.save(self.folder / "offsets.npy", np.cumsum([0, *map(len, values)]))
@@ -46,7 +49,7 @@ class Adapter(ByteStore):
     def open(self, *, cold=False):
         if self.workload == "small":
             self.mapped = np.memmap(self.path, self.dtype, "r")
-        elif self.fields[0].dtype == "bytes":
+        elif self.packed_bytes:
             self.mapped = np.memmap(self.path, np.uint8, "r")
             self.bytes = memoryview(self.mapped)
             self.offsets = np.load(self.folder / "offsets.npy").tolist()
@@ -61,16 +64,28 @@ class Adapter(ByteStore):
         del self.mapped
 
     def get_each(self, indices):
+        if self.text:
+            return self._each_string(indices)
         mapped = self.mapped.view(np.ndarray)
         record = None
         for i in indices.tolist():
             record = mapped[i].item()
         return record
 
+    def _each_string(self, indices):
+        view, offsets, labels = self.bytes, self.offsets, self._labels()
+        record = None
+        for i in indices:
+            record = str(view[offsets[i] : offsets[i + 1]], "utf-8"), int(labels[i])
+        return record
+
     def batch(self, indices):
         if self.workload == "small":
             table = self.mapped.view(np.ndarray)[indices]
             return {name: np.ascontiguousarray(table[name]) for name in self.names}
+        if self.text:
+            texts = [str(value, "utf-8") for value in self._views(indices)]
+            return {"text": texts, "label": self._labels()[indices]}
         if self.fields[0].dtype == "bytes":
             images = [bytes(value) for value in self._views(indices)]
             return {"image": images, "label": self._labels()[indices]}

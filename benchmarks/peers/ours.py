@@ -15,7 +15,6 @@ class Adapter(Store):
 
     title = "DSRecords"
     modules = ("dsrecords",)
-    syncs = True
     views = frozenset({"batch_view"})
     named = True
 
@@ -26,7 +25,10 @@ class Adapter(Store):
             field.name: f"[{','.join(map(str, field.shape))}]" if field.shape else ""
             for field in fields
         }
-        self.schema = {field.name: field.dtype + shapes[field.name] for field in fields}
+        self.schema = {
+            field.name: {"string": "str"}.get(field.dtype, field.dtype) + shapes[field.name]
+            for field in fields
+        }
 
     @property
     def path(self):
@@ -40,7 +42,7 @@ class Adapter(Store):
         return records.dicts if self.named else records.tuples
 
     def write(self, records):
-        if self.workload == "small":
+        if self.workload in ("small", "strings", "texts"):
             self.write_columns(records)
         else:
             dsrecords.make_dataset(self._rows(records), self.path, self.schema)
@@ -50,6 +52,8 @@ class Adapter(Store):
             append = data.append
             for row in self._rows(records):
                 append(row)
+
+    append_each = write_each
 
     def write_rows(self, records):
         with self._create() as data:
