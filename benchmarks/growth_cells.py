@@ -207,11 +207,12 @@ def _forked(dataset: Dataset) -> int:
     child = os.fork()
     if child:
         return child
+    status = 1
     try:
         _pass(dataset)
-    except BaseException:
-        os._exit(1)
-    os._exit(0)
+        status = 0
+    finally:
+        os._exit(status)
 
 
 def iterate(dataset: Dataset) -> int:

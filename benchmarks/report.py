@@ -287,9 +287,11 @@ def summary(results: dict[str, Any]) -> str:
     rows = [["question", "DSRecords", "best peer", "ratio", "best typed peer", "ratio", "to limit"]]
     for question in (*READS, *WRITES):
         for again in (False, True) if getattr(question, "again", False) else (False,):
-            for ours in (OURS, TUPLES.get(question.key)):
-                if ours and ours in medians(results, question.key, again):
-                    rows.append(_summary_row(results, question, again, ours))
+            found = medians(results, question.key, again)
+            forms = (OURS, TUPLES.get(question.key))
+            rows += [
+                _summary_row(results, question, again, form) for form in forms if form in found
+            ]
     return _table(rows)
 
 
