@@ -314,7 +314,9 @@ def _summary_row(
 
 
 def _cost(found: dict[str, float], spent: dict[str, float], name: str) -> str:
-    return f"{number(found[name])} ({spent[name]:.2g} µs)"
+    spent_on_one = spent[name]
+    digits = f"{spent_on_one:,.0f}" if spent_on_one >= 100 else f"{spent_on_one:.2g}"
+    return f"{number(found[name])} ({digits} µs)"
 
 
 def cpus(results: dict[str, Any], key: str, again: bool = False) -> dict[str, float]:

@@ -65,7 +65,7 @@ def results_of(rates):
             "cold_rounds": 1,
             "budget": 0.3,
             "cold_budget": 2.0,
-            "counts": {name: 1000 for name in WORKLOADS},
+            "counts": dict.fromkeys(WORKLOADS, 1000),
         },
         "machine": {"processor": "a processor", "cores": "2"},
         "peers": {name: {**facts, "title": name} for name in rates},
@@ -251,7 +251,7 @@ def figures():
         if axis.memory:
             used = {"pss": 5_000_000, "own": 1_000_000}
             tens = [size for size in sizes if growth.is_power_of_ten(size)]
-            found["memory"] = {name: {size: used for size in tens} for name in axis.operations}
+            found["memory"] = {name: dict.fromkeys(tens, used) for name in axis.operations}
         written[axis.name] = {"ext4": found}
     machine = {"processor": "a processor", "cores": "2"}
     return growth_chart.Figures(json.loads(json.dumps({"axes": written, "machine": machine})))
