@@ -142,9 +142,14 @@ def memory_of(operation: str, cell: Cell, folder: Path) -> dict[str, int]:
     return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
 
 
-def measured(axis: Axis, folder: Path, most: float = math.inf) -> dict[str, object]:
-    """The costs of an axis, by operation, in the order of its sizes, of which the largest may be left out."""
+def measured(axis: Axis, folder: Path, *, elsewhere: bool = False) -> dict[str, object]:
+    """The costs of an axis, by operation, in the order of its sizes.
+
+    Elsewhere than on the first file system, the largest datasets are left out, and memory, which is no other there.
+    """
+    most = ELSEWHERE if elsewhere else math.inf
     sizes = [size for size in axis.sizes if axis.cell(size).records <= most]
+    with_memory = axis.memory and not elsewhere
     costs: dict[str, list[float]] = {name: [] for name in axis.operations}
     memory: dict[str, dict[int, dict[str, int]]] = {name: {} for name in axis.operations}
     for size in sizes:
@@ -156,12 +161,12 @@ def measured(axis: Axis, folder: Path, most: float = math.inf) -> dict[str, obje
             for name, operation in axis.operations.items():
                 costs[name].append(cost(operation, dataset))
             dataset.reader.close()
-            for name in axis.operations if axis.memory and is_power_of_ten(size) else ():
+            for name in axis.operations if with_memory and is_power_of_ten(size) else ():
                 memory[name][size] = memory_of(name, cell, place)
         finally:
             shutil.rmtree(place)
     found = {"sizes": sizes, "costs": costs}
-    return {**found, "memory": memory} if axis.memory else found
+    return {**found, "memory": memory} if with_memory else found
 
 
 def growth(sizes: Sequence[int], costs: Sequence[float]) -> float:
@@ -275,7 +280,7 @@ def main() -> None:
                 break
             place = machine(data)["filesystem"]
             with tempfile.TemporaryDirectory(dir=data) as folder:
-                found[place] = measured(axis, Path(folder), ELSEWHERE if number else math.inf)
+                found[place] = measured(axis, Path(folder), elsewhere=bool(number))
             show(axis, found[place], place)
             wrong += [f"{one} (on {place})" for one in judged(axis, found[place])]
         first, *others = found
