@@ -376,7 +376,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "--data",
         type=Path,
         default=HERE / ".data",
-        help="where datasets are written: 15 GB, removed",
+        help="where datasets are written: 17 GB, removed",
     )
     parser.add_argument(
         "--output",

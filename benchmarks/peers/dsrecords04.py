@@ -44,12 +44,10 @@ class Adapter(Store):
 
     write_rows = write
 
-    def write_each(self, records):
+    def append_each(self, records):
         data = IndexedRecordDataset(self.path, dumpers=self._functions()[0], create=True)
         for row in records.tuples:
             data.append(row)
-
-    append_each = write_each
 
     def open(self, *, cold=False):
         self.data = IndexedRecordDataset(self.path, loaders=self._functions()[1])
