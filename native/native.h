@@ -136,6 +136,9 @@ typedef struct {
     Py_ssize_t direct;
     Py_ssize_t row_size;
     unsigned int salt;
+    Py_ssize_t kept;
+    Py_ssize_t used;
+    PyObject *appended;
     Window rows;
 } Entries;
 
@@ -151,6 +154,8 @@ typedef struct {
     PyObject *entries;
     PyObject *verified;
     PyObject *schema;
+    PyObject *log_object;
+    PyObject *mark;
     Py_ssize_t first_offset;
     unsigned int seed;
     int mode;
@@ -182,6 +187,7 @@ typedef struct {
 
 int add_snapshot_types(PyObject *module);
 Snapshot *snapshot_of(PyObject *object);
+int are_parts_ours(const Snapshot *snapshot);
 int open_windows(Snapshot *snapshot);
 int find_record(Snapshot *snapshot, const Layout *layout, Py_ssize_t i, Record *record);
 int is_right_head(Snapshot *snapshot, const Layout *layout, Py_ssize_t i, const Record *record,
@@ -192,6 +198,11 @@ int remember(Snapshot *snapshot, Py_ssize_t i, uint64_t parts);
 
 void store_row(uint8_t *row, Py_ssize_t width, uint64_t offset, const uint8_t *head,
                const Layout *layout);
+
+/* block.c, append.c: writing */
+
+int add_encoder_types(PyObject *module);
+int add_writer_types(PyObject *module);
 
 /* reader.c, batch.c, pack.c, frames.c, permutation.c */
 

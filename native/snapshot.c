@@ -62,10 +62,15 @@ static void open_window(Window *window, PyObject *object, int is_writable) {
     close_window(&old);
 }
 
+/* Whether its rows, and what is known of its records, are objects of our classes. */
+int are_parts_ours(const Snapshot *snapshot) {
+    return is_of(snapshot->entries, entries_type, &known_entries) &&
+           is_of(snapshot->verified, verified_type, &known_verified);
+}
+
 /* Whether all windows are of what the attributes are now, which are of our classes. */
 static int are_open(const Snapshot *snapshot) {
-    if (!is_of(snapshot->entries, entries_type, &known_entries) ||
-        !is_of(snapshot->verified, verified_type, &known_verified))
+    if (!are_parts_ours(snapshot))
         return 0;
     const Entries *entries = (const Entries *)snapshot->entries;
     const Verified *verified = (const Verified *)snapshot->verified;
@@ -81,8 +86,7 @@ static int is_width_of_bits(Py_ssize_t width) {
 /* Opens the windows anew. What is closed meanwhile may be the last reference to a mapping, and that
    runs code of Python's: so both objects are held, and whoever calls looks again. */
 static void open_all(Snapshot *snapshot) {
-    if (!is_of(snapshot->entries, entries_type, &known_entries) ||
-        !is_of(snapshot->verified, verified_type, &known_verified))
+    if (!are_parts_ours(snapshot))
         return;
     Entries *entries = (Entries *)snapshot->entries;
     Verified *verified = (Verified *)snapshot->verified;
@@ -216,11 +220,13 @@ static void free_object(PyObject *self) {
 static int entries_traverse(Entries *self, visitproc visit, void *arg) {
     Py_VISIT(Py_TYPE((PyObject *)self));
     Py_VISIT(self->mapped_words);
+    Py_VISIT(self->appended);
     return 0;
 }
 
 static int entries_clear(Entries *self) {
     Py_CLEAR(self->mapped_words);
+    Py_CLEAR(self->appended);
     close_window(&self->rows);
     return 0;
 }
@@ -236,6 +242,9 @@ static PyMemberDef entries_members[] = {
     {"direct", T_PYSSIZET, offsetof(Entries, direct), 0, NULL},
     {"row_size", T_PYSSIZET, offsetof(Entries, row_size), 0, NULL},
     {"salt", T_UINT, offsetof(Entries, salt), 0, NULL},
+    {"kept", T_PYSSIZET, offsetof(Entries, kept), 0, NULL},
+    {"used", T_PYSSIZET, offsetof(Entries, used), 0, NULL},
+    {"appended", T_OBJECT_EX, offsetof(Entries, appended), 0, NULL},
     {NULL, 0, 0, 0, NULL},
 };
 
@@ -268,6 +277,8 @@ static int snapshot_traverse(Snapshot *self, visitproc visit, void *arg) {
     Py_VISIT(self->entries);
     Py_VISIT(self->verified);
     Py_VISIT(self->schema);
+    Py_VISIT(self->log_object);
+    Py_VISIT(self->mark);
     return 0;
 }
 
@@ -276,6 +287,8 @@ static int snapshot_clear(Snapshot *self) {
     Py_CLEAR(self->entries);
     Py_CLEAR(self->verified);
     Py_CLEAR(self->schema);
+    Py_CLEAR(self->log_object);
+    Py_CLEAR(self->mark);
     close_window(&self->log);
     return 0;
 }
@@ -291,6 +304,8 @@ static PyMemberDef snapshot_members[] = {
     {"entries", T_OBJECT_EX, offsetof(Snapshot, entries), 0, NULL},
     {"verified", T_OBJECT_EX, offsetof(Snapshot, verified), 0, NULL},
     {"schema", T_OBJECT_EX, offsetof(Snapshot, schema), 0, NULL},
+    {"log", T_OBJECT_EX, offsetof(Snapshot, log_object), 0, NULL},
+    {"_mark", T_OBJECT_EX, offsetof(Snapshot, mark), 0, NULL},
     {"first_offset", T_PYSSIZET, offsetof(Snapshot, first_offset), 0, NULL},
     {"seed", T_UINT, offsetof(Snapshot, seed), 0, NULL},
     {"mode", T_INT, offsetof(Snapshot, mode), 0, NULL},

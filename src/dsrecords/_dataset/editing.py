@@ -15,6 +15,7 @@ from dsrecords._dataset.parts import copied, made_of
 from dsrecords._dataset.reading import Reading
 from dsrecords._dataset.selected_fields import SelectedFields
 from dsrecords._format.frame import DELETE, TAKE_LAST
+from dsrecords._native import core
 from dsrecords._read.batch import as_array
 from dsrecords._read.extents import check_extents
 from dsrecords._read.open import State, default_index
@@ -23,12 +24,14 @@ from dsrecords._read.snapshot import Snapshot
 from dsrecords._read.source import Source
 from dsrecords._schema.encoded import Encoded, Revised
 from dsrecords._schema.header import metadata_json
+from dsrecords._schema.schema import Schema
 from dsrecords._schema.tabular import ExportsArrow, as_tabular, iterable
 from dsrecords._shards.source import ShardsSource
 from dsrecords._storage.files import Descriptor
 from dsrecords._types.base import describe
 from dsrecords._write.columns import Columns
 from dsrecords._write.compact import compact
+from dsrecords._write.compiled import compiled_encoder, extend
 from dsrecords._write.create import build
 from dsrecords._write.gate import Gate
 from dsrecords._write.lock import Keep, release_after_fork
@@ -61,6 +64,9 @@ class Editing:
         self.reading = reading
         self.writer: Writer | None = None
         self._gate = Gate(reading.path)
+        # What packs samples by C, and of which schema: see `compiled_encoder`.
+        self._encoder: Any = None
+        self._encoded_schema: Schema | None = None
         release_after_fork(self)
 
     def forked(self) -> None:
@@ -154,11 +160,27 @@ class Editing:
         """Add one sample."""
         writer = self.writer or self.begin()
         schema = self.reading.fields.schema
+        encoder = self._encoder
+        if schema is not self._encoded_schema:
+            encoder = self._make_encoder(schema)
+        if encoder is not None:
+            left = encoder.append(writer, sample)
+            if left is None:
+                return
+            if left:
+                writer.add(left)
+                return
         numbers = schema.picked(sample)
         if numbers is not None and writer.append_numbers(numbers):
             return
         encoded = schema.encode(sample, self.reading.count())
         writer.append(encoded)
+
+    def _make_encoder(self, schema: Schema) -> Any:
+        """What packs samples by C; None if Python does."""
+        self._encoder = compiled_encoder(schema)
+        self._encoded_schema = schema  # last, as another thread may ask
+        return self._encoder
 
     def extend(self, samples: Iterable[Any] | ExportsArrow) -> None:
         """Add many samples, or a table; the position that an error names is among those given."""
@@ -170,6 +192,9 @@ class Editing:
         try:
             if table is not None:
                 TableRows(schema, table, table.batches(), start).write(writer)
+            elif core is not None:
+                encoder = self._make_encoder(schema)
+                extend(writer, schema, encoder, iterable(samples), start)
             elif schema.payloads:
                 numbered = enumerate(iterable(samples), start)
                 records = (schema.encode(sample, number) for number, sample in numbered)

@@ -59,11 +59,17 @@ if TYPE_CHECKING:
     EntriesBase = _core.Entries
     VerifiedBase = _core.Verified
     SnapshotBase = _core.Snapshot
+    GateBase = _core.Gate
+    WriterBase = _core.Writer
 elif native:
     EntriesBase = core.Entries
     VerifiedBase = core.Verified
     SnapshotBase = core.Snapshot
+    GateBase = core.Gate
+    WriterBase = core.Writer
 else:
     EntriesBase = _Plain
     VerifiedBase = _Plain
     SnapshotBase = _Plain
+    GateBase = _Plain
+    WriterBase = _Plain

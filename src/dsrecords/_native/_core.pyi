@@ -8,6 +8,9 @@ class Entries:
     direct: int
     row_size: int
     salt: int
+    kept: int
+    used: int
+    appended: Any
 
 class Verified:
     bits: memoryview
@@ -17,6 +20,8 @@ class Snapshot:
     entries: Any
     verified: Any
     schema: Any
+    log: Any
+    _mark: Any
     first_offset: int
     seed: int
     mode: int
@@ -40,6 +45,48 @@ class Reader:
     ) -> Reader: ...
     def read(self, snapshot: Any, index: Any, /) -> Any: ...
     def read_many(self, snapshot: Any, positions: Any, /) -> list[Any]: ...
+
+class Gate:
+    _holder: Any
+    after: Any
+
+class Writer:
+    gate: Any
+    state: Any
+    _file: Any
+    _why_stopped: str
+    _interrupted: bool
+    _is_log_durable: bool
+    _checkpoints: bool
+    _unpublished_frames: int
+    _unpublished_bytes: int
+    _most_unpublished_frames: int
+    _most_unpublished_bytes: int
+
+class Block:
+    size: int
+    given: int
+    def __len__(self) -> int: ...
+    def fill(self, iterator: Any, records: int, bytes: int, /) -> tuple[int, Any]: ...
+    def add(self, numbers: Any, payloads: Any, /) -> None: ...
+    def finish(
+        self, kind: int, prev: int, seed: int, offset: int, width: int, /
+    ) -> tuple[list[bytes], bytes, int]: ...
+
+class Encoder:
+    def __new__(
+        cls,
+        ways: tuple[Any, ...],
+        is_named: bool,
+        head_size: int,
+        payload_count: int,
+        pack: Any,
+        functions: tuple[Any, ...],
+        array: type,
+        /,
+    ) -> Encoder: ...
+    def block(self) -> Block: ...
+    def append(self, writer: Any, sample: Any, /) -> Block | bool | None: ...
 
 def crc32(data: Any, crc: int = 0, way: int = ..., /) -> int: ...
 def crc32_ways() -> tuple[str, ...]: ...

@@ -63,6 +63,8 @@ _REACHED_BY_COMPILED = (
     "entries",
     "verified",
     "schema",
+    "log",
+    "_mark",
     "first_offset",
     "seed",
     "mode",

@@ -34,14 +34,14 @@ class Category(Scalar):
         self.names = tuple(names)
         count = len(self.names)
         numbers = range(count)
-        self._numbers = dict(zip(self.names, numbers))
-        if len(self._numbers) < count:
+        self.numbers_by_name = dict(zip(self.names, numbers))
+        if len(self.numbers_by_name) < count:
             raise SchemaError("the names of a category must be different")
         self.zero = self.names[0]
 
     def to_number(self, value: Any) -> int:
         if isinstance(value, str):
-            number = self._numbers.get(value)
+            number = self.numbers_by_name.get(value)
             if number is not None:
                 return number
         item = item_of(value)

@@ -11,10 +11,11 @@ import threading
 from collections.abc import Callable
 from types import FrameType
 
+from dsrecords._native import GateBase
 from dsrecords.errors import LockedError
 
 
-class Gate:
+class Gate(GateBase):
     """A lock that knows which call holds it. Held by `with gate:`.
 
     What an exception between two instructions leaves open, as Ctrl-C may, the same thread closes

@@ -22,6 +22,7 @@ from dsrecords._format.header import CHECK_OFFSET, VERSION
 from dsrecords._format.index import Slot
 from dsrecords._format.layout import PENDING, RECORD
 from dsrecords._format.log import LARGEST_COMMIT, Batch
+from dsrecords._native import WriterBase
 from dsrecords._read.extents import BATCH_BYTES, BATCH_RECORDS
 from dsrecords._read.open import State
 from dsrecords._read.snapshot import Snapshot
@@ -65,7 +66,10 @@ class _Edit(NamedTuple):
     shared_parts: Sequence[int]
 
 
-class Writer:
+_NO_EDIT = _Edit(0, (), ())
+
+
+class Writer(WriterBase):
     """The one writer of a dataset: it changes the files once `open` has taken their lock.
 
     What the files hold is known to `state` alone, which only the writer changes from then on. How
@@ -122,6 +126,7 @@ class Writer:
         self._most_unpublished_frames = _CHECKPOINT_FRAMES
         if not state.header.schema.payloads:
             self._most_unpublished_frames *= _CHECKPOINT_NUMBERS
+        self._most_unpublished_bytes = _CHECKPOINT_BYTES
 
     def open(self) -> None:
         """Take the lock, if it is not held already, and recover the files.
@@ -247,6 +252,31 @@ class Writer:
             state.frames_behind += 1
             self._written(1, size)
             return True
+
+    def add(self, block: Any) -> None:
+        """Add the records that the compiled twin has packed: one as `append` does, more as a batch.
+
+        Args:
+            block: a `Block` that was not finished yet, of one record or more.
+        """
+        with self.gate:
+            self.be_ready()
+            seed = self.state.header.frames.seed
+            snapshot = self.state.snapshot
+            start = snapshot.end
+            size = block.size
+            row_size = snapshot.entries.row_size
+            if len(block) > 1:
+                buffers, raw_rows, _ = block.finish(PENDING, NO_PREV, seed, start, row_size)
+                rows = np.frombuffer(raw_rows, np.uint64).reshape(-1, self._width)
+                self._commit(buffers, rows, _NO_EDIT, start, start + size)
+                return
+            buffers, _, check = block.finish(RECORD, snapshot.check, seed, start, row_size)
+            head_size = self.state.header.frames.layout.size
+            self._write(buffers, start, size)
+            snapshot.append(start, size, check, buffers[0][4:head_size])
+            self.state.frames_behind += 1
+            self._written(1, size)
 
     def set_metadata(self, json: bytes) -> None:
         """Put other metadata in the place of what there is: JSON, as it is stored."""
@@ -389,8 +419,7 @@ class Writer:
                 unwritten_offset = end
                 parts.append(kernels.make_rows(part.heads, part.offsets, self._width))
                 end = part.end
-            edit = _Edit(0, (), ())
-            self._commit(unwritten, np.concatenate(parts), edit, start, end)
+            self._commit(unwritten, np.concatenate(parts), _NO_EDIT, start, end)
 
     @property
     def _width(self) -> int:
@@ -512,7 +541,7 @@ class Writer:
         if not self._checkpoints:
             return
         is_due = self._unpublished_frames >= self._most_unpublished_frames
-        is_due |= self._unpublished_bytes >= _CHECKPOINT_BYTES
+        is_due |= self._unpublished_bytes >= self._most_unpublished_bytes
         if is_due:
             self._make_checkpoint(sync=False)
 
