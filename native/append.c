@@ -244,7 +244,7 @@ static int write_frame(Encoder *encoder, Writer *writer, Block *block, Place *pl
         return 0;
     if (find_place(writer, layout, place) < 0)
         return PyErr_Occurred() && !is_left_to_python() ? -1 : 0;
-    uint8_t *frame = (uint8_t *)PyBytes_AsString(block->arena);
+    uint8_t *frame = (uint8_t *)PyByteArray_AsString(block->arena);
     uint32_t seed = ((Snapshot *)place->snapshot)->seed;
     uint32_t check = finish_head(frame, layout, RECORD, size, place->prev, seed, place->offset);
     if (prepare(place, size, check) < 0)

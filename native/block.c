@@ -171,9 +171,7 @@ static int close_arena(Block *block) {
         Py_DECREF(arena);
         return 0;
     }
-    if (_PyBytes_Resize(&arena, used) < 0)
-        return -1;
-    if (push_segment(block, arena) < 0) {
+    if (PyByteArray_Resize(arena, used) < 0 || push_segment(block, arena) < 0) {
         Py_DECREF(arena);
         return -1;
     }
@@ -182,7 +180,7 @@ static int close_arena(Block *block) {
 
 /* Makes room in the arena for so many bytes more. */
 static int make_room(Block *block, Py_ssize_t size) {
-    Py_ssize_t room = block->arena == NULL ? 0 : PyBytes_Size(block->arena);
+    Py_ssize_t room = block->arena == NULL ? 0 : PyByteArray_Size(block->arena);
     if (size <= room - block->used)
         return 0;
     Py_ssize_t step = room < LARGEST_STEP ? room : LARGEST_STEP;
@@ -190,14 +188,14 @@ static int make_room(Block *block, Py_ssize_t size) {
     if (larger < SMALLEST_ARENA)
         larger = SMALLEST_ARENA;
     if (block->arena == NULL) {
-        block->arena = PyBytes_FromStringAndSize(NULL, larger);
+        block->arena = PyByteArray_FromStringAndSize(NULL, larger);
         return block->arena == NULL ? -1 : 0;
     }
-    return _PyBytes_Resize(&block->arena, larger);
+    return PyByteArray_Resize(block->arena, larger);
 }
 
 static uint8_t *end_of_arena(Block *block) {
-    return (uint8_t *)PyBytes_AsString(block->arena) + block->used;
+    return (uint8_t *)PyByteArray_AsString(block->arena) + block->used;
 }
 
 static void write_padding(Block *block, uint64_t size) {
@@ -246,7 +244,7 @@ static void write_size(Block *block, Frame *frame, Py_ssize_t number, uint64_t s
     PyObject *holder = block->arena;
     if (frame->segment < block->segment_count)
         holder = block->segments[frame->segment];
-    uint8_t *head = (uint8_t *)PyBytes_AsString(holder) + frame->at;
+    uint8_t *head = (uint8_t *)PyByteArray_AsString(holder) + frame->at;
     store64(head + 16 + 8 * number, size);
     store32(head + 16 + 8 * block->encoder->layout.payload_count + 4 * number, checksum);
     if (size != NONE_SIZE)
@@ -314,17 +312,26 @@ static int write_record(Block *block, Frame *frame) {
     return 0;
 }
 
-/* Adds the record whose head and payloads are known. After an error the block is empty: what can fail
-   is to get memory, and then all of its records are lost. */
+/* After an error amid a record the block is empty: what can fail is to get memory, and then all of its
+   records are lost. */
+static void discard(Block *block) {
+    empty_block(block);
+    Py_CLEAR(block->arena);
+}
+
+static void keep_frame(Block *block, const Frame *frame) {
+    block->frames[block->frame_count++] = *frame;
+    block->size += frame->size;
+}
+
+/* Adds the record whose head and payloads are known. */
 static int add_record(Block *block) {
     Frame frame;
     if (write_record(block, &frame) < 0) {
-        empty_block(block);
-        Py_CLEAR(block->arena);
+        discard(block);
         return -1;
     }
-    block->frames[block->frame_count++] = frame;
-    block->size += frame.size;
+    keep_frame(block, &frame);
     return 0;
 }
 
@@ -635,6 +642,201 @@ static PyObject *block_add(Block *block, PyObject *const *arguments, Py_ssize_t 
     return Py_None;
 }
 
+/* Columns */
+
+static int is_in_head(const Encoder *self, Py_ssize_t at, Py_ssize_t width) {
+    Py_ssize_t start = 16 + 12 * self->layout.payload_count;
+    return at >= start && width > 0 && width <= 16 && at <= self->layout.head_size - width;
+}
+
+/* The values of one field of many records: numbers, or arrays of one size, are memory side by side;
+   other payloads are a list. */
+typedef struct {
+    Py_buffer buffer;
+    int has_buffer;
+    PyObject *list;
+    Py_ssize_t at;
+    Py_ssize_t width;
+} Column;
+
+static void close_columns(Column *columns, Py_ssize_t count) {
+    for (Py_ssize_t k = 0; k < count; k++) {
+        if (columns[k].has_buffer)
+            PyBuffer_Release(&columns[k].buffer);
+        Py_XDECREF(columns[k].list);
+    }
+    PyMem_Free(columns);
+}
+
+/* Opens (at, width, memory) or (at, 0, list), of so many rows. */
+static int open_column(PyObject *given, Py_ssize_t rows, Column *column) {
+    PyObject *values;
+    if (!PyTuple_Check(given)) {
+        PyErr_SetString(PyExc_TypeError, "a column is a tuple");
+        return -1;
+    }
+    if (!PyArg_ParseTuple(given, "nnO", &column->at, &column->width, &values))
+        return -1;
+    if (PyList_Check(values) && PyList_Size(values) >= rows && column->width == 0) {
+        Py_INCREF(values);
+        column->list = values;
+        return 0;
+    }
+    if (get_items(values, &column->buffer, 0, column->width, rows) < 0)
+        return -1;
+    column->has_buffer = 1;
+    return 0;
+}
+
+static Column *open_columns(PyObject *given, Py_ssize_t rows) {
+    Py_ssize_t count = PyTuple_Size(given);
+    Column *columns = PyMem_Calloc((size_t)count + 1, sizeof *columns);
+    if (columns == NULL) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    for (Py_ssize_t k = 0; k < count; k++) {
+        if (open_column(PyTuple_GetItem(given, k), rows, &columns[k]) < 0) {
+            close_columns(columns, count);
+            return NULL;
+        }
+    }
+    return columns;
+}
+
+static int add_payload_of_column(Block *block, Frame *frame, Py_ssize_t number,
+                                 const Column *column, Py_ssize_t row) {
+    if (column->has_buffer) {
+        const uint8_t *data = (const uint8_t *)column->buffer.buf + column->width * row;
+        return copy_payload(block, frame, number, data, column->width);
+    }
+    PyObject *payload = PyList_GetItem(column->list, row); /* it may be shorter by now */
+    if (payload == NULL)
+        return -1;
+    if (payload == Py_None)
+        return add_payload(block, frame, number, NULL);
+    Py_INCREF(payload);
+    int done = add_payload(block, frame, number, payload);
+    Py_DECREF(payload);
+    return done;
+}
+
+static int write_row_of_columns(Block *block, Frame *frame, const Column *numbers,
+                                Py_ssize_t number_count, const Column *payloads, Py_ssize_t row) {
+    for (Py_ssize_t k = 0; k < number_count; k++) {
+        const Column *column = &numbers[k];
+        const uint8_t *from = (const uint8_t *)column->buffer.buf + column->width * row;
+        memcpy(block->head + column->at, from, (size_t)column->width);
+    }
+    if (begin_frame(block, frame) < 0)
+        return -1;
+    block->given += (uint64_t)block->encoder->layout.head_size;
+    for (Py_ssize_t k = 0; k < block->encoder->layout.payload_count; k++) {
+        if (add_payload_of_column(block, frame, k, &payloads[k], row) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* Whether the numbers have their places in a head, and each payload is a column. */
+static int are_right_columns(const Encoder *encoder, const Column *numbers,
+                             Py_ssize_t number_count, Py_ssize_t payload_count) {
+    for (Py_ssize_t k = 0; k < number_count; k++) {
+        if (!numbers[k].has_buffer || !is_in_head(encoder, numbers[k].at, numbers[k].width))
+            return 0;
+    }
+    return payload_count == encoder->layout.payload_count;
+}
+
+static Py_ssize_t add_rows(Block *block, Py_ssize_t first, Py_ssize_t stop, uint64_t bytes,
+                           const Column *numbers, Py_ssize_t number_count,
+                           const Column *payloads) {
+    memset(block->head, 0, (size_t)block->encoder->layout.head_size);
+    Py_ssize_t row = first;
+    for (; row < stop && block->given < bytes; row++) {
+        Frame frame;
+        if (write_row_of_columns(block, &frame, numbers, number_count, payloads, row) < 0) {
+            discard(block);
+            return -1;
+        }
+        keep_frame(block, &frame);
+    }
+    return row;
+}
+
+/* add_columns(first, stop, bytes, numbers, payloads): the records of these rows, until there are so
+   many bytes. Both are tuples of columns: see `open_column`.
+
+   Returns the row behind the last one that was added. */
+static PyObject *block_add_columns(Block *block, PyObject *const *arguments, Py_ssize_t given) {
+    if (expect(given, 5, "add_columns") < 0)
+        return NULL;
+    Py_ssize_t first = PyLong_AsSsize_t(arguments[0]);
+    if (first == -1 && PyErr_Occurred())
+        return NULL;
+    Py_ssize_t stop = PyLong_AsSsize_t(arguments[1]);
+    if (stop == -1 && PyErr_Occurred())
+        return NULL;
+    uint64_t bytes = PyLong_AsUnsignedLongLong(arguments[2]);
+    if (bytes == UINT64_MAX && PyErr_Occurred())
+        return NULL;
+    if (first < 0 || !PyTuple_Check(arguments[3]) || !PyTuple_Check(arguments[4])) {
+        PyErr_SetString(PyExc_TypeError, "columns are two tuples");
+        return NULL;
+    }
+    Py_ssize_t number_count = PyTuple_Size(arguments[3]);
+    Py_ssize_t payload_count = PyTuple_Size(arguments[4]);
+    Column *numbers = open_columns(arguments[3], stop);
+    if (numbers == NULL)
+        return NULL;
+    Column *payloads = open_columns(arguments[4], stop);
+    if (payloads == NULL) {
+        close_columns(numbers, number_count);
+        return NULL;
+    }
+    PyObject *answer = NULL;
+    if (!are_right_columns(block->encoder, numbers, number_count, payload_count)) {
+        PyErr_SetString(PyExc_ValueError, "columns that are not those of these records");
+    } else if (enter(block) == 0) {
+        Py_ssize_t row = add_rows(block, first, stop, bytes, numbers, number_count, payloads);
+        block->is_busy = 0;
+        if (row >= 0)
+            answer = PyLong_FromSsize_t(row);
+    }
+    close_columns(payloads, payload_count);
+    close_columns(numbers, number_count);
+    return answer;
+}
+
+/* encode_strings(values): strings, a list, in UTF-8; None if one of them is left to Python. */
+PyObject *encode_strings(PyObject *module, PyObject *const *arguments, Py_ssize_t given) {
+    (void)module;
+    if (expect(given, 1, "encode_strings") < 0)
+        return NULL;
+    if (!PyList_CheckExact(arguments[0])) {
+        PyErr_SetString(PyExc_TypeError, "strings are a list");
+        return NULL;
+    }
+    Py_ssize_t count = PyList_Size(arguments[0]);
+    PyObject *encoded = PyList_New(count);
+    for (Py_ssize_t k = 0; encoded != NULL && k < count; k++) {
+        PyObject *value = PyList_GetItem(arguments[0], k);
+        PyObject *bytes = NULL;
+        if (value != NULL && PyUnicode_CheckExact(value))
+            bytes = PyUnicode_AsUTF8String(value);
+        if (bytes == NULL) {
+            Py_CLEAR(encoded);
+            break;
+        }
+        PyList_SetItem(encoded, k, bytes);
+    }
+    if (encoded == NULL && (!PyErr_Occurred() || is_left_to_python())) {
+        Py_INCREF(Py_None);
+        return Py_None;
+    }
+    return encoded;
+}
+
 /* finish(kind, prev, seed, offset, width): the frames for a log that ends at `offset`.
 
    Returns (their bytes as a list, their rows in an index, the check of the last). Frames that are
@@ -668,7 +870,8 @@ static PyObject *block_finish(Block *block, PyObject *const *arguments, Py_ssize
     uint32_t prev = check;
     for (Py_ssize_t k = 0; k < block->frame_count; k++) {
         const Frame *frame = &block->frames[k];
-        uint8_t *head = (uint8_t *)PyBytes_AsString(block->segments[frame->segment]) + frame->at;
+        PyObject *holder = block->segments[frame->segment];
+        uint8_t *head = (uint8_t *)PyByteArray_AsString(holder) + frame->at;
         check = finish_head(head, layout, kind, frame->size, prev, seed, offset);
         store_row((uint8_t *)PyBytes_AsString(rows) + width * k, width, offset, head, layout);
         if (kind == RECORD)
@@ -729,6 +932,7 @@ static void block_dealloc(Block *block) {
 static PyMethodDef block_methods[] = {
     {"fill", (PyCFunction)(void (*)(void))block_fill, METH_FASTCALL, "Add samples."},
     {"add", (PyCFunction)(void (*)(void))block_add, METH_FASTCALL, "Add an encoded record."},
+    {"add_columns", (PyCFunction)(void (*)(void))block_add_columns, METH_FASTCALL, "Add rows."},
     {"finish", (PyCFunction)(void (*)(void))block_finish, METH_FASTCALL, "The frames."},
     {NULL, NULL, 0, NULL},
 };
@@ -778,11 +982,6 @@ static void encoder_dealloc(Encoder *self) {
     Py_CLEAR(self->functions);
     release((PyObject *)self);
     Py_DECREF((PyObject *)type);
-}
-
-static int is_in_head(const Encoder *self, Py_ssize_t at, Py_ssize_t width) {
-    Py_ssize_t start = 16 + 12 * self->layout.payload_count;
-    return at >= start && width > 0 && width <= 16 && at <= self->layout.head_size - width;
 }
 
 static Py_ssize_t width_of_code(char code) {

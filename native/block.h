@@ -45,10 +45,10 @@ typedef struct {
 typedef struct Block {
     PyObject_HEAD
     Encoder *encoder;
-    PyObject **segments; /* whole: bytes */
+    PyObject **segments; /* whole: bytearrays, and bytes that are payloads */
     Py_ssize_t segment_count;
     Py_ssize_t segment_room;
-    PyObject *arena; /* bytes that are still written to, and that nobody else knows; or NULL */
+    PyObject *arena; /* a bytearray that is still written to, and that nobody else knows; or NULL */
     Py_ssize_t used; /* of it */
     Frame *frames;
     Py_ssize_t frame_count;

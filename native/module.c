@@ -14,6 +14,7 @@ static PyMethodDef functions[] = {
     FAST("load_payloads", load_payloads, "Strings or bytes, verified, in a list."),
     FAST("frame_checks", frame_checks, "What the checks of heads must be."),
     FAST("pack_records", pack_records, "Frames of records, one behind the other, and their rows."),
+    FAST("encode_strings", encode_strings, "Strings in UTF-8."),
     FAST("walk", walk, "Frames that follow each other, verified, and their rows."),
     FAST("permute", permute, "Where cells of a Feistel network go."),
     {NULL, NULL, 0, NULL},

@@ -203,6 +203,7 @@ void store_row(uint8_t *row, Py_ssize_t width, uint64_t offset, const uint8_t *h
 
 int add_encoder_types(PyObject *module);
 int add_writer_types(PyObject *module);
+PyObject *encode_strings(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
 
 /* reader.c, batch.c, pack.c, frames.c, permutation.c */
 

@@ -15,7 +15,6 @@ from dsrecords._dataset.parts import copied, made_of
 from dsrecords._dataset.reading import Reading
 from dsrecords._dataset.selected_fields import SelectedFields
 from dsrecords._format.frame import DELETE, TAKE_LAST
-from dsrecords._native import core
 from dsrecords._read.batch import as_array
 from dsrecords._read.extents import check_extents
 from dsrecords._read.open import State, default_index
@@ -31,12 +30,13 @@ from dsrecords._storage.files import Descriptor
 from dsrecords._types.base import describe
 from dsrecords._write.columns import Columns
 from dsrecords._write.compact import compact
-from dsrecords._write.compiled import compiled_encoder, extend
+from dsrecords._write.compiled import compiled_encoder, is_compiled
 from dsrecords._write.create import build
 from dsrecords._write.gate import Gate
 from dsrecords._write.lock import Keep, release_after_fork
 from dsrecords._write.revise import Reviser
 from dsrecords._write.rows import Rows, TableRows
+from dsrecords._write.samples import extend
 from dsrecords._write.writer import CLOSED, ListChangedError, Writer
 from dsrecords.errors import ReadOnlyError, SchemaError, StaleViewError
 
@@ -192,7 +192,7 @@ class Editing:
         try:
             if table is not None:
                 TableRows(schema, table, table.batches(), start).write(writer)
-            elif core is not None:
+            elif is_compiled():
                 encoder = self._make_encoder(schema)
                 extend(writer, schema, encoder, iterable(samples), start)
             elif schema.payloads:

@@ -11,18 +11,24 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from dsrecords._format import kernels
 from dsrecords._format.checksums import crc32
-from dsrecords._format.frame import Frames
-from dsrecords._format.layout import NONE, padding, size_of_word
+from dsrecords._format.frame import NO_PREV, Frames
+from dsrecords._format.layout import NONE, PENDING, padding, size_of_word
 from dsrecords._schema.schema import Field, Key, Schema
 from dsrecords._types.array_likes import as_column
+from dsrecords._types.arrays import ShapedArray
 from dsrecords._types.base import LIST_TYPES, Type, cause_of, describe, writing_error
+from dsrecords._types.binary import Bytes
 from dsrecords._types.category import Category
 from dsrecords._types.scalars import Scalar
+from dsrecords._types.strings import Str
 from dsrecords._types.structs import Struct
+from dsrecords._write.compiled import compiled_encoder, encode_strings, is_compiled
 from dsrecords.errors import SchemaError, annotate, in_words
 
 _CHUNK = 4096  # records packed together
+_CHUNK_BYTES = 4 * 2**20  # of heads and payloads that are enough for a chunk
 _NO_COLUMNS = (  # what has a length and items, but is one value, or has no order
     str,
     bytes,
@@ -32,6 +38,7 @@ _NO_COLUMNS = (  # what has a length and items, but is one value, or has no orde
 )
 
 Payloads = list[bytes | None]  # of one field, one a record
+_Rows = np.ndarray  # the same for the compiled twin, where all are of one size: uint8, (n, size)
 
 
 class PackedRecords(NamedTuple):
@@ -39,14 +46,12 @@ class PackedRecords(NamedTuple):
 
     Attributes:
         buffers: their bytes.
-        heads: of the frames: structured, (n,).
-        offsets: of the frames: uint64, (n,).
+        rows: of the index, mixed with nothing: uint64, (n, width).
         end: offset behind the last one.
     """
 
     buffers: list[bytes]
-    heads: np.ndarray
-    offsets: np.ndarray
+    rows: np.ndarray
     end: int
 
 
@@ -69,6 +74,7 @@ class Columns:
 
     def __init__(self, schema: Schema, columns: Any, start: int) -> None:
         schema.require_known_types()
+        self._schema = schema
         self._layout = schema.layout
         self._start = start
         given = _by_key(schema, columns)
@@ -78,7 +84,7 @@ class Columns:
         # Numbers and presence bytes, by the names that they have in the dtype of a head.
         self._numbers: dict[str, np.ndarray] = {}
         # In the order of the fields that are payloads.
-        self._payloads: list[Payloads] = []
+        self._payloads: list[Payloads | _Rows] = []
         for field in schema.fields:
             self._add(field, given[field.key])
 
@@ -86,7 +92,11 @@ class Columns:
         """Encode the column of the next field."""
         values, is_missing = _split_missing(column, field)
         if not isinstance(field.type, Scalar):
-            payloads = self._encode_payloads(field, values, is_missing)
+            payloads = None
+            if is_compiled() and not is_missing.any():
+                payloads = _payloads_as_given(field, values)
+            if payloads is None:
+                payloads = self._encode_payloads(field, values, is_missing)
             self._payloads.append(payloads)
             return
         numbers = self._encode_numbers(field, field.type, values)
@@ -137,17 +147,55 @@ class Columns:
                 field=field.key,
             ) from cause_of(error, found)
 
-    def pack(self, frames: Frames, end: int) -> Iterator[PackedRecords]:
-        """Pack pending frames, chunk by chunk, for a log that ends at `end`."""
+    def pack(self, frames: Frames, end: int, width: int) -> Iterator[PackedRecords]:
+        """Pack pending frames, chunk by chunk.
+
+        Args:
+            frames: how they are packed.
+            end: where the log ends.
+            width: of a row of the index, in words of eight bytes.
+        """
+        encoder = compiled_encoder(self._schema)
+        if encoder is not None:
+            yield from self._pack_compiled(encoder, frames, end, width)
+            return
         for first in range(0, self.count, _CHUNK):
             stop = min(first + _CHUNK, self.count)
             chunk = slice(first, stop)
-            payloads = [column[chunk] for column in self._payloads]
+            payloads: Any = [column[chunk] for column in self._payloads]
             heads = self._heads(chunk, payloads)
             offsets = frames.pack(heads, end)
             buffers = _buffers(heads, payloads)
             end = int(offsets[-1]) + size_of_word(int(heads["word"][-1]))
-            yield PackedRecords(buffers, heads, offsets, end)
+            yield PackedRecords(buffers, kernels.make_rows(heads, offsets, width), end)
+
+    def _pack_compiled(
+        self,
+        encoder: Any,
+        frames: Frames,
+        end: int,
+        width: int,
+    ) -> Iterator[PackedRecords]:
+        """As `pack`, by C."""
+        numbers = []
+        of_head: Any = self._layout.dtype.fields
+        for name, column in self._numbers.items():
+            dtype, offset = of_head[name]
+            whole = np.ascontiguousarray(column, dtype)
+            numbers.append((offset, dtype.itemsize, whole.view(np.uint8)))
+        payloads = []
+        for column in self._payloads:
+            size = column.shape[1] if isinstance(column, np.ndarray) else 0
+            payloads.append((0, size, column))
+        first = 0
+        while first < self.count:
+            block = encoder.block()
+            stop = min(first + _CHUNK, self.count)
+            first = block.add_columns(first, stop, _CHUNK_BYTES, tuple(numbers), tuple(payloads))
+            size = block.size
+            buffers, rows, _ = block.finish(PENDING, NO_PREV, frames.seed, end, 8 * width)
+            end += size
+            yield PackedRecords(buffers, np.frombuffer(rows, np.uint64).reshape(-1, width), end)
 
     def _heads(self, chunk: slice, payloads: Sequence[Payloads]) -> np.ndarray:
         """The heads of a chunk of records, but for what they say of their frames."""
@@ -158,6 +206,25 @@ class Columns:
         for number, column in enumerate(payloads):
             _describe_payloads(heads, number, column)
         return heads
+
+
+def _payloads_as_given(field: Field, column: Any) -> Payloads | _Rows | None:
+    """The payloads of a column that is encoded as a whole; None if it is to be value by value."""
+    kind = field.type
+    if field.dump != kind.dump:
+        return None
+    if type(kind) is Str and type(column) is list:
+        return encode_strings(column)
+    if type(kind) is Bytes and isinstance(column, LIST_TYPES):
+        if set(map(type, column)) == {bytes}:
+            return list(column)
+        return None
+    is_array = type(column) is np.ndarray and column.flags.c_contiguous and column.size > 0
+    if type(kind) is not ShapedArray or not is_array or kind.free:
+        return None
+    if column.dtype != kind.dtype or column.shape[1:] != kind.shape:
+        return None
+    return column.reshape(len(column), -1).view(np.uint8)
 
 
 def _describe_payloads(heads: np.ndarray, number: int, payloads: Payloads) -> None:

@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from dsrecords._native import core
-from dsrecords._read.extents import BATCH_BYTES, BATCH_RECORDS
 from dsrecords._schema.schema import Field, Schema
 from dsrecords._storage import files
 from dsrecords._types.arrays import AnyArray, ShapedArray
@@ -25,7 +23,6 @@ from dsrecords._types.category import Category
 from dsrecords._types.numbers import Bool, Float, Integer
 from dsrecords._types.scalars import Scalar
 from dsrecords._types.strings import Json, Str
-from dsrecords._write.writer import Writer
 
 # How a value is encoded, as in `native/block.c`.
 _NUMBER = 0
@@ -38,12 +35,6 @@ _ARRAY = 6
 _PAYLOAD = 7
 
 _CALLED = (AnyArray, Json, ShapedArray)
-
-# What `Block.fill` returns where a sample is left to Python, and where the iterator ends.
-_LEFT = 1
-_END = 2
-
-_NO_LIMIT = 2**63
 
 # The functions that an append stands for: (the names of a module, one of them, what it meant).
 # Where it means another one by now, as in tests of disks that fail, Python appends.
@@ -58,6 +49,11 @@ for _module, _name in _STANDS_FOR:
     _FUNCTIONS += [vars(_module), _name, vars(_module).get(_name)]
 
 _Way = tuple[Any, int, int, int, int, int, Any, Any, Any, Any, Any]
+
+
+def is_compiled() -> bool:
+    """Whether the twin packs records here."""
+    return core is not None
 
 
 def compiled_encoder(schema: Schema) -> Any:
@@ -80,46 +76,9 @@ def compiled_encoder(schema: Schema) -> Any:
     )
 
 
-def extend(
-    writer: Writer,
-    schema: Schema,
-    encoder: Any,
-    samples: Iterable[Any],
-    start: int,
-) -> None:
-    """Add samples, in batches. If the iterator or a sample raises, those before are written first.
-
-    Args:
-        writer: of the dataset.
-        schema: of the samples.
-        encoder: what `compiled_encoder` made of it.
-        samples: any iterable. Each is encoded as it comes: a generator may use one object for all.
-        start: position that the first record will have.
-
-    Raises:
-        SchemaError: a sample does not fit; names record and field.
-    """
-    iterator = iter(samples)
-    most_bytes = BATCH_BYTES
-    if not schema.payloads:
-        most_bytes = _NO_LIMIT
-    block = encoder.block()
-    try:
-        while True:
-            state, sample = block.fill(iterator, BATCH_RECORDS, most_bytes)
-            if state == _LEFT:
-                numbers, payloads = schema.encode(sample, start + len(block))
-                block.add(numbers, payloads)
-                continue
-            if state == _END:
-                return
-            full = block
-            block = encoder.block()  # before writing, which may raise
-            start += len(full)
-            writer.add(full)
-    finally:
-        if len(block):
-            writer.add(block)
+def encode_strings(values: list[Any]) -> Any:
+    """Strings in UTF-8, by C: a list of bytes; None if one of the values is not a usual string."""
+    return core.encode_strings(values)
 
 
 def _ways(schema: Schema) -> list[_Way]:

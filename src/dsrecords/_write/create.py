@@ -24,6 +24,7 @@ from dsrecords._types.base import describe
 from dsrecords._warning import warn_user
 from dsrecords._write.bad_samples import KEY, BadSamples, OnError, require_valid_on_error
 from dsrecords._write.builder import PARTIAL, Builder, require_targets
+from dsrecords._write.compiled import is_compiled
 from dsrecords._write.dictionaries import encoded_with_dictionaries
 from dsrecords._write.leftovers import remove_abandoned
 from dsrecords._write.lock import Keep
@@ -456,7 +457,7 @@ class _Source(NamedTuple):
         if trains:
             samples = self._numbered(given)
             return encoded_with_dictionaries(schema, samples, self.num_workers, self.bad)
-        if one_by_one or schema.payloads:
+        if one_by_one or (schema.payloads and not is_compiled()):
             return encoded(schema, self._numbered(given), self.num_workers, self.bad)
         return Rows(schema, shown(given, self.total, self.path, self.progress), 0)
 

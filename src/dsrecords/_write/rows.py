@@ -13,6 +13,8 @@ from dsrecords._schema.encoded import Encoded
 from dsrecords._schema.schema import Schema
 from dsrecords._schema.tabular import Tabular
 from dsrecords._write.columns import Columns
+from dsrecords._write.compiled import compiled_encoder
+from dsrecords._write.samples import extend
 from dsrecords._write.writer import Writer
 
 _CHUNK = 4096  # samples written together
@@ -42,6 +44,10 @@ class Rows:
         Raises:
             SchemaError: a sample does not fit; names record and field.
         """
+        encoder = compiled_encoder(self._schema)
+        if encoder is not None:
+            extend(writer, self._schema, encoder, self._samples, self._start)
+            return
         if not isinstance(self._samples, (list, tuple)):
             self._write_each(writer, self._samples)
             return

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dsrecords._format import index as _index
-from dsrecords._format import kernels
 from dsrecords._format.entries import Entries, FrameRef, row_checks, row_of
 from dsrecords._format.frame import COMMIT_HEAD, NO_PREV, Frames, Packed, PackedRows
 from dsrecords._format.header import CHECK_OFFSET, VERSION
@@ -31,6 +30,7 @@ from dsrecords._storage import files
 from dsrecords._storage.local import LocalStorage
 from dsrecords._warning import warn_user
 from dsrecords._write.columns import PackedRecords
+from dsrecords._write.compiled import compiled_encoder
 from dsrecords._write.gate import Gate
 from dsrecords._write.lock import lock, release_after_fork
 from dsrecords._write.recovery import recover
@@ -293,6 +293,10 @@ class Writer(WriterBase):
 
     def extend(self, records: Iterable[Encoded]) -> None:
         """Add many records, in batches. If the iterator raises, those before are written first."""
+        encoder = compiled_encoder(self.state.header.schema)
+        if encoder is not None:
+            self._extend_compiled(encoder, records)
+            return
         head_size = self.state.header.schema.layout.size
         batch: list[Encoded] = []
         size = 0
@@ -311,6 +315,20 @@ class Writer(WriterBase):
         finally:
             if batch:
                 self.batch(batch)
+
+    def _extend_compiled(self, encoder: Any, records: Iterable[Encoded]) -> None:
+        """As `extend`, packed by C."""
+        block = encoder.block()
+        try:
+            for numbers, payloads in records:
+                block.add(numbers, payloads)
+                if len(block) == BATCH_RECORDS or block.given >= BATCH_BYTES:
+                    full = block
+                    block = encoder.block()  # before writing, which may raise
+                    self.add(full)
+        finally:
+            if len(block):
+                self.add(block)
 
     def batch(
         self,
@@ -399,11 +417,12 @@ class Writer(WriterBase):
         if not is_same or snapshot.mark.edits != seen.mark.edits:
             raise ListChangedError
 
-    def packed_batch(self, pack: Callable[[Frames, int], Iterable[PackedRecords]]) -> None:
+    def packed_batch(self, pack: Callable[[Frames, int, int], Iterable[PackedRecords]]) -> None:
         """Add pending frames as one batch.
 
         Args:
-            pack: makes the frames, part by part, for a log that ends at the given offset.
+            pack: makes the frames, part by part, for a log that ends at the given offset; and their
+                rows, of the given number of words of eight bytes.
         """
         with self.gate:
             self.be_ready()
@@ -412,12 +431,12 @@ class Writer(WriterBase):
             unwritten: list[bytes] = []  # of the last part, with which the commit is written
             unwritten_offset = start
             parts = []
-            for part in pack(self.state.header.frames, start):
+            for part in pack(self.state.header.frames, start, self._width):
                 if unwritten:
                     self._write(unwritten, unwritten_offset, end - unwritten_offset)
                 unwritten = part.buffers
                 unwritten_offset = end
-                parts.append(kernels.make_rows(part.heads, part.offsets, self._width))
+                parts.append(part.rows)
                 end = part.end
             self._commit(unwritten, np.concatenate(parts), _NO_EDIT, start, end)
 
