@@ -136,7 +136,7 @@ class List(RuleBasedStateMachine):
         self.ds = self.reader = None
         self.model, self.read = [], []
         self.metadata, self.read_metadata = {}, {}
-        self.small_index = mock.patch.object(_writer, "_SMALL_INDEX", _writer._SMALL_INDEX)
+        self.small_index = mock.patch.object(_writer, "_BYTES_A_FRAME", _writer._BYTES_A_FRAME)
         self.saved = {}  # how often a view was saved at a path
         COUNTS["runs"] += 1
         self.version = 0  # of the list: pickles of before an edit are stale
@@ -145,7 +145,7 @@ class List(RuleBasedStateMachine):
     def make(self, samples, few_rewritten):
         """`few_rewritten`: after edits, checkpoints do what they do where the index is large."""
         if few_rewritten:
-            self.small_index.new = 0
+            self.small_index.new = 1
         self.small_index.start()
         dsrecords.make_dataset(samples, self.path, SCHEMA)
         self.ds, self.reader = dsrecords.open(self.path), dsrecords.open(self.path)

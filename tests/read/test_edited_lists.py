@@ -141,7 +141,7 @@ def look(ds, rng):
 def test_random_edits(schema, most_edited, is_large, path, monkeypatch):
     monkeypatch.setattr(_entries, "_MOST_EDITED", most_edited)
     if is_large:  # whose index is left behind the log
-        monkeypatch.setattr(_writer, "_SMALL_INDEX", 0)
+        monkeypatch.setattr(_writer, "_BYTES_A_FRAME", 1)
     rng = random.Random(3)
     samples = [a_sample(rng, schema) for _ in range(60)]
     make_dataset(samples, path, schema)

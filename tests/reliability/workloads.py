@@ -211,7 +211,7 @@ _numbers = (
 )  # in the place of random ones, so that runs can be repeated; no two datasets have one id
 
 
-SMALL_INDEX = _writer._SMALL_INDEX
+SMALL_INDEX = _writer._BYTES_A_FRAME
 
 
 @contextlib.contextmanager
@@ -223,7 +223,7 @@ def small_writers(checkpoint=10**9, small_index=SMALL_INDEX):
     """
     with (
         mock.patch.object(_writer, "BATCH_RECORDS", 2),
-        mock.patch.object(_writer, "_SMALL_INDEX", small_index),
+        mock.patch.object(_writer, "_BYTES_A_FRAME", max(small_index, 1)),
         mock.patch.object(_writer, "_MANY_FRAMES", 8),
         mock.patch.object(_writer, "_CHECKPOINT_FRAMES", checkpoint),
         mock.patch.object(os, "urandom", lambda count: next(_numbers).to_bytes(count, "big")),

@@ -66,7 +66,7 @@ class Index:
 @pytest.fixture
 def large(monkeypatch):
     """As if the index were so large that it is not written anew after each edit."""
-    monkeypatch.setattr(_writer, "_SMALL_INDEX", 0)
+    monkeypatch.setattr(_writer, "_BYTES_A_FRAME", 1)
 
 
 def seen(path, wanted):
@@ -168,17 +168,39 @@ def test_a_large_index_is_written_anew_when_many_frames_lie_behind_its_rows(
     seen(path, wanted)
 
 
-def test_an_index_of_four_megabytes_is_a_large_one(path):
-    rows_of_16 = 2**18
-    for count, is_large in ((rows_of_16 - 5000, False), (rows_of_16, True)):
-        make_dataset([], path, NUMBERS, overwrite=True)
-        with dsrecords.open(path) as ds:
-            ds.extend_columns({"label": range(count)})
-            ds.flush()
-            before = Index(path)
+@pytest.mark.parametrize("count", [100, 1000, 5000])
+def test_how_many_edits_wait_grows_with_the_index(path, monkeypatch, count):
+    """So neither what is written for an edit nor what opening replays has a step."""
+    bytes_a_frame = 4096
+    monkeypatch.setattr(_writer, "_BYTES_A_FRAME", bytes_a_frame)
+    make_dataset([], path, NUMBERS)
+    with dsrecords.open(path) as ds:
+        ds.extend_columns({"label": range(count)})
+        ds.flush()
+        inode = Index(path).inode
+        size = os.path.getsize(Index(path).path)
+        most = min(size // bytes_a_frame, _writer._MANY_FRAMES)
+        whole = 0
+        edits = 2 * most + 3
+        for _ in range(edits):  # one frame each
             del ds[7]
             ds.flush()
-            assert (Index(path).inode == before.inode) == is_large
+            whole += Index(path).inode != inode
+            inode = Index(path).inode
+            assert ds._editing._log().frames_behind < max(most, 1)
+        # As a new index is as if nothing had been edited, each is worth as many edits.
+        assert edits // max(most, 1) - 1 <= whole <= edits // max(most - 1, 1)
+
+
+def test_how_many_edits_wait_has_a_bound(path, monkeypatch):
+    monkeypatch.setattr(_writer, "_BYTES_A_FRAME", 1)
+    monkeypatch.setattr(_writer, "_MANY_FRAMES", 5)
+    make_dataset([{"label": i} for i in range(10)], path, NUMBERS)
+    with dsrecords.open(path) as ds:
+        for i in range(20):
+            ds[i % 10, "label"] = 3
+            ds.flush()
+            assert ds._editing._log().frames_behind < 5
 
 
 @SCHEMAS
@@ -202,7 +224,7 @@ def test_a_checkpoint_of_a_killed_writer_that_had_replayed_much_is_taken_over(pa
 def test_what_flush_has_acknowledged_is_never_taken_back_silently(path, schema, kind, monkeypatch):
     monkeypatch.setattr(_open, "_PAUSE", 0)  # nobody else is at work, for whom it would wait
     if kind == "slot alone":
-        monkeypatch.setattr(_writer, "_SMALL_INDEX", 0)
+        monkeypatch.setattr(_writer, "_BYTES_A_FRAME", 1)
     acknowledged(path, schema, kind)
 
 
@@ -504,7 +526,7 @@ def computed_anew(mark, storage, header, is_past=_mark.is_past):
 # Of each what is put in its place, and what notices it.
 DEFECTS = {
     "after few edits a checkpoint writes nothing": (
-        [(_index, "publish_slot", lambda path, slot: None), (_writer, "_SMALL_INDEX", 0)],
+        [(_index, "publish_slot", lambda path, slot: None), (_writer, "_BYTES_A_FRAME", 1)],
         lambda path, folder: acknowledged(path, SCHEMA, "slot alone"),
     ),
     "the last frame that an index covers is verified when it is opened": (

@@ -709,7 +709,7 @@ def test_the_log_is_durable_before_the_index_says_so_and_the_entries_before_the_
 def test_after_an_edit_of_a_large_list_the_log_is_durable_before_the_slot_says_so(
     made, monkeypatch
 ):
-    monkeypatch.setattr(_writer, "_SMALL_INDEX", 0)
+    monkeypatch.setattr(_writer, "_BYTES_A_FRAME", 1)
     ds = dsrecords.open(made)
     ds[0, "label"] = 7
     calls = calls_during(monkeypatch, ds.flush)

@@ -431,6 +431,8 @@ class Entries(EntriesBase):
             position = int(positions[step])
             remaining = max(count - step, 0)
             raise CorruptError(f"an edit takes position {position} of {remaining}")
+        if len(positions) == 1 and int(positions[0]) < count - 1:
+            return self._take_last_once(int(positions[0]))
         moved: dict[int, int] = {}  # rows, by the positions that they have come to
         for position in positions.tolist():
             count -= 1
@@ -446,6 +448,27 @@ class Entries(EntriesBase):
         standing = np.array(list(moved.values()), np.int64)
         edited = self._with_standing(replaced, standing)
         return edited._without_rows(removed)
+
+    def _take_last_once(self, position: int) -> Entries:
+        """As `_take_last` of one position, not the last: nearly every edit, made at once."""
+        last = len(self) - 1
+        row = self._own_row(position)
+        moved = self.row(last)
+        replaced = self.replaced
+        place = bisect_left(self._replaced_list, row)
+        if place < len(replaced) and self._replaced_list[place] == row:
+            standing = self.standing.copy()
+            standing[place] = moved
+        else:
+            replaced = _inserted(replaced, place, row)
+            standing = _inserted(self.standing, place, moved)
+        removed = self._own_row(last)
+        place = int(np.searchsorted(self.gone, removed))
+        gone = _inserted(self.gone, place, removed)
+        edited = self._edited(self.used, gone, replaced, standing)
+        if len(gone) + len(replaced) > _MOST_EDITED:
+            return edited._without(_NO_ROWS)
+        return edited
 
     def _with_standing(self, replaced: np.ndarray, standing: np.ndarray) -> Entries:
         """The list in which rows stand for those that are replaced: int64, (n,), each once."""
@@ -463,7 +486,10 @@ class Entries(EntriesBase):
     def _without_rows(self, rows: np.ndarray) -> Entries:
         """The list without these rows, for which others may stand: int64, (n,), ascending."""
         places = np.searchsorted(self.gone, rows)
-        gone = np.insert(self.gone, places, rows)
+        if len(rows) == 1:
+            gone = _inserted(self.gone, int(places[0]), int(rows[0]))
+        else:
+            gone = np.insert(self.gone, places, rows)
         shorter = self._edited(self.used, gone, self.replaced, self.standing)
         if len(gone) + len(self.replaced) > _MOST_EDITED:
             return shorter._without(_NO_ROWS)
@@ -555,6 +581,15 @@ class Entries(EntriesBase):
             standing,
             self.salt,
         )
+
+
+def _inserted(numbers: np.ndarray, place: int, number: int) -> np.ndarray:
+    """Numbers (int64, (n,)) with one more: as `np.insert`, in a tenth of its time."""
+    longer = np.empty(len(numbers) + 1, np.int64)
+    longer[:place] = numbers[:place]
+    longer[place] = number
+    longer[place + 1 :] = numbers[place:]
+    return longer
 
 
 def no_entries(row_size: int) -> Entries:

@@ -36,8 +36,9 @@ from dsrecords._write.lock import lock, release_after_fork
 from dsrecords._write.recovery import recover
 from dsrecords.errors import DSRecordsError, ReadOnlyError
 
-# A whole index is written after edits if it is small, or if opening has to replay many frames.
-_SMALL_INDEX = 4 * 2**20  # bytes
+# After edits a whole index is written once there are so many frames to replay as it has times these
+# bytes, which take about as long to write as a frame to replay; or if there are many frames.
+_BYTES_A_FRAME = 2**16
 _MANY_FRAMES = 1000
 
 # A checkpoint after so many frames or bytes bounds what opening has to replay.
@@ -663,12 +664,12 @@ class Writer(WriterBase):
         """Add to the index what it does not say yet, or write it anew after many edits."""
         state = self.state
         path = state.index_path
-        is_large = old.base + old.row * old.count >= _SMALL_INDEX
+        size = old.base + old.row * old.count
         if not self._rows_differ:
             slot = self._slot_in_place(old)
             _index.publish_appended(path, old, slot, state.snapshot.entries)
             self._map(slot)
-        elif is_large and state.frames_behind < _MANY_FRAMES:
+        elif state.frames_behind < min(size // _BYTES_A_FRAME, _MANY_FRAMES):
             state.slot = old._replace(seq=old.seq + 1, end=state.snapshot.end)
             _index.publish_slot(path, state.slot)
         else:
