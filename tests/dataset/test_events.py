@@ -106,6 +106,12 @@ def after(change, before):
     return AFTER.get(change, list)(before)
 
 
+@pytest.fixture
+def appends_by_python(monkeypatch):
+    """An append by C has no instruction of Python's amid it, and so nobody comes between."""
+    monkeypatch.setattr("dsrecords._write.compiled.core", None)
+
+
 # Interruptions
 
 
@@ -157,7 +163,7 @@ def test_an_exception_at_any_instruction_leaves_the_list_before_or_after(
     monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: None)
     made = make(tmp_path / "made.rec")
     open_before = descriptors()
-    number = 5
+    number = 6  # from 5 on, one is where CPython 3.11 loses a reference to an OSError
     while interrupted(copied(made, number), change, number, is_first_change):
         number += STEP * (6 if is_first_change else 1)
     assert descriptors() == open_before
@@ -264,7 +270,9 @@ def test_a_flush_amid_an_append_is_made_up_for_right_after_it(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("change", ["append", "flush"])
-def test_a_flush_at_any_instruction_of_a_change_is_made_up_for_right_after_it(tmp_path, change):
+def test_a_flush_at_any_instruction_of_a_change_is_made_up_for_right_after_it(
+    tmp_path, change, appends_by_python
+):
     ds = dsrecords.open(make(tmp_path / "a.rec"))
     ds.append(row(50))
     gate = ds._editing.writer.gate
@@ -291,7 +299,9 @@ def test_a_flush_at_any_instruction_of_a_change_is_made_up_for_right_after_it(tm
 
 @pytest.mark.slow
 @pytest.mark.parametrize("change", ["append", "delete", "replace a field", "compact"])
-def test_a_handler_that_changes_the_list_amid_a_change_is_refused_or_right(tmp_path, change):
+def test_a_handler_that_changes_the_list_amid_a_change_is_refused_or_right(
+    tmp_path, change, appends_by_python
+):
     made = make(tmp_path / "made.rec")
     refused = 0
     number = 0

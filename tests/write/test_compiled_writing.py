@@ -212,9 +212,7 @@ def test_whoever_replaces_a_function_of_the_system_sees_each_append(
     function = getattr(module, name)
     with dsrecords.open(path) as ds:
         ds.append({"n": 3})
-        monkeypatch.setattr(
-            module, name, lambda *given: calls.append(name) or function(*given)
-        )
+        monkeypatch.setattr(module, name, lambda *given: calls.append(name) or function(*given))
         ds.append({"n": 4})
         monkeypatch.undo()
     assert name in calls

@@ -154,6 +154,8 @@ class Entries(EntriesBase):
         direct_offsets: the same, but 0 if the rows have heads.
     """
 
+    appended: RowMemory
+
     def __init__(
         self,
         mapped: RowMemory,

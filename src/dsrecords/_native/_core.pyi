@@ -70,7 +70,13 @@ class Block:
     def fill(self, iterator: Any, records: int, bytes: int, /) -> tuple[int, Any]: ...
     def add(self, numbers: Any, payloads: Any, /) -> None: ...
     def add_columns(
-        self, first: int, stop: int, bytes: int, numbers: tuple[Any, ...], payloads: tuple[Any, ...], /
+        self,
+        first: int,
+        stop: int,
+        bytes: int,
+        numbers: tuple[Any, ...],
+        payloads: tuple[Any, ...],
+        /,
     ) -> int: ...
     def finish(
         self, kind: int, prev: int, seed: int, offset: int, width: int, /

@@ -142,6 +142,8 @@ class Snapshot(SnapshotBase):
     entries: Entries
     verified: Verified
     schema: Schema
+    log: Log
+    _mark: tuple[int, int, int, int, int]
     is_of_log = True
     columns: Columns | None = None
     payload_facts: Callable[[np.ndarray, int, str], np.ndarray] | None = None
@@ -171,7 +173,7 @@ class Snapshot(SnapshotBase):
         self.first_offset = header.size
         self.mode = self._mode_of_compiled()
         # As a plain tuple, which takes a fifth of the time of a named one for each append.
-        self._mark: tuple[int, int, int, int, int] = beginning(header)
+        self._mark = beginning(header)
 
     def _mode_of_compiled(self) -> int:
         """What the compiled twin may do with this list."""

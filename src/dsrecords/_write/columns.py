@@ -92,7 +92,7 @@ class Columns:
         """Encode the column of the next field."""
         values, is_missing = _split_missing(column, field)
         if not isinstance(field.type, Scalar):
-            payloads = None
+            payloads: Payloads | _Rows | None = None
             if is_compiled() and not is_missing.any():
                 payloads = _payloads_as_given(field, values)
             if payloads is None:
@@ -214,7 +214,8 @@ def _payloads_as_given(field: Field, column: Any) -> Payloads | _Rows | None:
     if field.dump != kind.dump:
         return None
     if type(kind) is Str and type(column) is list:
-        return encode_strings(column)
+        encoded: Payloads | None = encode_strings(column)
+        return encoded
     if type(kind) is Bytes and isinstance(column, LIST_TYPES):
         if set(map(type, column)) == {bytes}:
             return list(column)
@@ -224,7 +225,8 @@ def _payloads_as_given(field: Field, column: Any) -> Payloads | _Rows | None:
         return None
     if column.dtype != kind.dtype or column.shape[1:] != kind.shape:
         return None
-    return column.reshape(len(column), -1).view(np.uint8)
+    rows: _Rows = column.reshape(len(column), -1).view(np.uint8)
+    return rows
 
 
 def _describe_payloads(heads: np.ndarray, number: int, payloads: Payloads) -> None:

@@ -104,7 +104,7 @@ def _way(field: Field) -> _Way | None:
     size = 0
     dtype: Any = None
     shape: Any = None
-    if found == _ARRAY:
+    if isinstance(kind, ShapedArray) and found == _ARRAY:
         shape = kind.shape
         dtype = np.dtype(kind.dtype.str)  # the one object that NumPy has for it
         size = dtype.itemsize * math.prod(shape)

@@ -92,6 +92,10 @@ class Writer(WriterBase):
         ReadOnlyError: nobody may write to these files.
     """
 
+    state: State
+    gate: Gate
+    _file: files.Descriptor | None
+
     def __init__(
         self,
         state: State,
