@@ -368,6 +368,27 @@ def test_halves_are_rounded_as_numpy_rounds_them(path):
     assert (stored.view(np.uint16) == values.astype(np.float16).view(np.uint16)).all()
 
 
+@pytest.mark.parametrize("name", ["bfloat16[2]", "uint16[2]", "float32[2]", "bool[2]", "int8[2]?"])
+@pytest.mark.parametrize("dtype", ["u2", "f4", "?", "i1", ">f4"])
+def test_columns_of_arrays_are_stored_as_their_rows(name, dtype, tmp_path):
+    column = np.ones((5, 2), dtype)
+    for array in (column, np.asfortranarray(column), column[::-1]):
+        stored = []
+        for way in ("rows", "columns"):
+            path = tmp_path / f"{way}.rec"
+            make_dataset([], path, {"a": name}, overwrite=True)
+            try:
+                with dsrecords.open(path) as ds:
+                    if way == "rows":
+                        ds.extend([{"a": row} for row in array])
+                    else:
+                        ds.extend_columns({"a": array})
+                    stored.append([row["a"].tobytes() for row in ds])
+            except SchemaError as error:
+                stored.append(error.message.partition("given: ")[2])
+        assert stored[0] == stored[1]
+
+
 @compiled_only
 def test_a_block_is_finished_once(path):
     make_dataset([], path, {"n": "int64"})

@@ -24,7 +24,12 @@ from dsrecords._types.category import Category
 from dsrecords._types.scalars import Scalar
 from dsrecords._types.strings import Str
 from dsrecords._types.structs import Struct
-from dsrecords._write.compiled import compiled_encoder, encode_strings, is_compiled
+from dsrecords._write.compiled import (
+    compiled_encoder,
+    encode_strings,
+    is_compiled,
+    is_stored_as_given,
+)
 from dsrecords.errors import SchemaError, annotate, in_words
 
 _CHUNK = 4096  # records packed together
@@ -184,9 +189,11 @@ class Columns:
             whole = np.ascontiguousarray(column, dtype)
             numbers.append((offset, dtype.itemsize, whole.view(np.uint8)))
         payloads = []
-        for column in self._payloads:
-            size = column.shape[1] if isinstance(column, np.ndarray) else 0
-            payloads.append((0, size, column))
+        for values in self._payloads:
+            size = 0
+            if isinstance(values, np.ndarray):
+                size = values.shape[1]
+            payloads.append((0, size, values))
         first = 0
         while first < self.count:
             block = encoder.block()
@@ -221,7 +228,7 @@ def _payloads_as_given(field: Field, column: Any) -> Payloads | _Rows | None:
             return list(column)
         return None
     is_array = type(column) is np.ndarray and column.flags.c_contiguous and column.size > 0
-    if type(kind) is not ShapedArray or not is_array or kind.free:
+    if not isinstance(kind, ShapedArray) or not is_array or not is_stored_as_given(kind):
         return None
     if column.dtype != kind.dtype or column.shape[1:] != kind.shape:
         return None

@@ -76,6 +76,14 @@ def compiled_encoder(schema: Schema) -> Any:
     )
 
 
+def is_stored_as_given(kind: ShapedArray) -> bool:
+    """Whether arrays of the type's own dtype and shape are stored as their bytes.
+
+    Of bfloat16 they are not: an array of uint16 is one of numbers there.
+    """
+    return type(kind) is ShapedArray and not kind.free and type(kind.scalar) in (Integer, Float)
+
+
 def encode_strings(values: list[Any]) -> Any:
     """Strings in UTF-8, by C: a list of bytes; None if one of the values is not a usual string."""
     return core.encode_strings(values)
@@ -154,7 +162,7 @@ def _kind_of_payload(kind: Any) -> int | None:
         return _TEXT
     if found is Bytes:
         return _BYTES
-    if found is ShapedArray and not kind.free and isinstance(kind.scalar, (Integer, Float)):
+    if found is ShapedArray and is_stored_as_given(kind):
         return _ARRAY
     if found in _CALLED:
         return _PAYLOAD
