@@ -23,6 +23,7 @@ enum {
 enum { ADDED = 0, LEFT = 1, FAILED = -1 };
 
 #define SMALLEST_ARENA 512
+#define REFERRED 2048 /* bytes of a payload from which on it is written from where it is */
 #define LARGEST_STEP ((Py_ssize_t)1 << 22) /* by which an arena grows */
 
 static PyTypeObject *encoder_type;
@@ -266,7 +267,6 @@ static int copy_payload(Block *block, Frame *frame, Py_ssize_t number, const uin
     return 0;
 }
 
-/* Bytes that are large are written from where they are. */
 static int refer_to_payload(Block *block, Frame *frame, Py_ssize_t number, PyObject *payload) {
     size_t size = (size_t)PyBytes_Size(payload);
     uint32_t checksum = checksum_of((const uint8_t *)PyBytes_AsString(payload), size);
@@ -288,7 +288,7 @@ static int add_payload(Block *block, Frame *frame, Py_ssize_t number, PyObject *
     }
     if (PyBytes_Check(payload)) {
         Py_ssize_t size = PyBytes_Size(payload);
-        if ((size_t)size > LARGE)
+        if (size >= REFERRED)
             return refer_to_payload(block, frame, number, payload);
         const uint8_t *data = (const uint8_t *)PyBytes_AsString(payload);
         return copy_payload(block, frame, number, data, size);
@@ -748,10 +748,22 @@ static int are_right_columns(const Encoder *encoder, const Column *numbers,
     return payload_count == encoder->layout.payload_count;
 }
 
+/* The bytes that each record takes, without those of payloads in lists. */
+static uint64_t size_of_row(const Encoder *encoder, const Column *payloads) {
+    uint64_t size = (uint64_t)encoder->layout.head_size;
+    for (Py_ssize_t k = 0; k < encoder->layout.payload_count; k++)
+        size += ((uint64_t)payloads[k].width + 7) & ~(uint64_t)7;
+    return size;
+}
+
 static Py_ssize_t add_rows(Block *block, Py_ssize_t first, Py_ssize_t stop, uint64_t bytes,
                            const Column *numbers, Py_ssize_t number_count,
                            const Column *payloads) {
     memset(block->head, 0, (size_t)block->encoder->layout.head_size);
+    /* Room for all of them, if they are not larger than a block: it need not grow then. */
+    uint64_t room = (uint64_t)(stop - first) * size_of_row(block->encoder, payloads);
+    if (stop > first && make_room(block, (Py_ssize_t)(room < bytes ? room : bytes)) < 0)
+        return -1;
     Py_ssize_t row = first;
     for (; row < stop && block->given < bytes; row++) {
         Frame frame;
