@@ -6,6 +6,7 @@ or on a mount of its own.
 
 import contextlib
 import errno
+import itertools
 import os
 import pickle
 import subprocess
@@ -449,3 +450,29 @@ def on_disk(path):
     while folder not in kinds:
         folder = os.path.dirname(folder)
     return kinds[folder] in ("ext4", "xfs", "btrfs")
+
+
+@pytest.mark.skipif(not hasattr(os, "pwritev"), reason="without pwritev")
+def test_more_than_two_gigabytes_in_one_write_are_written_in_several(monkeypatch):
+    """The system takes at most 0x7ffff000 bytes at once. /dev/null takes them without a copy."""
+    buffers = [bytes(2**26)] * 40
+    wanted = [(2**26 * i, 2**26 * (i + 1)) for i in range(40)]
+    written = []
+    pwrite, pwritev = os.pwrite, os.pwritev
+
+    def noted(function):
+        def call(fd, data, offset):
+            done = function(fd, data, offset)
+            written.append((offset, offset + done))
+            return done
+
+        return call
+
+    monkeypatch.setattr(os, "pwrite", noted(pwrite))
+    monkeypatch.setattr(os, "pwritev", noted(pwritev))
+    with open("/dev/null", "r+b", buffering=0) as file:
+        files.pwritev(file.fileno(), buffers, 0)
+    assert len(written) > 1
+    assert written[0][0] == 0
+    assert written[-1][1] == wanted[-1][1]
+    assert all(stop == start for (_, stop), (start, _) in itertools.pairwise(written))
