@@ -47,7 +47,7 @@ def run(code, **environment):
 
 
 @of_twin
-@pytest.mark.parametrize("way", range(3))
+@pytest.mark.parametrize("way", range(4))
 def test_each_way_gives_the_checksum_of_zlib(way):
     if way >= len(core.crc32_ways()):
         pytest.skip("this processor does not know that way")
@@ -90,7 +90,14 @@ def reflected(number, bits):
 
 @pytest.mark.parametrize(
     ("name", "exponents"),
-    [("BY_128", (160, 96)), ("BY_512", (544, 480)), ("BY_2048", (2080, 2016)), ("BY_64", (64,))],
+    [
+        ("BY_64", (64,)),
+        ("BY_128", (160, 96)),
+        ("BY_256", (288, 224)),
+        ("BY_512", (544, 480)),
+        ("BY_1024", (1056, 992)),
+        ("BY_2048", (2080, 2016)),
+    ],
 )
 def test_constants_of_folding_are_what_their_powers_leave(name, exponents):
     source = (ROOT / "native" / "crc32.c").read_text(encoding="utf-8")
