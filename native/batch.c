@@ -359,13 +359,45 @@ static inline int is_inside(const Payloads *payloads, uint64_t start, uint64_t s
     return start <= length && size <= length - start;
 }
 
+static inline int is_to_verify(const Payloads *payloads, Py_ssize_t k) {
+    const uint8_t *lacking = payloads->lacking.buf;
+    return payloads->checksums.buf != NULL && (lacking == NULL || lacking[k]);
+}
+
+static inline uint32_t stored_checksum(const Payloads *payloads, Py_ssize_t k) {
+    return load32((const uint8_t *)payloads->checksums.buf + 4 * k);
+}
+
 static inline int is_right(const Payloads *payloads, Py_ssize_t k, const uint8_t *from,
                            uint64_t size) {
-    const uint8_t *lacking = payloads->lacking.buf;
-    if (payloads->checksums.buf == NULL || (lacking != NULL && !lacking[k]))
-        return 1;
-    uint32_t stored = load32((const uint8_t *)payloads->checksums.buf + 4 * k);
-    return crc32(0, from, (size_t)size) == stored;
+    return !is_to_verify(payloads, k) ||
+           crc32(0, from, (size_t)size) == stored_checksum(payloads, k);
+}
+
+/* Copies a payload. Returns whether it is right, of which what was copied is looked at. */
+static inline int copy_right(const Payloads *payloads, Py_ssize_t k, uint8_t *to,
+                             const uint8_t *from, size_t size) {
+    if (is_to_verify(payloads, k))
+        return copy_crc32(to, from, size) == stored_checksum(payloads, k);
+    memcpy(to, from, size);
+    return 1;
+}
+
+/* Bytes of their own; NULL, without an exception, if they are not right. Other threads run meanwhile
+   if they are many. */
+static PyObject *right_bytes(const Payloads *payloads, Py_ssize_t k, const uint8_t *from,
+                             size_t size) {
+    PyObject *copy = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)size);
+    if (copy == NULL)
+        return NULL;
+    uint8_t *to = (uint8_t *)PyBytes_AsString(copy);
+    PyThreadState *state = size < LARGE ? NULL : PyEval_SaveThread();
+    int right = copy_right(payloads, k, to, from, size);
+    if (state != NULL)
+        PyEval_RestoreThread(state);
+    if (!right)
+        Py_CLEAR(copy);
+    return copy;
 }
 
 /* copy_payloads(data, count, starts, size, checksums, lacking, target)
@@ -402,12 +434,10 @@ PyObject *copy_payloads(PyObject *module, PyObject *const *arguments, Py_ssize_t
             wrong = -2;
             break;
         }
-        /* Right before it is copied: so it comes from memory once. */
-        if (!is_right(&payloads, k, data + start, size)) {
+        if (!copy_right(&payloads, k, to, data + start, size)) {
             wrong = k;
             break;
         }
-        memcpy(to, data + start, size);
         to += size;
     }
     if (state != NULL)
@@ -442,12 +472,12 @@ PyObject *load_payloads(PyObject *module, PyObject *const *arguments, Py_ssize_t
                 Py_INCREF(Py_None);
                 value = Py_None;
             }
-        } else if (is_inside(&payloads, start, size) && is_right(&payloads, k, data + start, size)) {
-            const char *from = (const char *)data + start;
-            if (is_text)
-                value = PyUnicode_DecodeUTF8(from, (Py_ssize_t)size, NULL);
-            else
-                value = PyBytes_FromStringAndSize(from, (Py_ssize_t)size);
+        } else if (is_inside(&payloads, start, size)) {
+            const uint8_t *from = data + start;
+            if (!is_text)
+                value = right_bytes(&payloads, k, from, (size_t)size);
+            else if (is_right(&payloads, k, from, size))
+                value = PyUnicode_DecodeUTF8((const char *)from, (Py_ssize_t)size, NULL);
         }
         if (value == NULL) {
             Py_CLEAR(values);

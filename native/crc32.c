@@ -18,6 +18,7 @@
 #define POLYNOMIAL 0xEDB88320u /* P, reflected, without its highest power */
 
 Crc32 crc32;
+CopyCrc32 copy_crc32;
 
 /* By tables: eight bytes at a time. tables[k][b]: what the byte b adds, with k bytes behind it. */
 
@@ -47,6 +48,21 @@ static uint32_t register_by_tables(uint32_t crc, const uint8_t *data, size_t siz
     }
     for (; size; size--, data++)
         crc = crc >> 8 ^ tables[0][(crc ^ *data) & 0xFF];
+    return crc;
+}
+
+/* Piece by piece, so that each comes from memory once. */
+static uint32_t copy_in_pieces(uint8_t *to, const uint8_t *data, size_t size) {
+    const size_t most = 1 << 16;
+    uint32_t crc = 0;
+    while (size) {
+        size_t some = size < most ? size : most;
+        crc = crc32(crc, data, some);
+        memcpy(to, data, some);
+        to += some;
+        data += some;
+        size -= some;
+    }
     return crc;
 }
 
@@ -157,36 +173,69 @@ DOUBLE_FOLDING static inline __m256i double_fold(__m256i bits, __m256i by, __m25
     return _mm256_xor_si256(_mm256_xor_si256(first, second), behind);
 }
 
-/* Two multiplications by one instruction, on processors without instructions of 512 bits. */
-DOUBLE_FOLDING static uint32_t crc32_by_double_folding(uint32_t crc, const uint8_t *data,
-                                                       size_t size) {
-    if (size < 256)
-        return crc32_by_folding(crc, data, size);
+/* Memory is asked for so many bytes ahead: the processor itself looks no further than a page. */
+#define ASKED_AHEAD 2048
+
+DOUBLE_FOLDING static inline __m256i take256(uint8_t *to, const uint8_t *data, size_t at) {
+    __m256i bits = load256(data + at);
+    if (to != NULL)
+        _mm256_storeu_si256((__m256i *)(to + at), bits);
+    return bits;
+}
+
+/* Two multiplications by one instruction, on processors without instructions of 512 bits. Of 256
+   bytes or more, which are copied meanwhile unless `to` is NULL. */
+DOUBLE_FOLDING static inline __attribute__((always_inline)) uint32_t
+fold_doubly(uint32_t crc, uint8_t *to, const uint8_t *data, size_t size) {
     const __m256i by_256 = _mm256_broadcastsi128_si256(load128(BY_256));
     const __m256i by_1024 = _mm256_broadcastsi128_si256(load128(BY_1024));
     __m256i start = _mm256_zextsi128_si256(_mm_cvtsi32_si128((int)~crc));
-    __m256i first = _mm256_xor_si256(load256(data), start);
-    __m256i second = load256(data + 32);
-    __m256i third = load256(data + 64);
-    __m256i fourth = load256(data + 96);
-    data += 128;
-    size -= 128;
-    for (; size >= 128; size -= 128, data += 128) {
-        first = double_fold(first, by_1024, load256(data));
-        second = double_fold(second, by_1024, load256(data + 32));
-        third = double_fold(third, by_1024, load256(data + 64));
-        fourth = double_fold(fourth, by_1024, load256(data + 96));
+    __m256i first = _mm256_xor_si256(take256(to, data, 0), start);
+    __m256i second = take256(to, data, 32);
+    __m256i third = take256(to, data, 64);
+    __m256i fourth = take256(to, data, 96);
+    size_t at = 128;
+    for (; size - at >= 128; at += 128) {
+        if (size - at > ASKED_AHEAD + 64) {
+            __builtin_prefetch(data + at + ASKED_AHEAD);
+            __builtin_prefetch(data + at + ASKED_AHEAD + 64);
+        }
+        first = double_fold(first, by_1024, take256(to, data, at));
+        second = double_fold(second, by_1024, take256(to, data, at + 32));
+        third = double_fold(third, by_1024, take256(to, data, at + 64));
+        fourth = double_fold(fourth, by_1024, take256(to, data, at + 96));
     }
     first = double_fold(first, by_256, second);
     first = double_fold(first, by_256, third);
     first = double_fold(first, by_256, fourth);
-    for (; size >= 32; size -= 32, data += 32)
-        first = double_fold(first, by_256, load256(data));
+    for (; size - at >= 32; at += 32)
+        first = double_fold(first, by_256, take256(to, data, at));
     __m128i high = _mm256_extracti128_si256(first, 1);
     __m128i bits = fold(_mm256_castsi256_si128(first), load128(BY_128), high);
-    size_t whole = size & ~(size_t)15;
-    bits = fold_all(bits, data, whole);
-    return ~register_by_tables(remainder_of(bits), data + whole, size - whole);
+    size_t rest = size - at;
+    if (to != NULL)
+        memcpy(to + at, data + at, rest);
+    if (rest >= 16) {
+        bits = fold(bits, load128(BY_128), load128(data + at));
+        at += 16;
+    }
+    return ~register_by_tables(remainder_of(bits), data + at, size - at);
+}
+
+DOUBLE_FOLDING static uint32_t crc32_by_double_folding(uint32_t crc, const uint8_t *data,
+                                                       size_t size) {
+    if (size < 256)
+        return crc32_by_folding(crc, data, size);
+    return fold_doubly(crc, NULL, data, size);
+}
+
+DOUBLE_FOLDING static uint32_t copy_by_double_folding(uint8_t *to, const uint8_t *data,
+                                                      size_t size) {
+    if (size < 256) {
+        memcpy(to, data, size);
+        return crc32_by_folding(0, data, size);
+    }
+    return fold_doubly(0, to, data, size);
 }
 
 WIDE_FOLDING static inline __m512i wide_fold(__m512i bits, __m512i by, __m512i behind) {
@@ -303,6 +352,11 @@ void choose_crc32(void) {
         add_way("instruction", crc32_by_instruction);
 #endif
     crc32 = ways[way_count - 1].function;
+    copy_crc32 = copy_in_pieces;
+#if defined(__x86_64__)
+    if (crc32 == crc32_by_double_folding)
+        copy_crc32 = copy_by_double_folding;
+#endif
 }
 
 /* crc32(data, crc=0, way=None) */

@@ -106,6 +106,9 @@ static inline uint64_t extent(const uint8_t *sizes, Py_ssize_t count, uint64_t h
 
 typedef uint32_t (*Crc32)(uint32_t crc, const uint8_t *data, size_t size);
 extern Crc32 crc32;
+/* Copies bytes, and returns the checksum of what it has copied. */
+typedef uint32_t (*CopyCrc32)(uint8_t *to, const uint8_t *data, size_t size);
+extern CopyCrc32 copy_crc32;
 void choose_crc32(void);
 PyObject *crc32_of(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
 PyObject *crc32_ways(PyObject *module, PyObject *nothing);

@@ -131,6 +131,7 @@ class LogScanner:
         check: of that frame, or what was given.
         fault: what ended the scan; None if it came to `stop`.
         misplaced: whether the fault is a whole frame that must not follow those before it.
+        records_before_fault: how many records of the batch that the fault is in come before it.
     """
 
     def __init__(
@@ -155,6 +156,7 @@ class LogScanner:
         self.last: int | None = None
         self.fault: ScannedFrame | None = None
         self.misplaced = False
+        self.records_before_fault = 0
         self._offset = start  # of the next frame
         self._prev = check  # of the frame before it that is not pending
         self._pending = _Pending(self._width)
@@ -191,6 +193,8 @@ class LogScanner:
         fault = self._bad_payload_of(held)
         if fault is not None:
             self.fault = fault
+            offsets = held.rows[:, 0]
+            self.records_before_fault = int(np.searchsorted(offsets, np.uint64(fault.offset)))
             return
         self._pass(held)
         yield held
@@ -261,11 +265,13 @@ class LogScanner:
         found = self.frame(self._offset, payloads)
         if found.problem:
             self.fault = found
+            self.records_before_fault = len(self._pending)
             return None
         if found.kind in PENDING_KINDS:
             if found.prev:
                 problem = "a pending frame that names a frame before it"
                 self.fault = found._replace(problem=problem)
+                self.records_before_fault = len(self._pending)
                 return None
             self._pending.add(self._row(found))
             self._offset += found.size
@@ -860,8 +866,8 @@ class _Pending:
         self._added: list[np.ndarray] = []
         self._added_count = 0
 
-    def __bool__(self) -> bool:
-        return bool(self._added) or len(self._moved) > 0
+    def __len__(self) -> int:
+        return len(self._moved) + self._added_count
 
     def add(self, rows: np.ndarray) -> None:
         self._added.append(rows)

@@ -74,6 +74,7 @@ class State:
     refuses = ""
     _ignores_index = False
     half_slot = False
+    _faulty_record = 0  # the position that the record at the fault would have had
     _was_interrupted = False  # amid a `refresh` or a change
     _vouched = 0  # up to where the index that was read vouches for the log
 
@@ -411,6 +412,7 @@ class State:
         self.unfinished = walk.end < stop
         fault = walk.fault
         self.fault = fault
+        self._faulty_record = len(self.snapshot.entries) + walk.records_before_fault
         self.beyond = None
         if fault is not None:
             self.beyond = self._find_beyond(walk, fault, stop)
@@ -449,7 +451,7 @@ class State:
         return CorruptError(
             f"{fault.problem}, and {evidence}; dsrecords.repair can help",
             file=self.path,
-            record=len(self.snapshot.entries),
+            record=self._faulty_record,
             field=self.header.schema.payload_key(fault.payload),
             offset=fault.problem_offset,
         )
