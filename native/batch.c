@@ -4,6 +4,11 @@
 
 #include "native.h"
 
+#if defined(__linux__)
+#include <sys/uio.h>
+#endif
+
+#define NOT_READY (-2) /* the answer where Python is to let the system read the records first */
 #define AHEAD 32 /* records that are asked for together: so the memory is waited for but once */
 
 /* Positions: an array of int64, or those of a range. */
@@ -54,6 +59,7 @@ static Py_ssize_t find_heads(Snapshot *snapshot, const Layout *layout, const Pos
     const uint8_t *rows = entries->rows.buffer.buf;
     const uint8_t *log = snapshot->log.buffer.buf;
     uint64_t length = (uint64_t)snapshot->log.buffer.len;
+    int in_log = entries->row_size == SHORT_ROW;
     Py_ssize_t row_count = 0;
     if (entries->row_size > 0)
         row_count = entries->rows.buffer.len / entries->row_size;
@@ -61,6 +67,8 @@ static Py_ssize_t find_heads(Snapshot *snapshot, const Layout *layout, const Pos
         Py_ssize_t i = position_at(positions, first + k);
         if (i >= 0 && i < row_count)
             __builtin_prefetch(rows + entries->row_size * i);
+        if (in_log)
+            guess_record(snapshot, layout, i);
     }
     for (Py_ssize_t k = 0; k < count; k++) {
         if (find_record(snapshot, layout, position_at(positions, first + k), &records[k]) < 0)
@@ -179,17 +187,52 @@ static Snapshot *readable(PyObject *object, PyObject *schema) {
     return snapshot;
 }
 
-/* gather_numbers(snapshot, schema, head_size, payload_count, positions, start, step, count, columns,
-                  end)
+/* Whether a page of the log is in memory. */
+static int is_in_memory(int file, uint64_t offset) {
+#if defined(__linux__) && defined(RWF_NOWAIT)
+    char byte;
+    struct iovec to = {&byte, 1};
+    return offset <= INT64_MAX && preadv2(file, &to, 1, (off_t)offset, RWF_NOWAIT) >= 0;
+#else
+    (void)file;
+    (void)offset;
+    return 0;
+#endif
+}
 
-   Returns -1, or the number of the first record that is not for C. */
+/* Whether the heads of some records, in the log, seem to be in memory: two are looked at, the same
+   as `compiled._is_ready` looks at. A record that cannot be found is none that is waited for. */
+static int seem_ready(Snapshot *snapshot, const Layout *layout, const Positions *positions,
+                      int file) {
+    const Entries *entries = (const Entries *)snapshot->entries;
+    Py_ssize_t count = positions->count;
+    if (entries->row_size != SHORT_ROW || count < 2)
+        return 1;
+    Py_ssize_t numbers[2] = {count / 3, count - 1};
+    for (int k = 0; k < 2; k++) {
+        Record record;
+        if (find_record(snapshot, layout, position_at(positions, numbers[k]), &record) == 0 &&
+            !is_in_memory(file, record.offset))
+            return 0;
+    }
+    return 1;
+}
+
+/* gather_numbers(snapshot, schema, head_size, payload_count, positions, start, step, count, columns,
+                  end, file)
+
+   Unless `file`, the descriptor of the log, is negative, nothing is read of it that does not seem to
+   be in memory. Returns -1, or the number of the first record that is not for C, or NOT_READY. */
 PyObject *gather_numbers(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
     (void)module;
     Layout layout;
     Positions positions;
-    if (expect(count, 10, "gather_numbers") < 0 || take_layout(arguments + 2, &layout) < 0)
+    if (expect(count, 11, "gather_numbers") < 0 || take_layout(arguments + 2, &layout) < 0)
         return NULL;
     uint64_t end = PyLong_AsUnsignedLongLong(arguments[9]);
+    if (PyErr_Occurred())
+        return NULL;
+    int file = (int)PyLong_AsLong(arguments[10]);
     if (PyErr_Occurred() || take_positions(arguments + 4, &positions) < 0)
         return NULL;
     Column *columns = take_columns(arguments[8], &layout, positions.count);
@@ -201,8 +244,8 @@ PyObject *gather_numbers(PyObject *module, PyObject *const *arguments, Py_ssize_
     Py_ssize_t stopped = 0;
     Snapshot *snapshot = readable(arguments[0], arguments[1]);
     if (snapshot != NULL)
-        stopped = -1;
-    for (Py_ssize_t first = 0; stopped < 0 && first < positions.count; first += AHEAD) {
+        stopped = file < 0 || seem_ready(snapshot, &layout, &positions, file) ? -1 : NOT_READY;
+    for (Py_ssize_t first = 0; stopped == -1 && first < positions.count; first += AHEAD) {
         Record records[AHEAD];
         Py_ssize_t some = positions.count - first < AHEAD ? positions.count - first : AHEAD;
         Py_ssize_t right = find_heads(snapshot, &layout, &positions, first, some, 1, end, records);

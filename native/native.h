@@ -163,6 +163,8 @@ typedef struct {
     unsigned int seed;
     int mode;
     Window log;
+    Py_ssize_t near_position; /* of a record that was found, and where it was: a guess for others */
+    uint64_t near_offset;
 } Snapshot;
 
 /* What C may do with a list: `Snapshot.mode`. */
@@ -192,6 +194,7 @@ int add_snapshot_types(PyObject *module);
 Snapshot *snapshot_of(PyObject *object);
 int are_parts_ours(const Snapshot *snapshot);
 int open_windows(Snapshot *snapshot);
+void guess_record(const Snapshot *snapshot, const Layout *layout, Py_ssize_t i);
 int find_record(Snapshot *snapshot, const Layout *layout, Py_ssize_t i, Record *record);
 int is_right_head(Snapshot *snapshot, const Layout *layout, Py_ssize_t i, const Record *record,
                   uint64_t length);

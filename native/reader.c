@@ -242,7 +242,10 @@ static PyObject *read_quickly(const Reader *self, Snapshot *snapshot, Py_ssize_t
     uint64_t sizes[MOST_PAYLOADS];
     Record record;
     if (snapshot->schema != self->schema || snapshot->mode == NOTHING ||
-        open_windows(snapshot) < 0 || find_record(snapshot, &self->layout, i, &record) < 0)
+        open_windows(snapshot) < 0)
+        return NULL;
+    guess_record(snapshot, &self->layout, i);
+    if (find_record(snapshot, &self->layout, i, &record) < 0)
         return NULL;
     if (self->payloads && find_payloads(self, snapshot, &record, starts, sizes) < 0)
         return NULL;

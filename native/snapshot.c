@@ -131,6 +131,18 @@ static uint64_t load_bits(const Window *window, Py_ssize_t i) {
     }
 }
 
+/* Asks for the memory in which a head without payloads is, if all frames from one that was found to
+   this one are of one size: so it comes while the row is looked for. It is only asked for: what is
+   read is what the row says. */
+void guess_record(const Snapshot *snapshot, const Layout *layout, Py_ssize_t i) {
+    if (layout->payload_count)
+        return;
+    uint64_t distance = ((uint64_t)i - (uint64_t)snapshot->near_position) * (uint64_t)layout->head_size;
+    uint64_t offset = snapshot->near_offset + distance;
+    if (offset < (uint64_t)snapshot->log.buffer.len)
+        __builtin_prefetch((const uint8_t *)snapshot->log.buffer.buf + offset);
+}
+
 /* Finds a record by its position. The windows are open. Returns -1 if C cannot, or must not. */
 int find_record(Snapshot *snapshot, const Layout *layout, Py_ssize_t i, Record *record) {
     const Entries *entries = (const Entries *)snapshot->entries;
@@ -156,6 +168,8 @@ int find_record(Snapshot *snapshot, const Layout *layout, Py_ssize_t i, Record *
     if (length < head_size || offset > (uint64_t)(length - head_size))
         return -1;
     record->head = (const uint8_t *)snapshot->log.buffer.buf + offset;
+    snapshot->near_position = i;
+    snapshot->near_offset = offset;
     return 0;
 }
 

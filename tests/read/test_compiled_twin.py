@@ -555,3 +555,57 @@ def test_damage_is_told_of_at_each_reading(path):
         with pytest.raises(CorruptError, match="record 7"):
             ds[7]
         assert ds[8] == (8, "text 8")
+
+
+@of_twin
+def test_bytes_are_verified_as_they_are_copied():
+    rng = random.Random(5)
+    data = rng.randbytes(2**18)
+    sizes = [*range(1, 300), 511, 512, 513, 1023, 1024, 4000, 2**16 - 1, 2**16, 2**17 + 77]
+    for size in sizes:
+        starts = np.array([rng.randrange(64), rng.randrange(64, 128)], np.uint64)
+        parts = [data[start : start + size] for start in starts.tolist()]
+        checksums = np.array([zlib.crc32(part) for part in parts], np.uint32)
+        for wrong in (-1, 0, 1):
+            stored = checksums.copy()
+            if wrong >= 0:
+                stored[wrong] ^= 1
+            target = bytearray(2 * size + 8)
+            with memoryview(target) as room:
+                found = core.copy_payloads(data, 2, starts, size, stored, None, room[: 2 * size])
+            assert found == wrong
+            if wrong < 0:
+                assert target == parts[0] + parts[1] + bytes(8)
+
+
+@of_twin
+@pytest.mark.parametrize(
+    "indices",
+    [
+        np.array([5, 0, 5, 99]),
+        np.array([3]),
+        np.array([], np.int64),
+        np.arange(99, -1, -3),
+        np.array([1, -1]),
+        np.array([7, 8], np.int32),
+        np.array([[1]]),
+        np.array([100]),
+        np.array([2**63 - 1, 0]),
+        [4, 2],
+    ],
+)
+def test_batches_of_numbers_are_read_quickly_and_slowly_alike(tmp_path, indices):
+    path = tmp_path / "numbers.rec"
+    schema = {"i": "int64", "d": "datetime64[ns]", "f": "float16", "b": "bool"}
+    row = {"d": np.datetime64(5, "ns"), "f": 0.5, "b": True}
+    make_dataset([{"i": i, **row} for i in range(100)], path, schema)
+    found = []
+    for given in (indices, indices if isinstance(indices, list) else indices.tolist()):
+        ds = dsrecords.open(path)
+        try:
+            batch = ds.batch(given)
+        except (TypeError, IndexError) as error:
+            found.append((type(error), str(error)))
+        else:
+            found.append({name: (column.dtype, column.tolist()) for name, column in batch.items()})
+    assert found[0] == found[1]

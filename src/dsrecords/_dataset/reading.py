@@ -21,6 +21,7 @@ from dsrecords._order.formula import Formula
 from dsrecords._order.indices import Indices
 from dsrecords._order.permutation import Permutation
 from dsrecords._read.batch import as_array, columns, joined
+from dsrecords._read.compiled import quick_columns
 from dsrecords._read.extents import dead_bytes
 from dsrecords._read.plan import Plan
 from dsrecords._read.selection import position, positions, several
@@ -388,6 +389,10 @@ class Reading:
         pass_over: PassOver = None,
     ) -> list[Any]:
         snapshot = self.snapshot()
+        if plan.plain is not None and self.selection is None and not out:
+            columns = quick_columns(snapshot, indices, plan)
+            if columns is not None:
+                return columns
         found = self.positions(indices, snapshot)
         if out:
             _check_out(out, plan)

@@ -38,6 +38,10 @@ _SHAPES: dict[type | None, int] = {
 }
 _MOST_PAYLOADS = 1024
 
+_NOT_ASKED = -1  # whether the log is in memory
+_INT64 = np.dtype(np.int64)
+_PLAIN_MEMORY = "biuf"  # kinds of arrays whose memory NumPy shows to others as it is
+
 _DONE = -1  # what the functions in C return where nothing was in their way
 
 _Step = tuple[int, int, int, int, int, int, Any, Any, Any]
@@ -210,10 +214,61 @@ def gather_numbers(
         *_as_arguments(positions),
         tuple(columns),
         snapshot.end,
+        _NOT_ASKED,
     )
     if stopped != _DONE:
         return None
     return numbers
+
+
+def quick_columns(snapshot: Any, positions: Any, plan: Any) -> list[np.ndarray] | None:
+    """The columns of a plan that is `plain`, by as few steps as there can be.
+
+    Args:
+        snapshot: the list.
+        positions: what a user has given.
+        plan: of numbers alone.
+
+    Returns:
+        None where these are no positions as an array of int64, or where `gather_numbers` is to
+        look at them.
+    """
+    if core is None or positions.__class__ is not np.ndarray or not snapshot.mode:
+        return None
+    if positions.dtype != _INT64 or positions.ndim != 1 or not positions.flags.c_contiguous:
+        return None
+    descriptor = getattr(snapshot.storage, "descriptor", None)
+    count = len(positions)
+    if descriptor is None or not count:
+        return None
+    if len(snapshot.data) < snapshot.end:
+        snapshot.mapped()
+    found = []
+    columns = []
+    for _, offset, dtype in plan.numbers:
+        column = np.empty(count, dtype)
+        found.append(column)
+        memory = column
+        if dtype.kind not in _PLAIN_MEMORY:
+            memory = column.view(np.uint8)
+        columns.append((offset, dtype.itemsize, memory))
+    layout = plan.schema.layout
+    stopped = core.gather_numbers(
+        snapshot,
+        plan.schema,
+        layout.size,
+        layout.payload_count,
+        positions,
+        0,
+        1,
+        count,
+        tuple(columns),
+        snapshot.end,
+        descriptor.number,
+    )
+    if stopped != _DONE:
+        return None
+    return found
 
 
 class GatheredHeads(NamedTuple):
