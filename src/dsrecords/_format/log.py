@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dsrecords._format import kernels
-from dsrecords._format.checksums import crc32
+from dsrecords._format.checksums import crc32, crc32_of_payload
 from dsrecords._format.entries import FrameRef, row_checks, row_of
 from dsrecords._format.frame import COMMIT_HEAD, DELETE, FRAME, METADATA_HEAD, NO_PREV, Frames
 from dsrecords._format.header import parse_json
@@ -241,7 +241,7 @@ class LogScanner:
             begin = start - self._buffer_offset
             end = begin + size
             if begin >= 0 and end <= len(self._buffer):
-                crc = crc32(self._buffer[begin:end])
+                crc = crc32_of_payload(self._buffer[begin:end])
             else:
                 crc = self._crc(start, size)
             if crc != checksum:
@@ -629,7 +629,7 @@ class LogScanner:
             piece = self.read(offset, size)
             if not len(piece):
                 return -1
-            crc = crc32(piece, crc)
+            crc = crc32_of_payload(piece, crc)
             offset += len(piece)
         return crc
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dsrecords._format import kernels
-from dsrecords._format.checksums import crc32
+from dsrecords._format.checksums import crc32_of_payload
 from dsrecords._format.entries import FrameRef
 from dsrecords._format.layout import NONE, padded_sizes, size_of_word
 from dsrecords._order.formula import Formula
@@ -554,7 +554,7 @@ class Batch:
             payload = data[start : start + size]
             if checksums is not None:
                 checksum = checksums[k]
-                if checksum is not None and crc32(payload) != checksum:
+                if checksum is not None and crc32_of_payload(payload) != checksum:
                     raise self._wrong_checksum(k, start, field)
             try:
                 values.append(make(payload, copy))
