@@ -19,31 +19,33 @@ static uint8_t *read_file(const char *path, uint64_t *size) {
   fclose(file);
   return realloc(bytes, *size ? *size : 1); /* so that a sanitizer sees the first byte behind it */
 }
-static void print_error(const dsr_error *error) {
-  const char *names[] = {"", "corrupt", "unsupported", "stale", "memory", "not there", "misplaced"};
-  printf("{\"error\": {\"class\": \"%s\", \"offset\": %llu, \"payload\": %lld, \"message\": \"%s\"}}\n", names[error->code],
-         (unsigned long long)error->offset, (long long)error->payload, error->message);
+static void print_error(const dsr_error *error, uint64_t field) {
+  const char *names[] = {"", "corrupt", "unsupported", "stale", "memory", "not there"};
+  printf("{\"error\": {\"class\": \"%s\", \"offset\": %llu, \"field\": %llu}}\n", names[error->code],
+         (unsigned long long)error->offset, (unsigned long long)field);
 }
 static void print_hex(const dsr_value *value) {
   printf(value->bytes ? "\"" : "null");
   for (uint64_t i = 0; value->bytes && i < value->size; i++) printf("%02x", value->bytes[i]);
   printf(value->bytes ? "\"" : "");
 }
-static void print_json(const char *json) {
-  if (json) printf("%.*s", (int)(dsr_skip(json) - json), json);
+static void print_member(const char *json, const char *key) {
+  const char *value = dsr_member(json, key);
+  if (*value) printf("%.*s", (int)(dsr_skip(value) - value), value);
   else printf("null");
 }
 static void print_record(dsr_file *file, uint64_t i) {
   dsr_frame frame;
-  dsr_value value = {NULL, 0, 0};
+  dsr_value value = {NULL, 0};
   int code = dsr_read(file, i, &frame);
-  for (int64_t j = 0; !code && j < file->field_count; j++) code = dsr_get(file, &frame, &file->fields[j], &value);
+  uint64_t read = 0; /* fields */
+  while (!code && read < file->field_count) code = dsr_get(file, &frame, &file->fields[read++], &value);
   if (code) {
-    print_error(&file->error);
+    print_error(&file->error, read - 1);
     return;
   }
   printf("{\"record\": [");
-  for (int64_t j = 0; j < file->field_count; j++) {
+  for (uint64_t j = 0; j < file->field_count; j++) {
     if (j) printf(", ");
     dsr_get(file, &frame, &file->fields[j], &value);
     print_hex(&value);
@@ -51,17 +53,18 @@ static void print_record(dsr_file *file, uint64_t i) {
   printf("]}\n");
 }
 static void show(dsr_file *file) {
-  dsr_value metadata = {NULL, 0, 0};
+  dsr_value metadata = {NULL, 0};
   printf("{\"warns\": %d, \"count\": %llu, \"fields\": [", file->warns, (unsigned long long)file->count);
-  for (int64_t j = 0; j < file->field_count; j++) {
+  for (uint64_t j = 0; j < file->field_count; j++) {
     printf(j ? ", [" : "[");
-    print_json(file->fields[j].name);
+    print_member(file->fields[j].json, "name");
     printf(", ");
-    print_json(file->fields[j].type);
+    print_member(file->fields[j].json, "type");
     printf("]");
   }
   printf("]}\n");
-  if (dsr_metadata(file, &metadata)) print_error(&file->error);
+  if (dsr_metadata(file, &metadata)) print_error(&file->error, 0);
+  else if (!metadata.size) printf("{\"metadata\": {}}\n");
   else printf("{\"metadata\": %.*s}\n", (int)metadata.size, (const char *)metadata.bytes);
   for (uint64_t i = 0; i < file->count; i++) print_record(file, i);
 }
@@ -69,13 +72,13 @@ static void show(dsr_file *file) {
 /* A line: of each record that can be read, its number and what its values are, as one number. */
 static void print_digests(dsr_file *file) {
   dsr_frame frame;
-  dsr_value value = {NULL, 0, 0};
+  dsr_value value = {NULL, 0};
   for (uint64_t i = 0; i < file->count; i++) {
     uint32_t crc = 0;
     int code = dsr_read(file, i, &frame);
-    for (int64_t j = 0; !code && j < file->field_count; j++) {
+    for (uint64_t j = 0; !code && j < file->field_count; j++) {
       code = dsr_get(file, &frame, &file->fields[j], &value);
-      if (!code && value.bytes) crc = dsr_crc(file, crc, value.bytes, value.size);
+      if (!code && value.bytes) crc = dsr_crc(crc, value.bytes, value.size);
     }
     if (!code) printf("%llu:%08x ", (unsigned long long)i, crc);
   }
@@ -84,7 +87,7 @@ static void print_digests(dsr_file *file) {
 static void read_as(const char *mode, const uint8_t *rec, uint64_t rec_size, const uint8_t *idx, uint64_t idx_size, int is_view) {
   dsr_file file;
   int code = dsr_open(&file, rec, rec_size, idx, idx_size, is_view), is_shown = !strcmp(mode, "show");
-  if (code && is_shown) print_error(&file.error);
+  if (code && is_shown) print_error(&file.error, 0);
   if (code && !is_shown) printf("refused\n");
   if (!code && is_shown) show(&file);
   if (!code && !is_shown) print_digests(&file);
