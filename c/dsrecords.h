@@ -106,16 +106,16 @@ static int dsr_fields(dsr_file *file) { /* and that they lie in a head by the ru
   }
   uint64_t end = 16 + 12 * file->payload_count;
   for (uint64_t width = 16; width; width /= 2)
-    for (dsr_field *field = file->fields; field->json; field++)
-      if (field->width == width) {
-        field->at = (end + width - 1) / width * width;
-        end = field->at + width;
-      }
+    for (dsr_field *field = file->fields; field->json; field++) {
+      if (field->width != width) continue;
+      field->at = (end + width - 1) / width * width;
+      end = field->at + width;
+    }
   for (dsr_field *field = file->fields; field->json; field++) {
     if (field->present) field->present = end++;
+    const char *key = field->width ? "at" : "payload";
+    DSR_NEED(dsr_states(field->json, key, field->width ? field->at : field->payload), DSR_CORRUPT, 40);
     DSR_NEED(!field->present || dsr_states(field->json, "present", field->present), DSR_CORRUPT, 40);
-    DSR_NEED(field->width || dsr_states(field->json, "payload", field->payload), DSR_CORRUPT, 40);
-    DSR_NEED(!field->width || dsr_states(field->json, "at", field->at), DSR_CORRUPT, 40);
   }
   file->head = (end + 7) / 8 * 8;
   DSR_NEED(file->field_count && dsr_states(file->json, "head", file->head), DSR_CORRUPT, 40);
@@ -191,7 +191,7 @@ static int dsr_commit(dsr_file *file, const dsr_frame *commit, uint64_t pending,
   const uint8_t *head = commit->head, *numbers = head + 40;
   uint64_t at = commit->at, n = (commit->size - 40) / 8, op = dsr_u32(head + 36), from = 0, kept = 0;
   DSR_NEED(dsr_u64(head + 16) == file->end && dsr_u64(head + 24) == pending, DSR_CORRUPT, at);
-  DSR_NEED(dsr_u32(head + 32) == checks && commit->size <= 1 << 28, DSR_CORRUPT, at);
+  DSR_NEED(dsr_u32(head + 32) == checks, DSR_CORRUPT, at);
   DSR_NEED(op <= DSR_DELETE, DSR_UNSUPPORTED, at);
   DSR_NEED(op != DSR_DELETE || n % 2 == 0, DSR_CORRUPT, at);
   file->count += pending;
@@ -225,6 +225,7 @@ static int dsr_log(dsr_file *file, uint64_t durable, uint64_t vouched) { /* what
     uint32_t prev = dsr_u32(frame.head + 4), past = is_pending ? 0 : file->check;
     DSR_NEED(kind <= DSR_METADATA || kind >= DSR_SKIPPED || (prev && prev != past), DSR_UNSUPPORTED, at);
     DSR_NEED(prev == past && (is_pending || !pending || kind == DSR_COMMIT), DSR_CORRUPT, at);
+    DSR_NEED(kind != DSR_COMMIT || frame.size <= 1 << 28, DSR_CORRUPT, at);
     DSR_NEED(kind != DSR_METADATA || frame.size <= 1 << 24, DSR_CORRUPT, at);
     if (is_record && dsr_payload(file, &frame, DSR_NONE, at >= durable, &value)) break;
     if (is_record) file->list[file->count + pending++] = at;
@@ -254,20 +255,21 @@ static int dsr_log(dsr_file *file, uint64_t durable, uint64_t vouched) { /* what
 static int dsr_usable(dsr_file *file, const uint8_t *slot, uint64_t idx_size) {
   uint64_t count = dsr_u64(slot + 40), covered = dsr_u64(slot + 48), last = dsr_u64(slot + 56);
   uint64_t base = dsr_u32(slot + 68), row = dsr_u32(slot + 72);
-  const uint8_t *frame = file->rec + last;
   DSR_NEED(dsr_number(slot + 12, 2) == 2 && dsr_number(slot + 14, 2) <= 1, DSR_UNSUPPORTED, 12);
   DSR_NEED(!memcmp(slot + 16, file->rec + 24, 16), DSR_STALE_VIEW, 16);
   DSR_NEED(base == 8192 + file->start && (row == 16 || row == 8 + file->head), DSR_CORRUPT, 68);
   DSR_NEED(base <= idx_size && count <= (idx_size - base) / row, DSR_CORRUPT, 40);
-  DSR_NEED(dsr_u64(slot + 96) >= covered && !(dsr_u64(slot + 32) >> 63), DSR_CORRUPT, 32);
-  DSR_NEED(!(dsr_u64(slot + 80) >> 63), DSR_CORRUPT, 80);
-  int is_ours = covered == file->start && !count && !memcmp(file->rec + 8, slot + 64, 4);
-  if (last) {
-    is_ours = last >= file->start && last <= file->size - 16 && !memcmp(frame, slot + 64, 4);
-    is_ours = is_ours && frame[15] == 0xD5 && frame[14] && !dsr_is_pending(frame[14]);
-    is_ours = is_ours && last + dsr_number(frame + 8, 6) == covered;
+  DSR_NEED(dsr_u64(slot + 96) >= covered && (slot[39] | slot[87]) < 128, DSR_CORRUPT, 0); /* seq, edits */
+  if (!last) {
+    int is_empty = covered == file->start && !count && !memcmp(slot + 64, file->rec + 8, 4);
+    DSR_NEED(is_empty, DSR_STALE_VIEW, 56);
+    return DSR_OK;
   }
-  DSR_NEED(is_ours, DSR_STALE_VIEW, 56);
+  DSR_NEED(last >= file->start && last <= file->size - 16, DSR_STALE_VIEW, 56);
+  const uint8_t *frame = file->rec + last; /* its first 16 bytes, as they are stored */
+  DSR_NEED(!memcmp(frame, slot + 64, 4) && frame[15] == 0xD5, DSR_STALE_VIEW, 56);
+  DSR_NEED(frame[14] && !dsr_is_pending(frame[14]), DSR_STALE_VIEW, 56);
+  DSR_NEED(last + dsr_number(frame + 8, 6) == covered, DSR_STALE_VIEW, 56);
   return DSR_OK;
 }
 static int dsr_index(dsr_file *file, const uint8_t *idx, uint64_t idx_size, int is_view) {
@@ -348,10 +350,10 @@ static inline int dsr_metadata(dsr_file *file, dsr_value *value) { /* a JSON obj
   if (!file->metadata) return DSR_OK;
   if (dsr_frame_at(file, file->metadata, &frame)) return file->error.code;
   uint64_t length = dsr_u64(frame.head + 16);
-  DSR_NEED(frame.kind == DSR_METADATA && length <= frame.size - 24, DSR_CORRUPT, frame.at);
-  DSR_NEED((length + 7) / 8 * 8 == frame.size - 24, DSR_CORRUPT, frame.at);
+  DSR_NEED(frame.kind == DSR_METADATA && length > 1 && length <= frame.size - 24, DSR_CORRUPT, frame.at);
+  DSR_NEED(length + 7 >= frame.size - 24, DSR_CORRUPT, frame.at);
+  DSR_NEED(frame.head[24] == '{' && frame.head[23 + length] == '}', DSR_CORRUPT, frame.at);
   *value = (dsr_value){frame.head + 24, length};
-  DSR_NEED(length > 1 && frame.head[24] == '{' && frame.head[23 + length] == '}', DSR_CORRUPT, frame.at);
   return DSR_OK;
 }
 #endif
