@@ -94,15 +94,29 @@ async function openUrl(url) {
   if (response.status === 404 || response.status === 410) throw new MissingError(`${url}: there is no such file`);
   if (response.status === 416) return new BytesSource(new Uint8Array(0), url); // an empty file has no range
   if (response.status === 200) return wholeBody(url, response);
-  if (response.status !== 206) throw new Error(`${url}: the server answers ${response.status}`);
+  if (response.status !== 206) throw await refusal(url, response);
   const start = new Uint8Array(await response.arrayBuffer());
   const size = await sizeOf(url, response, start);
   return new UrlSource(url, size, versionOf(response), start);
 }
 
-function fetchRange(url, offset, length) {
+async function fetchRange(url, offset, length) {
   const headers = { Range: `bytes=${offset}-${offset + length - 1}` };
-  return fetch(url, { headers, cache: "no-store", credentials: "same-origin" });
+  try {
+    return await fetch(url, { headers, cache: "no-store", credentials: "same-origin" });
+  } catch (error) {
+    const isForeign = typeof document !== "undefined" && new URL(url, location.href).origin !== location.origin;
+    const advice = isForeign ? ", or its server does not allow this page to read it (Access-Control-Allow-Origin)" : "";
+    throw new Error(`${url} cannot be reached${advice}`, { cause: error });
+  }
+}
+
+/** The error of an answer that is no range: with what a server says of it in a line of plain text. */
+async function refusal(url, response) {
+  const isText = response.headers.get("content-type")?.startsWith("text/plain");
+  const text = isText ? (await response.text()).split("\n")[0].slice(0, 500) : "";
+  if (!isText) await response.body?.cancel();
+  return new Error(`${url}: the server answers ${response.status}${text && `: ${text}`}`);
 }
 
 async function wholeBody(url, response) {
@@ -143,10 +157,7 @@ class UrlSource {
     if (stop <= this.start.length) return this.start.subarray(offset, stop);
     const response = await fetchRange(this.name, offset, stop - offset);
     if (response.status === 416) throw this.replaced();
-    if (response.status !== 206) {
-      await response.body?.cancel();
-      throw new Error(`${this.name}: the server answers ${response.status} instead of a range`);
-    }
+    if (response.status !== 206) throw await refusal(this.name, response);
     if (versionOf(response) !== this.version) throw this.replaced();
     const bytes = new Uint8Array(await response.arrayBuffer());
     if (bytes.length === stop - offset) return bytes;

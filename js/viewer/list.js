@@ -4,13 +4,14 @@ import { count, element } from "./dom.js";
 import { recordsAt } from "./order.js";
 import { isDrawn, shapesIn, withShapes } from "./overlays.js";
 import { inWords } from "./record.js";
-import { brief } from "./show.js";
+import { Unread, brief } from "./show.js";
 
 const KEPT = 400; // records
 const TOGETHER = 12; // records that are read by one request, if they lie side by side
 const COLUMNS = 12; // fields in a row of the table
 const TILE = 190; // pixels of its width
 const FIRST = /^(jpeg|png|webp|image)/;
+const PLAYED = /^(audio|video)\??$/; // of which a line says the size alone
 const NOT_TEXT = /^(jpeg|png|webp|image|audio|video|bytes|array|msgpack|file)|\[[\d*,]+\]\??$/;
 const SCALAR = /^(bool|u?int\d+|b?float\d+|category\[.*\]|datetime64\[[^\]]*\]|timedelta64\[[^\]]*\])\??$/s;
 
@@ -125,12 +126,25 @@ export class Lines {
 
   /** Reads the records that were asked for since the last time, some of them together. */
   #read() {
-    const { dataset } = this;
-    const keys = this.fields.map(([key]) => key);
+    const { dataset, fields } = this;
     const wanted = this.#wanted.splice(0);
     for (let start = 0; start < wanted.length; start += TOGETHER) {
       const some = wanted.slice(start, start + TOGETHER);
-      recordsAt(dataset, some.map(({ position }) => position), keys).then((records) => some.forEach(({ resolve }, k) => resolve(records[k])));
+      linesAt(dataset, some.map(({ position }) => position), fields).then((records) => some.forEach(({ resolve }, k) => resolve(records[k])));
     }
   }
+}
+
+/** What lines show of some records: of each `{ values }` or `{ error }`. Sounds and videos are not read for that. */
+async function linesAt(dataset, positions, fields) {
+  const isRead = ([key, type]) => typeof key === "number" || !PLAYED.test(type);
+  const read = fields.filter(isRead).map(([key]) => key);
+  const records = await recordsAt(dataset, positions, read);
+  if (read.length === fields.length) return records;
+  return Promise.all(records.map(async ({ values, error }, k) => {
+    if (error) return { error };
+    const { payloads } = await dataset.describe(positions[k]);
+    const sizes = new Map(payloads.map(({ field, size }) => [field, size === null ? null : new Unread(size)]));
+    return { values: fields.map((field) => (isRead(field) ? values[read.indexOf(field[0])] : sizes.get(field[0]))) };
+  }));
 }

@@ -1,7 +1,7 @@
 // Pictures: encoded ones, arrays as pictures, and what is drawn over them.
 
 import { NDArray } from "../values.js";
-import { element, svg } from "./dom.js";
+import { bytesInWords, element, svg } from "./dom.js";
 
 const SIGNATURES = [
   ["image/jpeg", /^\xff\xd8\xff/],
@@ -14,6 +14,7 @@ const SIGNATURES = [
   ["audio/flac", /^fLaC/],
   ["audio/ogg", /^OggS/],
   ["audio/mpeg", /^(ID3|\xff[\xe2-\xff])/],
+  ["audio/mp4", /^[^]{4}ftypM4[AB]/],
   ["video/mp4", /^[^]{4}ftyp/],
   ["video/webm", /^\x1a\x45\xdf\xa3/],
 ];
@@ -26,15 +27,23 @@ export function mediaType(bytes) {
   return SIGNATURES.find(([, pattern]) => pattern.test(start))?.[0] ?? null;
 }
 
-/** A URL of bytes. It is given back when the element that uses it has loaded it, or was removed. */
-export function urlOf(bytes, type) {
-  return URL.createObjectURL(new Blob([bytes], { type }));
+const lent = new FinalizationRegistry((url) => URL.revokeObjectURL(url));
+
+/** What plays a sound or a video; a text where the browser cannot. Its bytes are given back when it is gone. */
+export function player(bytes, type) {
+  const kind = type.split("/")[0];
+  const url = URL.createObjectURL(new Blob([bytes], { type }));
+  const made = element(kind, { src: url, controls: true, preload: "metadata", "aria-label": kind });
+  const text = `a ${kind === "audio" ? "sound" : "video"} that this browser cannot play: ${type}, ${bytesInWords(bytes.length)}`;
+  made.addEventListener("error", () => made.replaceWith(element("p", { class: "damaged", text })));
+  lent.register(made, url);
+  return made;
 }
 
 export function picture(bytes, label) {
   const type = mediaType(bytes);
   if (!type?.startsWith("image/")) return null;
-  const url = urlOf(bytes, type);
+  const url = URL.createObjectURL(new Blob([bytes], { type }));
   const done = () => URL.revokeObjectURL(url);
   const broken = (event) => {
     done();

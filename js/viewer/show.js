@@ -2,10 +2,11 @@
 
 import { NDArray } from "../values.js";
 import { bytesInWords, count, element } from "./dom.js";
-import { arrayPicture, isPicture, mediaType, picture, sparkline, urlOf } from "./pictures.js";
+import { arrayPicture, isPicture, mediaType, picture, player, sparkline } from "./pictures.js";
 
 const SHORT = 200; // characters
 const LONG = 100000;
+const MOST_DECODED = 2 ** 24; // bytes of a sound whose waveform is drawn: as samples they are up to some 40 times that
 const ROLES = ["role", "from"];
 const CONTENTS = ["content", "value", "text"];
 
@@ -40,9 +41,17 @@ function numberText(value, type) {
   return String(digits && Number.isFinite(value) ? Number(value.toPrecision(digits)) : value);
 }
 
+/** Stands for a value that was not read: how large it is. */
+export class Unread {
+  constructor(size) {
+    this.size = size;
+  }
+}
+
 /** A value in one line. */
 export function brief(value, type) {
   if (value === null) return none();
+  if (value instanceof Unread) return element("span", { class: "muted", text: `${type.replace("?", "")}, ${bytesInWords(value.size)}` });
   if (typeof value === "string") return element("span", { class: "string" }, marked(cut(value, SHORT)));
   if (typeof value !== "object") return element("span", { class: "number", text: numberText(value, type) });
   if (value instanceof Uint8Array) return picture(value, type) ?? element("span", { class: "muted", text: inWords(value) });
@@ -81,18 +90,24 @@ export function whole(value, type) {
 function media(bytes, type) {
   const shown = picture(bytes, type);
   if (shown) return shown;
-  const kind = mediaType(bytes);
+  const kind = playedAs(bytes, type);
   if (kind?.startsWith("audio/")) return sound(bytes, kind);
-  if (kind?.startsWith("video/")) return element("video", { src: urlOf(bytes, kind), controls: true, preload: "metadata" });
+  if (kind?.startsWith("video/")) return player(bytes, kind);
   const start = Array.from(bytes.subarray(0, 256), (byte) => byte.toString(16).padStart(2, "0")).join(" ");
   const text = `${start}${bytes.length > 256 ? " …" : ""}`;
   return element("div", {}, element("p", { class: "muted", text: inWords(bytes) }), element("pre", { class: "text", text, tabindex: "0" }));
 }
 
+/** What kind of file bytes are; files that may hold either are what their field says. */
+function playedAs(bytes, type) {
+  const kind = mediaType(bytes);
+  const said = /^(audio|video)\b/.exec(type)?.[0];
+  return said && kind ? kind.replace(/^(audio|video)/, said) : kind;
+}
+
 function sound(bytes, kind) {
-  const player = element("audio", { src: urlOf(bytes, kind), controls: true, preload: "metadata" });
-  const box = element("div", { class: "sound" }, player);
-  waveform(bytes).then((line) => line && box.prepend(line));
+  const box = element("div", { class: "sound" }, player(bytes, kind));
+  if (bytes.length <= MOST_DECODED) waveform(bytes).then((line) => line && box.prepend(line));
   return box;
 }
 

@@ -10,12 +10,16 @@ RANGE = re.compile(r"bytes=(\d+)-(\d+)")
 class Bucket:
     """Files of a folder, by ranges.
 
+    Args:
+        folder: of the files.
+        allows_pages: whether pages of other origins may read them.
+
     Attributes:
         address: that all of them begin with.
         asked: of each answer the name and the number of bytes.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder, allows_pages=True):
         bucket = self
         self.asked = []
 
@@ -44,7 +48,8 @@ class Bucket:
 
             def send(self, status, body, headers):
                 self.send_response(status)
-                self.send_header("Access-Control-Allow-Origin", "*")
+                if allows_pages:
+                    self.send_header("Access-Control-Allow-Origin", "*")
                 self.send_header("Access-Control-Expose-Headers", "Content-Range, ETag")
                 self.send_header("Content-Length", str(len(body)))
                 self.send_header("ETag", '"1"')

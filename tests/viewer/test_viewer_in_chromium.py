@@ -6,7 +6,6 @@ import http.server
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import threading
@@ -19,24 +18,14 @@ import numpy as np
 import pytest
 import ranges
 from conftest import SOURCE, flip, large
+from viewing import PATIENCE, Server, answer, opened, shown
 
 import dsrecords
 
 pytestmark = pytest.mark.large
+pytest_plugins = ["browsers"]
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-# Without these Chromium looks up hosts of its maker's.
-QUIET = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-PATIENCE = 120_000  # milliseconds that anything may take: machines may be slow
 HOSTILE = "<img src=x onerror='document.title=1'><script>document.title=2</script>"
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg" onload="document.title=3"><script>1</script></svg>'
 
@@ -66,29 +55,6 @@ SCHEMA = {
 }
 
 
-class Server:
-    """`dsrecords view` in a process of its own.
-
-    Attributes:
-        address: that it prints.
-    """
-
-    def __init__(self, *arguments):
-        code = f"import sys; sys.path.insert(0, {str(SOURCE)!r})\nfrom dsrecords._cli.main import script\nsys.exit(script())"
-        command = [sys.executable, "-c", code, "view", *map(str, arguments), "--no-browser"]
-        self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        self.address = self.process.stdout.readline().strip()
-        assert self.address.startswith("http://127.0.0.1:"), self.process.stderr.read()
-
-    def stop(self):
-        """Interrupt it. Returns its exit code."""
-        self.process.send_signal(signal.SIGINT)
-        self.process.communicate(timeout=120)
-        return self.process.returncode
-
-
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     large("starlette")
@@ -116,17 +82,6 @@ def server(made):
     assert server.stop() == 0  # Ctrl-C ends it, without an error
 
 
-@pytest.fixture(scope="module")
-def browser():
-    playwright = large("playwright.sync_api")
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium: apt-get install chromium")
-    with playwright.sync_playwright() as running:
-        browser = running.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
 def page(browser, server):
     """A page that must ask no other host, run no script of a dataset's, and log no error."""
@@ -143,36 +98,10 @@ def page(browser, server):
     assert problems == []
 
 
-@contextlib.contextmanager
-def shown(page, *arguments):
-    """Another server, whose first dataset the page shows."""
-    server = Server(*arguments)
-    try:
-        yield opened(page, server)
-    finally:
-        page.goto("about:blank")
-        assert server.stop() == 0
-
-
-@pytest.fixture
-def other_page(browser):
-    page = browser.new_page(viewport={"width": 1200, "height": 800})
-    page.set_default_timeout(PATIENCE)
-    yield page
-    page.close()
-
-
 def copied(made, folder, name="pictures"):
     for ending in ("rec", "idx"):
         shutil.copy(made / f"{name}.{ending}", folder / f"{name}.{ending}")
     return folder / f"{name}.rec"
-
-
-def opened(page, server, file=0, more=""):
-    page.goto(f"{server.address}#file={file}{more}")
-    page.reload()
-    page.locator("#count", has_text="records").wait_for()
-    return page
 
 
 def test_pictures_are_tiles_with_boxes_and_a_click_shows_all_of_a_record(page, server):
@@ -663,15 +592,6 @@ def test_a_notebook_shows_a_frame(other_page, made):
 
 
 # The server, without a browser
-
-
-def answer(address, **headers):
-    request = urllib.request.Request(address, headers=headers)
-    try:
-        with urllib.request.urlopen(request, timeout=120) as response:
-            return response.status, response.headers, response.read()
-    except urllib.error.HTTPError as error:
-        return error.code, error.headers, error.read()
 
 
 def test_the_server_gives_ranges_of_the_files_that_were_named(server, made):

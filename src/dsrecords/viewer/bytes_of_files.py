@@ -29,7 +29,12 @@ class Ranges(Protocol):
     version: str
 
     def pieces(self, start: int, stop: int) -> Iterator[bytes]:
-        """The bytes from start to stop, some at a time. Closes the file."""
+        """The bytes from start to stop, some at a time. Closes the file.
+
+        Raises:
+            OSError: it cannot be read.
+            DSRecordsError: it was replaced, or its server does not answer as it should.
+        """
 
     def close(self) -> None:
         """Close the file."""
@@ -56,6 +61,11 @@ class Bytes:
             if path not in self._elsewhere:
                 self._elsewhere[path] = open_storage(path)
             return _Elsewhere(self._elsewhere[path])
+
+    def forget(self, path: str) -> None:
+        """Open a file anew when it is next asked for, as what was open is of no use any more."""
+        with self._lock:
+            self._elsewhere.pop(path, None)
 
 
 class _Local:

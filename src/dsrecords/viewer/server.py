@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hmac
+import itertools
 import re
 import secrets
 import socket
@@ -21,7 +22,7 @@ from dsrecords.errors import DSRecordsError
 from dsrecords.viewer.bytes_of_files import Bytes, Ranges
 from dsrecords.viewer.changing import HEADERS, Changing
 from dsrecords.viewer.editing import Edits
-from dsrecords.viewer.served import Served, served
+from dsrecords.viewer.served import Served, is_elsewhere, served
 from dsrecords.viewer.steps import Step, read_steps
 
 _PAGE = Path(__file__).with_name("viewer.html")
@@ -76,8 +77,10 @@ def serve(
         ValueError: the file of steps is none, or a view is given of many files.
         ImportError: starlette or uvicorn is not installed.
         OSError: the port is taken.
+        RemoteError: the server of a file elsewhere does not answer as it should.
     """
     found = served(names, view)
+    _require_reachable(found)
     steps = read_steps(step_file) if step_file is not None else []
     with contextlib.closing(Edits(found, open_dataset)) as edits:
         running = Running(Site(found, steps, edits, edit), port)
@@ -86,6 +89,13 @@ def serve(
             webbrowser.open(running.address)
         with contextlib.suppress(KeyboardInterrupt):
             running.run()
+
+
+def _require_reachable(found: Served) -> None:
+    """Raise the error of the first data file elsewhere that cannot be opened."""
+    for sources in found.sources:
+        for path in filter(is_elsewhere, sources):
+            Bytes().opened(path).close()
 
 
 class Running:
@@ -209,12 +219,12 @@ class _Handlers:
         if path is None:
             return self._plain("there is no such file", 404)
         try:
-            file = self._bytes.opened(path)
+            return self._answer(request, self._bytes.opened(path))
         except FileNotFoundError:
             return self._plain("there is no such file", 404)
         except (OSError, DSRecordsError) as error:
+            self._bytes.forget(path)
             return self._plain(str(error), 502)
-        return self._answer(request, file)
 
     def _answer(self, request: Any, file: Ranges) -> Any:
         size = file.size
@@ -236,8 +246,10 @@ class _Handlers:
         headers["Content-Length"] = str(stop - start)
         if request.method == "HEAD":
             stop = start
+        pieces = file.pieces(start, stop)
+        first = next(pieces, b"")  # what fails here can still be told
         return self._responses.StreamingResponse(
-            file.pieces(start, stop),
+            itertools.chain([first], pieces),
             status,
             headers,
             "application/octet-stream",
