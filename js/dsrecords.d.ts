@@ -18,6 +18,8 @@ export interface OpenOptions {
   idx?: Given | null;
   /** A view to show in place of the whole list. */
   view?: Given;
+  /** Of many files: how many records of each count; by default all. */
+  counts?: number[];
 }
 
 /** Opens a `.rec`, a manifest (a URL or path that ends in `.json`), or many of them as one. */

@@ -15,11 +15,11 @@ const LARGEST_MANIFEST = 512 * 2 ** 20;
  *
  * @param given a URL, a path (under Node), a File, a Blob or bytes of a `.rec`; or of a manifest (`.json`), which is named by
  *   a URL or a path; or an array of these: many files as one.
- * @param {{ idx?: unknown, view?: unknown }} options the index (null: none; by default the one beside a URL or path), or a
- *   view to show in its place
+ * @param {{ idx?: unknown, view?: unknown, counts?: number[] }} options the index (null: none; by default the one beside a
+ *   URL or path), or a view to show in its place; how many records of each of many files count (by default all)
  */
-export async function open(given, { idx, view } = {}) {
-  if (Array.isArray(given)) return joined(await Promise.all(given.map((one) => open(one))));
+export async function open(given, { idx, view, counts } = {}) {
+  if (Array.isArray(given)) return joined(await Promise.all(given.map((one) => open(one))), counts);
   if (isNamed(given) && pathOf(given).endsWith(".json")) return openManifest(String(given));
   const rec = new Pages(await openSource(given));
   const { name } = rec.source;
@@ -53,10 +53,12 @@ export function indexBeside(name) {
 }
 
 /** Some datasets as one, in their order. Their fields must be the same. */
-function joined(parts) {
+function joined(parts, counts = parts.map((part) => part.count)) {
   if (parts.length === 0) throw new ShardError("no files");
   for (const part of parts) requireSame(part.fields, parts[0].fields, part.name);
-  const opened = parts.map((part) => ({ count: part.count, open: async () => part }));
+  const fewer = parts.find((part, k) => part.count < counts[k]);
+  if (fewer !== undefined) throw new StaleViewError("it has fewer records now", { file: fewer.name });
+  const opened = parts.map((part, k) => ({ count: counts[k], open: async () => part }));
   return new Many(opened, parts[0].fields, () => parts[0].metadata(), parts.map((part) => part.name).join(", "));
 }
 

@@ -8,7 +8,7 @@ import { afterwards, count, element } from "./dom.js";
 import { canBeEdited, editor } from "./edit.js";
 import { fieldSections } from "./fields.js";
 import { drawnOf, drawnText, linked, listOf, listText, remember } from "./links.js";
-import { Lines, hasPictures, isScalar, isText, keyOf } from "./list.js";
+import { Lines, hasPictures, isComplex, isScalar, isText, keyOf } from "./list.js";
 import { Order, filtered, sampled, searched, sorted } from "./order.js";
 import { inWords, problem, recordPage } from "./record.js";
 import { askServer, change, stepOf, undo, viewOf } from "./remote.js";
@@ -111,9 +111,9 @@ async function follow() {
   await openFile(Math.min(Number(parts.file ?? 0), state.files.length - 1) || 0);
 }
 
-function openOne({ given, idx, view }) {
+function openOne({ given, idx, view, counts }) {
   if (view !== undefined) return open(given, { view: typeof view === "string" ? absolute(view) : view });
-  return open(given, idx === undefined ? {} : { idx });
+  return open(given, idx === undefined ? { counts } : { idx });
 }
 
 async function openFile(number) {
@@ -171,6 +171,7 @@ function fillTools() {
   const sorts = [element("option", { value: "", text: "as stored" })];
   const groups = [element("option", { value: "", text: "evenly" })];
   fields.forEach((field, k) => {
+    if (isComplex(field)) return; // has no order
     const label = `${keyOf(field, k)}${isScalar(field) ? "" : " (size)"}`;
     sorts.push(element("option", { value: `+${k}`, text: `${label} ↑` }), element("option", { value: `-${k}`, text: `${label} ↓` }));
     if (isScalar(field)) groups.push(element("option", { value: k, text: `by ${keyOf(field, k)}` }));
@@ -255,6 +256,7 @@ function layOut() {
   scroller ??= new Scroller(at("list"), heads, draw, afterwards((line) => remember({ line: line || null }), 300));
   heads.hidden = isGrid();
   heads.replaceChildren(lines.head());
+  at("list").style.setProperty("--least", isGrid() ? "0" : `${lines.least}px`);
   layOutAgain(false);
 }
 
@@ -277,9 +279,11 @@ async function select(position) {
   remember({ i: position });
   scroller.refresh();
   const panel = at("record");
+  const isLate = setTimeout(() => panel.replaceChildren(barOf(position), element("p", { class: "muted", text: "reading …" })), panel.hidden ? 0 : 500);
   panel.hidden = false;
   const shown = { chosen: state.chosen, other: state.other, editorOf: canEdit() ? editorOf(position) : null };
   const sections = await recordPage(state.dataset, position, shown).catch((error) => [problem(error)]);
+  clearTimeout(isLate);
   if (state.selected !== position) return;
   panel.classList.toggle("wide", state.other !== null);
   panel.replaceChildren(barOf(position), ...sections);

@@ -7,6 +7,8 @@ import { hasPictures, isScalar, keyOf } from "./list.js";
 import { SHAPES, shapeOf } from "./overlays.js";
 import { problem } from "./record.js";
 
+const HAS_SHAPES = /^(json|array|list|map|\{|zstd\((?!str|bytes)|msgpack)|\[[\d*,]+\]\??$/;
+
 /**
  * The sections of the panel.
  *
@@ -20,7 +22,7 @@ export function fieldSections(dataset, page) {
     const heading = element("h3", {}, element("span", { text: String(key) }), element("code", { text: field.type }));
     const section = element("section", { class: "field" }, heading);
     if (isScalar(field)) section.append(factsButton(dataset, key, page));
-    else if (canDraw) section.append(shapeChoice(key, page));
+    else if (canDraw && HAS_SHAPES.test(field.type)) section.append(shapeChoice(key, page));
     return section;
   });
   return [...fields, metadataSection(dataset), damageSection(dataset, page)];

@@ -9,14 +9,16 @@ import { Unread, brief } from "./show.js";
 const KEPT = 400; // records
 const TOGETHER = 12; // records that are read by one request, if they lie side by side
 const COLUMNS = 12; // fields in a row of the table
+const [NUMBER, NARROW, WIDE] = [90, 80, 130]; // pixels of a column: those of the style
 const TILE = 190; // pixels of its width
 const FIRST = /^(jpeg|png|webp|image)/;
 const PLAYED = /^(audio|video)\??$/; // of which a line says the size alone
-const NOT_TEXT = /^(jpeg|png|webp|image|audio|video|bytes|array|msgpack|file)|\[[\d*,]+\]\??$/;
+const NOT_TEXT = /^(complex|jpeg|png|webp|image|audio|video|bytes|array|msgpack|file)|\[[\d*,]+\]\??$/;
 const SCALAR = /^(bool|u?int\d+|b?float\d+|category\[.*\]|datetime64\[[^\]]*\]|timedelta64\[[^\]]*\])\??$/s;
 
 export const keyOf = (field, k) => field.name ?? k;
 export const isScalar = ({ type }) => SCALAR.test(type);
+export const isComplex = ({ type }) => /^complex\d+\??$/.test(type);
 export const isText = (field) => !isScalar(field) && !NOT_TEXT.test(field.type);
 export const hasPictures = (fields) => fields.some(({ type }) => FIRST.test(type));
 
@@ -31,6 +33,9 @@ function rankOf(field) {
   if (isDrawn(field.name)) return 3;
   return isScalar(field) || isText(field) ? 1 : 2;
 }
+
+const isWide = (type) => !isScalar({ type }) || type.startsWith("datetime64");
+const widthOf = (type) => (isWide(type) ? "wide" : null);
 
 /** Draws lines of a dataset. `page`: `{ box, order, selected, marked, chosen, select }`, as they are when lines are drawn. */
 export class Lines {
@@ -52,9 +57,14 @@ export class Lines {
     return Math.max(1, Math.floor(this.page.box.clientWidth / TILE));
   }
 
+  /** The pixels that a row needs at least: where there are fewer, the table scrolls sideways. */
+  get least() {
+    return this.fields.reduce((sum, [, type]) => sum + (isWide(type) ? WIDE : NARROW), NUMBER);
+  }
+
   head() {
     const names = [["#", ""], ...this.fields].map(([key, type]) => {
-      return element("span", { role: "columnheader", text: String(key), title: type || null, class: type ? null : "position" });
+      return element("span", { role: "columnheader", text: String(key), title: type ? `${key}: ${type}` : null, class: type ? widthOf(type) : "position" });
     });
     return element("div", { class: "row head", role: "row" }, names);
   }
@@ -64,7 +74,7 @@ export class Lines {
       const position = this.page.order.at(first + k);
       const number = element("span", { class: "position", role: "rowheader", text: this.#name(position) });
       const row = element("div", { class: "row", role: "row", "aria-rowindex": first + k + 2, ...this.#attributes(position) }, number);
-      return this.#fill(row, position, (values) => values.map((value, n) => element("span", { role: "cell" }, brief(value, this.fields[n][1]))));
+      return this.#fill(row, position, (values) => values.map((value, n) => element("span", { role: "cell", class: widthOf(this.fields[n][1]) }, brief(value, this.fields[n][1]))));
     });
   }
 

@@ -19,6 +19,7 @@ const SIGNATURES = [
   ["video/webm", /^\x1a\x45\xdf\xa3/],
 ];
 const MOST_PIXELS = 4096 * 4096;
+const MOST_LABELS = 15; // bytes that are all this small are labels of pixels, not shades
 const SMALLEST = 8; // pixels of a side: smaller arrays are shown as numbers
 
 /** What kind of file bytes are, of those that browsers show as pictures, sounds and videos; null of others (SVG is one). */
@@ -60,11 +61,12 @@ export function isPicture(value) {
   return isShape && height >= SMALLEST && width >= SMALLEST && height * width <= MOST_PIXELS && value.values !== null;
 }
 
-/** An array as a picture: bytes as they are, other numbers from black (the least) to white. */
+/** An array as a picture: bytes as they are if some are not small, other numbers from black (the least) to white. */
 export function arrayPicture(array, label) {
   const [height, width, channels = 1] = array.shape;
   const numbers = array.values;
-  const toByte = array.dtype === "|u1" ? Number : stretched(numbers);
+  const isGray = array.dtype === "|u1" && numbers.some((one) => one > MOST_LABELS);
+  const toByte = isGray ? Number : stretched(numbers);
   const pixels = new Uint8ClampedArray(4 * height * width);
   for (let i = 0; i < height * width; i++) {
     for (let c = 0; c < 3; c++) pixels[4 * i + c] = toByte(numbers[i * channels + (channels === 1 ? 0 : c)]);
@@ -99,6 +101,6 @@ export function sparkline(numbers, label) {
     const y = Number.isFinite(number) ? 23 - (22 * (number - least)) / room : 12;
     return `${((i * 120) / Math.max(1, shown.length - 1)).toFixed(1)},${y.toFixed(1)}`;
   });
-  const line = svg("polyline", { points: points.join(" "), fill: "none", stroke: "currentColor", "stroke-width": 1 });
-  return svg("svg", { viewBox: "0 0 120 24", class: "spark", role: "img", "aria-label": label }, line);
+  const line = svg("polyline", { points: points.join(" "), fill: "none", stroke: "currentColor", "stroke-width": 1, "vector-effect": "non-scaling-stroke" });
+  return svg("svg", { viewBox: "0 0 120 24", class: "spark", preserveAspectRatio: "none", role: "img", "aria-label": label }, line);
 }

@@ -32,14 +32,17 @@ export async function recordPage(dataset, position, shown) {
 async function columnOf(dataset, position, chosen) {
   const found = new Map();
   const record = {};
-  for (const [k, field] of dataset.fields.entries()) {
-    const key = field.name ?? k;
+  const keys = dataset.fields.map((field, k) => field.name ?? k);
+  const values = keys.map((key) => dataset.get(position, [key])); // each alone, as one may be damaged; all at once
+  for (const [k, reading] of (await Promise.allSettled(values)).entries()) {
+    const key = String(keys[k]);
     try {
-      const [value] = Object.values(await dataset.get(position, [key]));
+      if (reading.status === "rejected") throw reading.reason;
+      const [value] = Object.values(reading.value);
       record[key] = value;
-      found.set(String(key), { drawn: whole(value, field.type), value, text: textOf(value) });
+      found.set(key, { drawn: whole(value, dataset.fields[k].type), value, text: textOf(value) });
     } catch (error) {
-      found.set(String(key), { drawn: problem(error), value: undefined, text: null });
+      found.set(key, { drawn: problem(error), value: undefined, text: null });
     }
   }
   const shapes = shapesIn(record, chosen);

@@ -33,13 +33,25 @@ function marked(text) {
 
 const none = () => element("span", { class: "none", text: "None" });
 
-const DIGITS = { float32: 8, float16: 4, bfloat16: 3 }; // that tell such numbers apart
+const DIGITS = { float32: 8, f4: 8, float16: 4, f2: 4, bfloat16: 3 }; // that tell such numbers apart
 
-/** A number, with no more digits than its type has. */
+/** A number, with no more digits than its type has, and the unit of a time that something lasts. */
 function numberText(value, type) {
-  const digits = DIGITS[type.replace("?", "")];
-  return String(digits && Number.isFinite(value) ? Number(value.toPrecision(digits)) : value);
+  const kind = type.replace("?", "");
+  const digits = DIGITS[kind];
+  if (digits && Number.isFinite(value)) return String(Number(value.toPrecision(digits)));
+  const unit = /^timedelta64\[(.*)\]$/.exec(kind)?.[1];
+  return unit && /^-?\d/.test(String(value)) ? `${value} ${unit}` : String(value);
 }
+
+/** A complex number as Python writes it, of its parts; null of another value. */
+function complexText(value, type) {
+  if (!/^complex\d+\??$/.test(type)) return null;
+  const [real, imaginary] = value;
+  return `${real}${imaginary < 0 ? "" : "+"}${imaginary}j`;
+}
+
+const numbersText = (array, most) => Array.from(array.values.subarray(0, most), (one) => numberText(one, dtypeInWords(array)));
 
 /** Stands for a value that was not read: how large it is. */
 export class Unread {
@@ -56,6 +68,7 @@ export function brief(value, type) {
   if (typeof value !== "object") return element("span", { class: "number", text: numberText(value, type) });
   if (value instanceof Uint8Array) return picture(value, type) ?? element("span", { class: "muted", text: inWords(value) });
   if (value instanceof NDArray) return briefArray(value);
+  if (complexText(value, type)) return element("span", { class: "number", text: complexText(value, type) });
   return element("span", { class: "muted", text: cut(asJson(value), SHORT) });
 }
 
@@ -64,7 +77,7 @@ function briefArray(array) {
   if (isPicture(array) && array.length > 64) return arrayPicture(array, label);
   const numbers = array.values;
   if (numbers && array.shape.length === 1 && array.length > 8) return sparkline(numbers, label);
-  const text = numbers ? Array.from(numbers.subarray(0, 12), String).join(", ") : "";
+  const text = numbers ? numbersText(array, 12).join(", ") : "";
   return element("span", { class: "muted", text: `${label} ${text}${array.length > 12 ? ", …" : ""}` });
 }
 
@@ -81,6 +94,7 @@ export function whole(value, type) {
   if (typeof value !== "object") return element("span", { class: "number", text: numberText(value, type) });
   if (value instanceof Uint8Array) return media(value, type);
   if (value instanceof NDArray) return wholeArray(value);
+  if (complexText(value, type)) return element("span", { class: "number", text: complexText(value, type) });
   if (value.data instanceof Uint8Array && typeof value.suffix === "string") {
     return element("div", {}, element("p", { class: "muted", text: value.suffix || "(no suffix)" }), media(value.data, type));
   }
@@ -137,9 +151,9 @@ function wholeArray(array) {
   const parts = [element("p", { class: "muted", text: label })];
   const numbers = array.values;
   if (isPicture(array)) parts.push(arrayPicture(array, label));
-  else if (numbers && array.shape.length === 1 && array.length > 2) parts.push(sparkline(numbers, label));
+  else if (numbers && array.shape.length === 1 && array.length > 8) parts.push(sparkline(numbers, label));
   if (numbers) {
-    const text = Array.from(numbers.subarray(0, 400), String).join(" ");
+    const text = numbersText(array, 400).join(" ");
     parts.push(element("pre", { class: "text", text: `${text}${numbers.length > 400 ? " …" : ""}`, tabindex: "0" }));
   }
   return element("div", {}, parts);
@@ -159,6 +173,8 @@ function chat(value) {
   return element("div", { class: "chat" }, lines);
 }
 
+const sizeOf = (value) => (value instanceof Map ? value.size : Object.keys(value ?? {}).length);
+
 /** Lists and objects, folded: what is inside is made when it is opened. */
 function folded(value, isOpen) {
   if (value === null || typeof value !== "object") return element("span", { class: typeof value, text: value === null ? "null" : String(value) });
@@ -168,7 +184,7 @@ function folded(value, isOpen) {
   const details = element("details", { open: isOpen }, element("summary", { text: words }));
   const fill = () => {
     if (!details.open || details.children.length > 1) return;
-    const shown = entries.slice(0, 500).map(([key, one]) => element("li", {}, element("b", { text: `${key}: ` }), folded(one, entries.length < 6)));
+    const shown = entries.slice(0, 500).map(([key, one]) => element("li", {}, element("b", { text: `${key}: ` }), folded(one, entries.length < 6 && sizeOf(one) <= 12)));
     if (entries.length > 500) shown.push(element("li", { class: "muted", text: `… ${count(entries.length - 500)} more` }));
     details.append(element("ul", {}, shown));
   };

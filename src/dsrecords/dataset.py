@@ -379,20 +379,12 @@ class IndexedRecordDataset(Sequence[Any]):
 
         Raises:
             ImportError: starlette or uvicorn is not installed.
-            ValueError: it is a saved view of many files.
         """
-        from dsrecords.viewer.notebook import Frame
+        from dsrecords.viewer.notebook import Frame, shown_of
 
         if self._editing.writer is not None:
             self.flush()
-        reading = self._reading
-        positions = None
-        if reading.selection is not None:
-            positions = np.asarray(reading.selection.positions).tolist()
-        view = None
-        if reading.opened().view:
-            view = self.index_path
-        return Frame(self.files, view, positions, open_dataset=open, height=height)
+        return Frame(shown_of(self._reading), open_dataset=open, height=height)
 
     def __repr__(self) -> str:
         return f"<IndexedRecordDataset {self._reading.description()}>"

@@ -4,13 +4,57 @@ from __future__ import annotations
 
 import html
 import threading
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
+import numpy as np
+
+from dsrecords._dataset.reading import Reading
+from dsrecords._shards.source import ShardsSource
 from dsrecords.viewer.editing import Edits
 from dsrecords.viewer.served import served
 from dsrecords.viewer.server import Running, Site
 from dsrecords.viewer.steps import Step
+
+
+class Shown(NamedTuple):
+    """What a frame shows of a dataset.
+
+    Attributes:
+        files: paths of its data files.
+        counts: how many records of each of many files count; empty of one file.
+        view: path of the saved view that is shown of one file, or None.
+        positions: of the records that are shown, in their order, counted through all files; None:
+            all of them.
+    """
+
+    files: list[str]
+    counts: list[int]
+    view: str | None
+    positions: list[int] | None
+
+
+def shown_of(reading: Reading) -> Shown:
+    """Return what a frame shows of a dataset that is being read."""
+    source = reading.opened()
+    positions = None
+    if reading.selection is not None:
+        positions = np.asarray(reading.selection.positions)
+    if not isinstance(source, ShardsSource):
+        view = source.index_path if source.view else None
+        return Shown(reading.files(), [], view, _listed(positions))
+    order = source.snapshot.order
+    if order is not None:
+        positions = order if positions is None else order[positions]
+    counts = [shard.length for shard in source.manifest.shards]
+    return Shown(reading.files(), counts, None, _listed(positions))
+
+
+def _listed(positions: np.ndarray | None) -> list[int] | None:
+    if positions is None:
+        return None
+    found: list[int] = positions.tolist()
+    return found
 
 
 class Frame:
@@ -26,9 +70,7 @@ class Frame:
 
     def __init__(
         self,
-        files: Sequence[str],
-        view: str | None,
-        positions: Sequence[int] | None,
+        shown: Shown,
         *,
         open_dataset: Callable[..., Any],
         height: int,
@@ -36,21 +78,20 @@ class Frame:
         """Start the server of a dataset.
 
         Args:
-            files: paths of its data files.
-            view: path of the saved view that is shown of it, or None.
-            positions: of the records in it that are shown, in their order; None: of all.
+            shown: what is shown of it.
             open_dataset: `dsrecords.open`.
             height: of the frame in pixels.
 
         Raises:
             ImportError: starlette or uvicorn is not installed.
-            ValueError: it is a saved view of many files.
         """
         self.height = height
-        found = served([files], view)
+        found = served([shown.files], shown.view)
+        if shown.counts:
+            found.shown[0]["counts"] = shown.counts
         steps = []
-        if positions is not None:
-            steps.append(Step("the view", list(positions)))
+        if shown.positions is not None:
+            steps.append(Step("the view", shown.positions))
         self._edits = Edits(found, open_dataset)
         self._running = Running(Site(found, steps, self._edits))
         self.address = self._running.address
