@@ -36,7 +36,7 @@ export function player(bytes, type) {
   const url = URL.createObjectURL(new Blob([bytes], { type }));
   const made = element(kind, { src: url, controls: true, preload: "metadata", "aria-label": kind });
   const text = `a ${kind === "audio" ? "sound" : "video"} that this browser cannot play: ${type}, ${bytesInWords(bytes.length)}`;
-  made.addEventListener("error", () => made.replaceWith(element("p", { class: "damaged", text })));
+  made.addEventListener("error", () => made.replaceWith(element("p", { class: "muted unplayable", text })));
   lent.register(made, url);
   return made;
 }

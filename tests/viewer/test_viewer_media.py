@@ -131,7 +131,7 @@ def test_what_cannot_be_played_says_so(other_page, tmp_path):
     with shown(page, tmp_path / "broken.rec"):
         page.keyboard.press("j")
         for text in ("a video that this browser cannot play", "a sound that this browser cannot"):
-            page.locator("#record .damaged", has_text=text).wait_for()
+            page.locator("#record .unplayable", has_text=text).wait_for()
 
 
 def test_lists_read_no_videos_and_no_sounds(other_page, tmp_path):
