@@ -34,7 +34,7 @@ function rankOf(field) {
   return isScalar(field) || isText(field) ? 1 : 2;
 }
 
-const isWide = (type) => !isScalar({ type }) || type.startsWith("datetime64");
+const isWide = (type) => type.startsWith("datetime64") || !(isScalar({ type }) || FIRST.test(type));
 const widthOf = (type) => (isWide(type) ? "wide" : null);
 
 /** Draws lines of a dataset. `page`: `{ box, order, selected, marked, chosen, select }`, as they are when lines are drawn. */

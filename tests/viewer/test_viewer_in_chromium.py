@@ -231,6 +231,23 @@ def test_every_type_of_the_suite_is_shown(browser, page, server):
         every.stop()
 
 
+def test_a_wide_table_scrolls_sideways_in_a_narrow_window(other_page, tmp_path):
+    page = other_page
+    names = [f"field_{k}" for k in range(12)]
+    rows = [{name: f"{name} of {i}" for name in names} for i in range(40)]
+    dsrecords.make_dataset(rows, tmp_path / "wide.rec", dict.fromkeys(names, "str"))
+    page.set_viewport_size({"width": 390, "height": 780})
+    with shown(page, tmp_path / "wide.rec"):
+        page.locator(".row", has_text="field_11 of 0").first.wait_for()
+        assert page.evaluate("document.documentElement.scrollWidth") == 390
+        page.evaluate("document.getElementById('list').scrollLeft = 1e5")
+        page.wait_for_timeout(200)
+        cell = page.get_by_text("field_11 of 0", exact=True).bounding_box()
+        head = page.get_by_text("field_11", exact=True).bounding_box()
+        assert cell["x"] == head["x"]
+        assert 0 < cell["x"] < 390 - 100
+
+
 class Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_):
         pass
