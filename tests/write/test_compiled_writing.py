@@ -326,7 +326,7 @@ def test_what_does_not_fit_is_the_same_error(sample, tmp_path, monkeypatch):
     for packs in (core, None):
         monkeypatch.setattr(compiled, "core", packs)
         path = tmp_path / f"{packs is None}.rec"
-        make_dataset([{"n": 0, "s": "a"}], path, {"n": "int32", "s": "str"})
+        make_dataset([{"n": 0, "s": "a"}], path, {"n": "int32", "s": "str"}, overwrite=True)
         with dsrecords.open(path) as ds:
             ds.append({"n": 3, "s": "b"})
             for change in (ds.append, lambda bad: ds.extend([{"n": 4, "s": "c"}, bad])):

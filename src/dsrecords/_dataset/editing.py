@@ -193,7 +193,9 @@ class Editing:
             if table is not None:
                 TableRows(schema, table, table.batches(), start).write(writer)
             elif is_compiled():
-                encoder = self._make_encoder(schema)
+                encoder = self._encoder
+                if schema is not self._encoded_schema:
+                    encoder = self._make_encoder(schema)
                 extend(writer, schema, encoder, iterable(samples), start)
             elif schema.payloads:
                 numbered = enumerate(iterable(samples), start)
