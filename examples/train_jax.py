@@ -88,7 +88,7 @@ def main():
     if not os.path.exists(options.data):
         make_data(options.data)
     parts = dsrecords.open(options.data).split(
-        {"train": 0.8, "test": 0.2}, seed=1, stratify="label"
+        {"train": 0.8, "test": 0.2}, seed=3, stratify="label"
     )
     loader = dsrecords.Loader(
         parts["train"],

@@ -17,7 +17,7 @@ from dsrecords import convert
 from dsrecords._cli.main import main
 from dsrecords._convert import base, csv, image_folder, json_lines, webdataset
 from dsrecords._storage import files
-from dsrecords._write import writer
+from dsrecords._write import samples, writer
 
 CLASSES = {
     "csv": (of_csv, csv.CsvSource),
@@ -33,7 +33,8 @@ MOMENTS = range(0, COUNT, 2) if IN_FULL else (0, 18, 57, 99)  # of 4 formats: 16
 def small_batches(monkeypatch):
     """Sources of more rows than a batch of a writer has."""
     monkeypatch.setattr(sources, "COUNT", COUNT)
-    monkeypatch.setattr(writer, "BATCH_RECORDS", 16)
+    for module in (writer, samples):
+        monkeypatch.setattr(module, "BATCH_RECORDS", 16)
 
 
 def killed_at(cls, moment, source, target):

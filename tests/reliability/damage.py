@@ -13,9 +13,9 @@ from pathlib import Path
 
 import ml_dtypes
 import numpy as np
+from operations import INDEX, PATH, small_writers
 from power_loss import LostError
 from simulation import Machine
-from workloads import INDEX, PATH, small_writers
 
 import dsrecords
 from dsrecords import CorruptError, IndexedRecordDataset, UnsupportedVersionError, repair

@@ -33,8 +33,8 @@ else:
     import dsrecords
 import numpy as np  # noqa: E402
 from google.protobuf import timestamp_pb2  # noqa: E402
+from operations import INDEX, PATH  # noqa: E402
 from simulation import Machine  # noqa: E402
-from workloads import INDEX, PATH  # noqa: E402
 
 from dsrecords import DSRecordsError, StoredFile  # noqa: E402
 from dsrecords._schema.resolve import make_schema  # noqa: E402

@@ -17,9 +17,7 @@ import warnings
 import zlib
 
 from bytes_by_hand import INDEX_MAGIC
-from power_loss import LostError
-from simulation import Machine
-from workloads import (
+from operations import (
     INDEX,
     NUMBERS,
     OPERATIONS,
@@ -32,6 +30,8 @@ from workloads import (
     row,
     small_writers,
 )
+from power_loss import LostError
+from simulation import Machine
 
 import dsrecords
 from dsrecords import CorruptError, DSRecordsError, StaleViewError

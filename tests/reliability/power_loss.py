@@ -15,8 +15,7 @@ import warnings
 import zlib
 from typing import NamedTuple
 
-from simulation import Machine, crashes, fingerprint
-from workloads import (
+from operations import (
     PATH,
     SMALL_INDEX,
     State,
@@ -28,6 +27,7 @@ from workloads import (
     small_writers,
     state_of,
 )
+from simulation import Machine, crashes, fingerprint
 
 import dsrecords
 from dsrecords import CorruptError, DSRecordsError, repair

@@ -16,9 +16,9 @@ import random
 import warnings
 
 from damage import INDEX, PATH, disaster, same
+from operations import small_writers
 from power_loss import LostError
 from simulation import Machine
-from workloads import small_writers
 
 import dsrecords
 from dsrecords import CorruptError, DSRecordsError, UnsupportedVersionError, repair

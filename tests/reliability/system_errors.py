@@ -14,9 +14,9 @@ import gc
 import itertools
 import warnings
 
+from operations import PATH, SCHEMA, SMALL_INDEX, State, World, beginning, small_writers, state_of
 from power_loss import MARK, LostError, with_mark
 from simulation import Fault, Machine
-from workloads import PATH, SCHEMA, SMALL_INDEX, State, World, beginning, small_writers, state_of
 
 import dsrecords
 from dsrecords import DSRecordsError, IndexedRecordDataset, ReadOnlyError

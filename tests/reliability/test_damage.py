@@ -5,9 +5,9 @@ import random
 import damage
 import pytest
 from damage import Damaged, cuts, disasters, everywhere, flips, made, one_bit, structure
+from operations import INDEX, PATH, small_writers
 from power_loss import LostError, Tally
 from simulation import Machine
-from workloads import INDEX, PATH, small_writers
 
 from dsrecords import IndexedRecordDataset
 from dsrecords._format import frame as _frame

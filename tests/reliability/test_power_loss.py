@@ -5,8 +5,8 @@ from unittest import mock
 
 import power_loss
 import pytest
+from operations import SMALL_INDEX, all_short
 from power_loss import LostError, Tally
-from workloads import SMALL_INDEX, all_short
 
 from dsrecords._format import index as _index
 from dsrecords._format import log as _log

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import system_errors
 from conftest import SCHEMA, python, row, rows
+from operations import SMALL_INDEX, World, beginning, small_writers, state_of
 from power_loss import LostError, Tally
 from simulation import Machine
-from workloads import SMALL_INDEX, World, beginning, small_writers, state_of
 
 import dsrecords
 from dsrecords import IndexedRecordDataset, ReadOnlyError, make_dataset

@@ -43,8 +43,8 @@ import salvage  # noqa: E402
 import system_errors  # noqa: E402
 import test_gallery  # noqa: E402
 import test_state_machine  # noqa: E402
+from operations import INDEX, PATH, all_short, small_writers  # noqa: E402
 from power_loss import Tally  # noqa: E402
-from workloads import INDEX, PATH, all_short, small_writers  # noqa: E402
 
 import dsrecords  # noqa: E402
 

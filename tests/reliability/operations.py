@@ -12,6 +12,7 @@ from simulation import Killed, Machine
 
 import dsrecords
 from dsrecords import IndexedRecordDataset, make_dataset
+from dsrecords._write import samples as _samples
 from dsrecords._write import writer as _writer
 
 PATH, INDEX = "/sim/d.rec", "/sim/d.idx"
@@ -223,6 +224,7 @@ def small_writers(checkpoint=10**9, small_index=SMALL_INDEX):
     """
     with (
         mock.patch.object(_writer, "BATCH_RECORDS", 2),
+        mock.patch.object(_samples, "BATCH_RECORDS", 2),
         mock.patch.object(_writer, "_BYTES_A_FRAME", max(small_index, 1)),
         mock.patch.object(_writer, "_MANY_FRAMES", 8),
         mock.patch.object(_writer, "_CHECKPOINT_FRAMES", checkpoint),
