@@ -12,6 +12,8 @@ from peers import PEERS
 from questions import READS, WRITES
 
 OURS, TUPLES, LIMIT = "ours", "ours_tuples", "limit"
+# The peers that the aims name, and those that were the best of a question that asks for it.
+AIMED = ("ours", "ours_tuples", "lmdb", "bagz", "hf", "h5py", "parquet", "mds", "limit")
 BEST = "best"  # the fastest peer of the question
 RATE = "rate"  # no peer: records a second
 QUESTIONS = {question.key: question for question in (*READS, *WRITES)}

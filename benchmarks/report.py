@@ -139,8 +139,13 @@ MATRICES = (
 )
 
 
-def page(results: dict[str, Any]) -> str:
-    """RESULTS.md."""
+def page(results: dict[str, Any], aimed: dict[str, Any] | None = None) -> str:
+    """RESULTS.md.
+
+    Args:
+        results: of a run of all peers.
+        aimed: of a later run, of the peers of the aims alone; None: there is none.
+    """
     settings = results["settings"]
     counts = ", ".join(f"{name} {count:,}" for name, count in settings["counts"].items())
     machine = ", ".join(f"{name}: {value}" for name, value in results["machine"].items())
@@ -152,7 +157,8 @@ def page(results: dict[str, Any]) -> str:
         f"{kind}, {results['date'][:10]}. Machine: {machine}. Records stored: {counts}.",
         "## What was aimed at, and what came of it",
         GOALS_INTRO,
-        aims(results),
+        _when(aimed, results),
+        aims(aimed or results),
         "## Summary",
         SUMMARY,
         summary(results),
@@ -168,6 +174,19 @@ def page(results: dict[str, Any]) -> str:
             "\n".join(f"- {problem}" for problem in results["problems"]),
         ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _when(aimed: dict[str, Any] | None, results: dict[str, Any]) -> str:
+    """What is to be said of two runs; nothing of one."""
+    if aimed is None:
+        return ""
+    machine = aimed["machine"]
+    return (
+        f"**This table is of a later run** than all others on this page: of {aimed['date'][:10]}, by "
+        f"`python benchmarks/run.py --goals --rounds {aimed['settings']['rounds']}`, with the peers that "
+        f"it names alone, on {machine['cores']} cores of {machine['processor']}. The run of all peers, of "
+        f"{results['date'][:10]}, was on another machine, and without the compiled part."
+    )
 
 
 def aims(results: dict[str, Any]) -> str:

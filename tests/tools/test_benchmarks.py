@@ -111,7 +111,7 @@ def test_every_question_has_a_row_or_a_column_of_the_page():
     assert shown == set(QUESTIONS)
     assert {goal.question for goal in goals.GOALS} <= set(QUESTIONS)
     named = {goal.against for goal in goals.GOALS} - {goals.BEST, goals.RATE}
-    assert named <= set(PEERS)
+    assert named <= set(goals.AIMED) <= set(PEERS)
     assert all(goal.bound for goal in goals.GOALS)
 
 
@@ -129,6 +129,21 @@ def test_the_page_says_what_was_met_and_what_bounds_the_rest():
     assert "`check()` of 5.0 GB" in page
     assert "0.50 ×" in page  # of a bare checksum
     assert "(1 µs)" in page
+
+
+def test_the_aims_may_be_of_a_later_run():
+    rates = dict.fromkeys(goals.AIMED, 1000000.0)
+    full = results_of(rates)
+    later = results_of({**rates, "ours": 2e6})
+    later["machine"] = {"cores": 2, "processor": "a faster one"}
+    page = report.page(full, later)
+    assert "of a later run" in page
+    assert "a faster one" in page
+    row = next(
+        line for line in page.splitlines() if line.startswith("| a sample of three numbers, dict")
+    )
+    assert "**2.00 ×**" in row
+    assert "of a later run" not in report.page(full)
 
 
 def test_no_format_is_never_the_best_peer():
