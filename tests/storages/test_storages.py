@@ -137,7 +137,7 @@ class TestLocalStorage(StorageSuite):
     def advice(self, storage, monkeypatch):
         """What the system is told of: (start, stop) of each part. Nothing is in memory."""
         told = []
-        monkeypatch.setattr(files, "in_memory", lambda fd, offset: False)
+        monkeypatch.setattr(files, "page_in_memory", lambda window, start: False)
         monkeypatch.setattr(
             files, "will_need", lambda window, start, size: told.append((start, start + size))
         )
@@ -201,17 +201,20 @@ class TestLocalStorage(StorageSuite):
     @pytest.mark.parametrize(
         ("resident", "expected"), [((), 1), ((1,), 1), ((2,), 1), ((1, 2), 0), ((0, 1, 2), 0)]
     )
+    @pytest.mark.parametrize("may_ask", [True, False])
     def test_what_is_in_memory_is_not_told_of(
-        self, storage, advice, monkeypatch, resident, expected
+        self, storage, advice, monkeypatch, resident, expected, may_ask
     ):
         starts = (0, 3 * PAGE, 6 * PAGE)
         storage.window(len(DATA))
-        monkeypatch.setattr(files, "in_memory", lambda fd, offset: starts.index(offset) in resident)
+        monkeypatch.setattr(files, "may_ask_for_pages", lambda fd: may_ask)
+        of_whom = "page_in_memory" if may_ask else "in_memory"
+        monkeypatch.setattr(files, of_whom, lambda _, start: starts.index(start) in resident)
         storage.ensure(*ranges(*((start, start + 1) for start in starts)))
         assert bool(advice) == expected
 
     def test_the_system_takes_the_advice(self, storage, monkeypatch):
-        monkeypatch.setattr(files, "in_memory", lambda fd, offset: False)
+        monkeypatch.setattr(files, "page_in_memory", lambda window, start: False)
         window = storage.window(len(DATA))  # which ends within a page
         storage.ensure(*everything(len(DATA)))
         storage.ensure(*ranges((len(DATA) - 1, len(DATA)), (0, 1)))

@@ -430,7 +430,7 @@ def test_rows_that_all_point_past_the_end_are_told_of_where_the_system_does_not_
     for i in range(10):
         struct.pack_into("<Q", data, 12288 + row_size(made) * i, 2**40 + 8 * i)
     index.write_bytes(data)
-    monkeypatch.setattr(files, "in_memory", lambda fd, offset: False)
+    monkeypatch.setattr(files, "page_in_memory", lambda window, start: False)
     with pytest.raises(CorruptError, match=r"record 0.*outside of the log"):
         dsrecords.open(made).batch(slice(None))
     assert list(dsrecords.open(made, on_error="skip")) == []

@@ -38,7 +38,7 @@ class LocalStorage:
     needs_ensuring = False
     forgets = False
     _is_unmappable = False
-    _tells_of_pages = False  # the system does, of mappings alone
+    _tells_of_pages: bool | None = None  # the system does; None: it was not asked yet
     _window = memoryview(b"")  # the largest so far
     _mapping = memoryview(b"")  # which that is the beginning of
 
@@ -154,14 +154,14 @@ class LocalStorage:
         return self._in_memory(one) and self._in_memory(another)
 
     def _in_memory(self, offset: int) -> bool:
+        # Reading with a flag that forbids to wait is the second choice: Linux begins to read ahead
+        # then, megabytes, so that the pages that are looked at tell nothing of the others.
+        number = self.descriptor.number
+        if self._tells_of_pages is None:
+            self._tells_of_pages = files.may_ask_for_pages(number)
         if self._tells_of_pages:
             return self._page_in_memory(offset)
-        number = self.descriptor.number
-        told = files.in_memory(number, offset)
-        if told is None and files.may_ask_for_pages(number):
-            self._tells_of_pages = True
-            return self._page_in_memory(offset)
-        return bool(told)
+        return bool(files.in_memory(number, offset))
 
     def _page_in_memory(self, offset: int) -> bool:
         window = self._window
