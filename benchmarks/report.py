@@ -185,7 +185,8 @@ def _when(aimed: dict[str, Any] | None, results: dict[str, Any]) -> str:
         f"**This table is of a later run** than all others on this page: of {aimed['date'][:10]}, by "
         f"`python benchmarks/run.py --goals --rounds {aimed['settings']['rounds']}`, with the peers that "
         f"it names alone, on {machine['cores']} cores of {machine['processor']}. The run of all peers, of "
-        f"{results['date'][:10]}, was on another machine, and without the compiled part."
+        f"{results['date'][:10]}, was on another machine, and without the compiled part. Cold disks were measured once more that "
+        "day, after a mend: `run.py --rounds 1 --workloads blobs,images --peers ours,ours_tuples,limit`."
     )
 
 
