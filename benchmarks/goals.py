@@ -47,8 +47,8 @@ _SINGLE = (
     "20), its verification with its neighbours', and a dict or tuple that Python makes."
 )
 _COPY = (
-    "A first reading takes the checksum of what it copies: memory is read once more than by a peer that checks "
-    "nothing. One pass for both was tried, and gained nothing over the checksum, then the copy, record by record."
+    "A first reading takes the checksum of what it copies, in one pass where the processor has the instructions; a "
+    "peer that checks nothing only copies."
 )
 _WRITE = (
     "Every byte is summed, and a record takes a frame and a row of the index; the same disk is waited for by all. "
