@@ -8,7 +8,6 @@
 #include "block.h"
 
 #include <fcntl.h>
-#include <structmember.h>
 #include <unistd.h>
 
 typedef struct {
@@ -321,13 +320,6 @@ PyObject *append_sample(Encoder *encoder, PyObject *const *arguments, Py_ssize_t
 
 /* The classes. */
 
-static void free_object(PyObject *self) {
-    PyTypeObject *type = Py_TYPE(self);
-    freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
-    release(self);
-    Py_DECREF((PyObject *)type);
-}
-
 static int gate_traverse(Gate *self, visitproc visit, void *arg) {
     Py_VISIT(Py_TYPE((PyObject *)self));
     Py_VISIT(self->holder);
@@ -391,32 +383,8 @@ static PyMemberDef writer_members[] = {
     {NULL, 0, 0, 0, NULL},
 };
 
-#define TYPE(name, lower, text)                                                                    \
-    static PyType_Slot lower##_slots[] = {                                                         \
-        {Py_tp_doc, text},                                                                         \
-        {Py_tp_members, lower##_members},                                                          \
-        {Py_tp_traverse, lower##_traverse},                                                        \
-        {Py_tp_clear, lower##_clear},                                                              \
-        {Py_tp_dealloc, lower##_dealloc},                                                          \
-        {0, NULL},                                                                                 \
-    };                                                                                             \
-    static PyType_Spec lower##_spec = {                                                            \
-        "dsrecords._native._core." #name,                                                          \
-        sizeof(name),                                                                              \
-        0,                                                                                         \
-        Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,                             \
-        lower##_slots,                                                                             \
-    };
-
 TYPE(Gate, gate, "Whether a change is under way.")
 TYPE(Writer, writer, "What each append asks of a writer.")
-
-static PyTypeObject *add_type(PyObject *module, PyType_Spec *spec) {
-    PyObject *type = PyType_FromSpec(spec);
-    if (type == NULL || PyModule_AddType(module, (PyTypeObject *)type) < 0)
-        return NULL;
-    return (PyTypeObject *)type;
-}
 
 int add_writer_types(PyObject *module) {
     snapshot_name = PyUnicode_InternFromString("snapshot");

@@ -7,7 +7,6 @@
 
 #include "block.h"
 
-#include <structmember.h>
 
 enum {
     NUMBER = 0,

@@ -38,7 +38,8 @@ PyMODINIT_FUNC PyInit__core(void) {
     if (module == NULL)
         return NULL;
     if (add_snapshot_types(module) < 0 || add_reader_type(module) < 0 ||
-        add_encoder_types(module) < 0 || add_writer_types(module) < 0) {
+        add_dataset_types(module) < 0 || add_encoder_types(module) < 0 ||
+        add_writer_types(module) < 0) {
         Py_DECREF(module);
         return NULL;
     }

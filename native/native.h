@@ -15,6 +15,7 @@
 #define Py_LIMITED_API 0x030B0000
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <structmember.h>
 
 #include <stddef.h>
 #include <stdint.h>
@@ -126,6 +127,33 @@ PyObject *number_at(const uint8_t *at, char code, Py_ssize_t width);
 PyObject *part_of(PyObject *view, uint64_t start, uint64_t size);
 int is_left_to_python(void);
 
+/* types.c: base classes of Python's, with attributes in a struct */
+
+#define TYPE(name, lower, text) TYPE_WITH(name, lower, text, 0, NULL)
+
+/* The same, and one more slot of it. */
+#define TYPE_WITH(name, lower, text, slot, function)                                               \
+    static PyType_Slot lower##_slots[] = {                                                         \
+        {Py_tp_doc, text},                                                                         \
+        {Py_tp_members, lower##_members},                                                          \
+        {Py_tp_traverse, lower##_traverse},                                                        \
+        {Py_tp_clear, lower##_clear},                                                              \
+        {Py_tp_dealloc, lower##_dealloc},                                                          \
+        {slot, function},                                                                          \
+        {0, NULL},                                                                                 \
+    };                                                                                             \
+    static PyType_Spec lower##_spec = {                                                            \
+        "dsrecords._native._core." #name,                                                          \
+        sizeof(name),                                                                              \
+        0,                                                                                         \
+        Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,                             \
+        lower##_slots,                                                                             \
+    };
+
+void free_object(PyObject *self);
+PyTypeObject *add_type(PyObject *module, PyType_Spec *spec);
+int is_of(PyObject *object, PyTypeObject *base, PyTypeObject **known);
+
 /* snapshot.c: the state of a list of records, in reach of C */
 
 typedef struct {
@@ -210,6 +238,11 @@ void store_row(uint8_t *row, Py_ssize_t width, uint64_t offset, const uint8_t *h
 int add_encoder_types(PyObject *module);
 int add_writer_types(PyObject *module);
 PyObject *encode_strings(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
+
+/* reader.c, dataset.c: single samples */
+
+PyObject *read_sample(PyObject *read, PyObject *snapshot, PyObject *index);
+int add_dataset_types(PyObject *module);
 
 /* reader.c, batch.c, pack.c, frames.c, permutation.c */
 

@@ -284,6 +284,16 @@ static PyObject *reader_read(Reader *self, PyObject *const *arguments, Py_ssize_
     return PyObject_CallFunctionObjArgs(self->slowly, arguments[0], arguments[1], NULL);
 }
 
+/* What `read`, an attribute of a list that is shown, makes of a record: the same as a call of it, but
+   without one where it is a method of ours. */
+PyObject *read_sample(PyObject *read, PyObject *snapshot, PyObject *index) {
+    if (!PyCFunction_Check(read) || PyCFunction_GetFunction(read) != (PyCFunction)(void (*)(void))reader_read)
+        return PyObject_CallFunctionObjArgs(read, snapshot, index, NULL);
+    Reader *reader = (Reader *)PyCFunction_GetSelf(read);
+    PyObject *arguments[] = {snapshot, index};
+    return reader_read(reader, arguments, 2);
+}
+
 /* read_many(snapshot, positions): the samples at these positions (int64), as many as come before the
    first that is left to Python. */
 static PyObject *reader_read_many(Reader *self, PyObject *const *arguments, Py_ssize_t count) {

@@ -4,31 +4,14 @@
 
 #include "native.h"
 
-#include <structmember.h>
-
 static PyTypeObject *entries_type;
 static PyTypeObject *verified_type;
 static PyTypeObject *snapshot_type;
 
-/* The class that was met last, and is known to be one of ours: nearly always there is only one. */
+/* As `is_of` wants them. */
 static PyTypeObject *known_entries;
 static PyTypeObject *known_verified;
 static PyTypeObject *known_snapshot;
-
-static int is_of(PyObject *object, PyTypeObject *base, PyTypeObject **known) {
-    if (object == NULL)
-        return 0;
-    PyTypeObject *type = Py_TYPE(object);
-    if (type == *known)
-        return 1;
-    if (!PyType_IsSubtype(type, base))
-        return 0;
-    PyTypeObject *before = *known;
-    Py_INCREF((PyObject *)type); /* so that its address stays its own */
-    *known = type;
-    Py_XDECREF((PyObject *)before);
-    return 1;
-}
 
 Snapshot *snapshot_of(PyObject *object) {
     return is_of(object, snapshot_type, &known_snapshot) ? (Snapshot *)object : NULL;
@@ -220,13 +203,6 @@ int remember(Snapshot *snapshot, Py_ssize_t i, uint64_t parts) {
 
 /* The classes. */
 
-static void free_object(PyObject *self) {
-    PyTypeObject *type = Py_TYPE(self);
-    freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
-    release(self);
-    Py_DECREF((PyObject *)type);
-}
-
 /* The memoryviews of windows are not visited. They lead to nobody, so no cycle goes through them; and
    Python's collector, if it knew of our references, could clear a memoryview whose memory is still
    being looked at, which crashes when that ends (CPython 3.11 to 3.13 at least). */
@@ -326,33 +302,9 @@ static PyMemberDef snapshot_members[] = {
     {NULL, 0, 0, 0, NULL},
 };
 
-#define TYPE(name, lower, text)                                                                    \
-    static PyType_Slot lower##_slots[] = {                                                         \
-        {Py_tp_doc, text},                                                                         \
-        {Py_tp_members, lower##_members},                                                          \
-        {Py_tp_traverse, lower##_traverse},                                                        \
-        {Py_tp_clear, lower##_clear},                                                              \
-        {Py_tp_dealloc, lower##_dealloc},                                                          \
-        {0, NULL},                                                                                 \
-    };                                                                                             \
-    static PyType_Spec lower##_spec = {                                                            \
-        "dsrecords._native._core." #name,                                                           \
-        sizeof(name),                                                                              \
-        0,                                                                                         \
-        Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,                             \
-        lower##_slots,                                                                             \
-    };
-
 TYPE(Entries, entries, "Where the rows of a list are.")
 TYPE(Verified, verified, "Where it is noted what has been verified.")
 TYPE(Snapshot, snapshot, "Where a list of records is.")
-
-static PyTypeObject *add_type(PyObject *module, PyType_Spec *spec) {
-    PyObject *type = PyType_FromSpec(spec);
-    if (type == NULL || PyModule_AddType(module, (PyTypeObject *)type) < 0)
-        return NULL;
-    return (PyTypeObject *)type;
-}
 
 int add_snapshot_types(PyObject *module) {
     entries_type = add_type(module, &entries_spec);

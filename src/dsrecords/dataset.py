@@ -29,6 +29,7 @@ from dsrecords._dataset.options import (
 )
 from dsrecords._dataset.reading import PassOver, Reading
 from dsrecords._dataset.skipping import OnError, Skipped, Unreadable, pass_over
+from dsrecords._native import DatasetBase, native
 from dsrecords._order.permutation import Permutation
 from dsrecords._read.selection import several
 from dsrecords._schema.binding import Deserializer
@@ -137,7 +138,7 @@ def info(dataset: IndexedRecordDataset, *, exact: bool = False) -> Info:
     return info_of(dataset._reading, exact)
 
 
-class IndexedRecordDataset(Sequence[Any]):
+class IndexedRecordDataset(DatasetBase, Sequence[Any]):
     """A dataset: a list of samples in a file, which can be read by many and changed by one.
 
     A sample is a dict where the schema has names, else a tuple. Opening reads; the writer's lock
@@ -194,6 +195,9 @@ class IndexedRecordDataset(Sequence[Any]):
         SchemaError: the schema is not the file's.
         CorruptError: the file is not a dataset, or damaged.
     """
+
+    _reading: Reading
+    transform: Transform | None
 
     def __init__(
         self,
@@ -431,8 +435,8 @@ class IndexedRecordDataset(Sequence[Any]):
         transform = self.transform
         whole = reading.whole
         if key.__class__ is int and whole is not None:
-            # Nearly every call is this one. It is written out: one more call of a function, or of
-            # `read` as if it were a method, would cost it a tenth.
+            # Nearly every call is this one, which the base in C does by itself. It is written out:
+            # one more call of a function, or of `read` as if it were a method, would cost a tenth.
             read = reading.read
             snapshot = whole.snapshot
             if transform is None:
@@ -448,6 +452,8 @@ class IndexedRecordDataset(Sequence[Any]):
         found = reading.position(key, snapshot)
         sample = reading.read(snapshot, found)
         return transformed(transform, sample, snapshot, found)
+
+    _item = __getitem__  # what the base in C calls for all else
 
     def __iter__(self) -> Iterator[Any]:
         """Iterate over the list as it is now, whatever is changed meanwhile."""
@@ -1132,6 +1138,7 @@ class IndexedRecordDataset(Sequence[Any]):
         """Return an object that differs from this one in the list that it shows."""
         view = copies.blank(type(self))
         vars(view).update(vars(self))
+        view.transform = self.transform
         view._reading = reading
         view._editing = Editing(reading)
         return view
@@ -1143,6 +1150,7 @@ class IndexedRecordDataset(Sequence[Any]):
     def __getstate__(self) -> dict[str, Any]:
         """Return all attributes; in the place of what is open, from what it is opened again."""
         state = dict(vars(self))
+        state["transform"] = self.transform
         source = self._reading.opened()
         state["path"] = source.path
         state["index_path"] = source.index_path
@@ -1152,7 +1160,14 @@ class IndexedRecordDataset(Sequence[Any]):
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-        self._reading = copies.reopened(state["_reading"])
+        attributes = dict(state)
+        self.transform = attributes.pop("transform")
+        self._reading = copies.reopened(attributes.pop("_reading"))
+        vars(self).update(attributes)
         self._editing = Editing(self._reading)
         self._skipped = Skipped(*state["_skipped"])
+
+
+if native:
+    # The slot of the base itself: so `dataset[i]` is a call of C, without a frame of Python's.
+    IndexedRecordDataset.__getitem__ = DatasetBase.__getitem__  # type: ignore[method-assign]

@@ -16,6 +16,7 @@ from dsrecords._dataset.opening import problems
 from dsrecords._dataset.options import Options
 from dsrecords._dataset.selected_fields import fields_of, select
 from dsrecords._dataset.skipping import UNREADABLE, Unreadable
+from dsrecords._native import ReadingBase
 from dsrecords._order.fingerprints import fingerprint, spread
 from dsrecords._order.formula import Formula
 from dsrecords._order.indices import Indices
@@ -67,7 +68,7 @@ class Selection:
             self.indices = Indices(positions)
 
 
-class Reading:
+class Reading(ReadingBase):
     """The list of records that a dataset shows.
 
     Args:
@@ -83,6 +84,9 @@ class Reading:
         read: from a snapshot and a position in it to a sample, before `transform`. It is
             `fields.all.read`: one attribute less on the way to each sample.
     """
+
+    whole: Source | None
+    read: Read
 
     def __init__(
         self,
@@ -103,7 +107,7 @@ class Reading:
 
     def _use(self, fields: Fields) -> None:
         self.fields = fields
-        self.read: Read = fields.all.read
+        self.read = fields.all.read
 
     def bind(self, options: Options | None = None) -> None:
         """Fit the options, or others, to the schema that the files have now.

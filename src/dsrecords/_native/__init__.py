@@ -61,15 +61,21 @@ if TYPE_CHECKING:
     SnapshotBase = _core.Snapshot
     GateBase = _core.Gate
     WriterBase = _core.Writer
+    DatasetBase = _core.Dataset
+    ReadingBase = _core.Reading
 elif native:
     EntriesBase = core.Entries
     VerifiedBase = core.Verified
     SnapshotBase = core.Snapshot
     GateBase = core.Gate
     WriterBase = core.Writer
+    DatasetBase = core.Dataset
+    ReadingBase = core.Reading
 else:
     EntriesBase = _Plain
     VerifiedBase = _Plain
     SnapshotBase = _Plain
     GateBase = _Plain
     WriterBase = _Plain
+    DatasetBase = _Plain
+    ReadingBase = _Plain

@@ -46,6 +46,15 @@ class Reader:
     def read(self, snapshot: Any, index: Any, /) -> Any: ...
     def read_many(self, snapshot: Any, positions: Any, /) -> list[Any]: ...
 
+class Dataset:
+    _reading: Any
+    transform: Any
+    def __getitem__(self, key: Any, /) -> Any: ...
+
+class Reading:
+    whole: Any
+    read: Any
+
 class Gate:
     _holder: Any
     after: Any
