@@ -9,16 +9,6 @@
 #endif
 
 #define NOT_READY (-2) /* the answer where Python is to let the system read the records first */
-#define AHEAD 32 /* records that are asked for together: so the memory is waited for but once */
-
-/* Positions: an array of int64, or those of a range. */
-typedef struct {
-    Py_buffer buffer; /* without an object if it is a range */
-    const int64_t *array;
-    Py_ssize_t start;
-    Py_ssize_t step;
-    Py_ssize_t count;
-} Positions;
 
 static inline Py_ssize_t position_at(const Positions *positions, Py_ssize_t k) {
     if (positions->array != NULL)
@@ -52,9 +42,9 @@ static void give_back(Positions *positions) {
 /* Finds and verifies the heads of some records, AHEAD at most, from number `first` on. The lock is
    held, so nothing moves meanwhile. The log ends at `end`, which need not be mapped that far where
    heads are in the rows. Returns how many are right before the first that is not. */
-static Py_ssize_t find_heads(Snapshot *snapshot, const Layout *layout, const Positions *positions,
-                             Py_ssize_t first, Py_ssize_t count, int may_be_revision, uint64_t end,
-                             Record *records) {
+Py_ssize_t find_heads(Snapshot *snapshot, const Layout *layout, const Positions *positions,
+                      Py_ssize_t first, Py_ssize_t count, int may_be_revision, uint64_t end,
+                      Record *records) {
     const Entries *entries = (const Entries *)snapshot->entries;
     const uint8_t *rows = entries->rows.buffer.buf;
     const uint8_t *log = snapshot->log.buffer.buf;
@@ -71,8 +61,10 @@ static Py_ssize_t find_heads(Snapshot *snapshot, const Layout *layout, const Pos
             guess_record(snapshot, layout, i);
     }
     for (Py_ssize_t k = 0; k < count; k++) {
-        if (find_record(snapshot, layout, position_at(positions, first + k), &records[k]) < 0)
-            return k;
+        if (find_record(snapshot, layout, position_at(positions, first + k), &records[k]) < 0) {
+            count = k; /* of those before it the heads are still to be looked at */
+            break;
+        }
         if (records[k].offset < length)
             __builtin_prefetch(log + records[k].offset);
     }
@@ -88,6 +80,16 @@ static Py_ssize_t find_heads(Snapshot *snapshot, const Layout *layout, const Pos
                 return k;
         }
     }
+    return count;
+}
+
+/* Remembers that the heads of these records are verified. Returns how many that was noted of. */
+Py_ssize_t remember_heads(Snapshot *snapshot, const Positions *positions, Py_ssize_t first,
+                          Py_ssize_t count, const Record *records) {
+    for (Py_ssize_t k = 0; k < count; k++)
+        if (!(records[k].known & HEAD_PART) &&
+            remember(snapshot, position_at(positions, first + k), HEAD_PART) < 0)
+            return k;
     return count;
 }
 
@@ -255,10 +257,9 @@ PyObject *gather_numbers(PyObject *module, PyObject *const *arguments, Py_ssize_
         }
         for (Py_ssize_t k = 0; k < column_count; k++)
             copy_column(&columns[k], records, first, some);
-        for (Py_ssize_t k = 0; k < some; k++)
-            if (!(records[k].known & HEAD_PART) &&
-                remember(snapshot, position_at(&positions, first + k), HEAD_PART) < 0)
-                stopped = first + k;
+        right = remember_heads(snapshot, &positions, first, some, records);
+        if (right < some)
+            stopped = first + right;
     }
     release_columns(columns, column_count);
     give_back(&positions);

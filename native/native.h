@@ -228,6 +228,25 @@ int is_right_head(Snapshot *snapshot, const Layout *layout, Py_ssize_t i, const 
                   uint64_t length);
 int remember(Snapshot *snapshot, Py_ssize_t i, uint64_t parts);
 
+/* batch.c */
+
+#define AHEAD 32 /* records that are asked for together: so the memory is waited for but once */
+
+/* Positions: an array of int64, or those of a range. */
+typedef struct {
+    Py_buffer buffer; /* without an object if it is a range */
+    const int64_t *array;
+    Py_ssize_t start;
+    Py_ssize_t step;
+    Py_ssize_t count;
+} Positions;
+
+Py_ssize_t find_heads(Snapshot *snapshot, const Layout *layout, const Positions *positions,
+                      Py_ssize_t first, Py_ssize_t count, int may_be_revision, uint64_t end,
+                      Record *records);
+Py_ssize_t remember_heads(Snapshot *snapshot, const Positions *positions, Py_ssize_t first,
+                          Py_ssize_t count, const Record *records);
+
 /* frames.c */
 
 void store_row(uint8_t *row, Py_ssize_t width, uint64_t offset, const uint8_t *head,

@@ -3,6 +3,8 @@
 
 #include "native.h"
 
+#include <structmember.h>
+
 /* How the value of a field is made. */
 enum {
     NUMBER = 0,
@@ -22,6 +24,7 @@ typedef struct {
     PyObject *make;       /* what makes the value of a number or payload; NULL: nothing */
     PyObject *shape;      /* of an array, as the next one */
     PyObject *dtype;
+    PyObject *key; /* of the field; it is held by the reader's tuple */
 } Step;
 
 enum { VALUE = 0, TUPLE = 1, DICT = 2 };
@@ -210,7 +213,7 @@ static PyObject *make_sample(const Reader *self, PyObject *data, const uint8_t *
         if (self->shape == TUPLE) {
             failed = PyTuple_SetItem(sample, k, value);
         } else {
-            failed = PyDict_SetItem(sample, PyTuple_GetItem(self->keys, k), value);
+            failed = PyDict_SetItem(sample, step->key, value);
             Py_DECREF(value);
         }
         if (failed < 0) {
@@ -287,39 +290,160 @@ static PyObject *reader_read(Reader *self, PyObject *const *arguments, Py_ssize_
 /* What `read`, an attribute of a list that is shown, makes of a record: the same as a call of it, but
    without one where it is a method of ours. */
 PyObject *read_sample(PyObject *read, PyObject *snapshot, PyObject *index) {
-    if (!PyCFunction_Check(read) || PyCFunction_GetFunction(read) != (PyCFunction)(void (*)(void))reader_read)
+    PyCFunction ours = (PyCFunction)(void (*)(void))reader_read;
+    if (!PyCFunction_Check(read) || PyCFunction_GetFunction(read) != ours)
         return PyObject_CallFunctionObjArgs(read, snapshot, index, NULL);
     Reader *reader = (Reader *)PyCFunction_GetSelf(read);
     PyObject *arguments[] = {snapshot, index};
     return reader_read(reader, arguments, 2);
 }
 
-/* read_many(snapshot, positions): the samples at these positions (int64), as many as come before the
-   first that is left to Python. */
-static PyObject *reader_read_many(Reader *self, PyObject *const *arguments, Py_ssize_t count) {
-    if (expect(count, 2, "read_many") < 0)
-        return NULL;
-    Snapshot *snapshot = snapshot_of(arguments[0]);
-    Py_buffer positions;
-    if (get_buffer(arguments[1], &positions, 0) < 0)
-        return NULL;
-    PyObject *samples = PyList_New(0);
-    Py_ssize_t wanted = snapshot == NULL ? 0 : positions.len / 8;
-    for (Py_ssize_t k = 0; samples != NULL && k < wanted; k++) {
-        int64_t i = (int64_t)load64((const uint8_t *)positions.buf + 8 * k);
-        PyObject *sample = read_quickly(self, snapshot, (Py_ssize_t)i);
-        if (sample == NULL) {
-            if (PyErr_Occurred() && !is_left_to_python())
-                Py_CLEAR(samples);
-            break;
-        }
-        if (PyList_Append(samples, sample) < 0)
-            Py_CLEAR(samples);
-        Py_DECREF(sample);
-    }
-    PyBuffer_Release(&positions);
-    return samples;
+/* `Run`: the samples at some positions, each made when it is asked for. It ends before the first that
+   is left to Python, which is number `done`. */
+typedef struct {
+    PyObject_HEAD
+    Reader *reader;
+    PyObject *snapshot;
+    Positions positions;
+    Py_ssize_t done;
+    int is_busy; /* with a sample: another thread may come meanwhile */
+    /* Of numbers alone, the heads of several records are found and verified together. Where they lie
+       is held by two buffers of our own, as anything may run between two samples. */
+    Py_ssize_t first; /* whose head is the first of them */
+    Py_ssize_t found; /* behind the last */
+    Record heads[AHEAD];
+    Py_buffer log;
+    Py_buffer rows;
+} Run;
+
+static PyTypeObject *run_type;
+
+static void release(Py_buffer *buffer) {
+    if (buffer->obj != NULL)
+        PyBuffer_Release(buffer);
 }
+
+/* Finds the heads of the next records. Returns -1 if the next one is left to Python. */
+static int find_next(Run *self, Snapshot *snapshot) {
+    const Reader *reader = self->reader;
+    Py_ssize_t first = self->done;
+    Py_ssize_t count = self->positions.count - first;
+    if (count > AHEAD)
+        count = AHEAD;
+    if (snapshot->schema != reader->schema || snapshot->mode == NOTHING ||
+        open_windows(snapshot) < 0)
+        return -1;
+    release(&self->log);
+    release(&self->rows);
+    if (get_buffer(snapshot->log.object, &self->log, 0) < 0 ||
+        get_buffer(((Entries *)snapshot->entries)->rows.object, &self->rows, 0) < 0)
+        return -1;
+    uint64_t end = (uint64_t)snapshot->log.buffer.len;
+    count = find_heads(snapshot, &reader->layout, &self->positions, first, count, 1, end,
+                       self->heads);
+    count = remember_heads(snapshot, &self->positions, first, count, self->heads);
+    self->first = first;
+    self->found = first + count;
+    return count > 0 ? 0 : -1;
+}
+
+static PyObject *next_sample(Run *self, Snapshot *snapshot) {
+    const Reader *reader = self->reader;
+    if (reader->payloads)
+        return read_quickly(reader, snapshot, (Py_ssize_t)self->positions.array[self->done]);
+    if (self->done >= self->found && find_next(self, snapshot) < 0)
+        return NULL;
+    /* Numbers are made of their heads alone. */
+    return make_sample(reader, NULL, NULL, &self->heads[self->done - self->first], NULL, NULL);
+}
+
+static PyObject *run_next(Run *self) {
+    if (self->done >= self->positions.count)
+        return NULL;
+    if (self->is_busy) {
+        PyErr_SetString(PyExc_ValueError, "another thread is in this loop");
+        return NULL;
+    }
+    self->is_busy = 1;
+    PyObject *sample = next_sample(self, (Snapshot *)self->snapshot);
+    self->is_busy = 0;
+    if (sample != NULL)
+        self->done++;
+    else if (PyErr_Occurred())
+        (void)is_left_to_python();
+    return sample;
+}
+
+/* samples(snapshot, positions): those at these positions (int64), up to the first that is left to
+   Python. */
+static PyObject *reader_samples(Reader *self, PyObject *const *arguments, Py_ssize_t count) {
+    if (expect(count, 2, "samples") < 0)
+        return NULL;
+    if (snapshot_of(arguments[0]) == NULL) {
+        PyErr_SetString(PyExc_TypeError, "no list of records");
+        return NULL;
+    }
+    allocfunc allocate = (allocfunc)PyType_GetSlot(run_type, Py_tp_alloc);
+    Run *run = (Run *)allocate(run_type, 0);
+    if (run == NULL)
+        return NULL;
+    Py_buffer *buffer = &run->positions.buffer;
+    if (get_buffer(arguments[1], buffer, 0) < 0) {
+        buffer->obj = NULL;
+        Py_DECREF((PyObject *)run);
+        return NULL;
+    }
+    run->positions.array = buffer->buf;
+    run->positions.count = buffer->len / 8;
+    Py_INCREF((PyObject *)self);
+    run->reader = self;
+    Py_INCREF(arguments[0]);
+    run->snapshot = arguments[0];
+    return (PyObject *)run;
+}
+
+static int run_traverse(Run *self, visitproc visit, void *arg) {
+    Py_VISIT(Py_TYPE((PyObject *)self));
+    Py_VISIT((PyObject *)self->reader);
+    Py_VISIT(self->snapshot);
+    return 0;
+}
+
+static void run_dealloc(Run *self) {
+    PyTypeObject *type = Py_TYPE((PyObject *)self);
+    PyObject_GC_UnTrack(self);
+    release(&self->positions.buffer);
+    release(&self->log);
+    release(&self->rows);
+    Py_XDECREF((PyObject *)self->reader);
+    Py_XDECREF(self->snapshot);
+    freefunc free_object = (freefunc)PyType_GetSlot(type, Py_tp_free);
+    free_object(self);
+    Py_DECREF((PyObject *)type);
+}
+
+static PyMemberDef run_members[] = {
+    {"done", T_PYSSIZET, offsetof(Run, done), READONLY, "How many samples it has made."},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyType_Slot run_slots[] = {
+    {Py_tp_doc, "Samples, each made when it is asked for."},
+    {Py_tp_iter, PyObject_SelfIter},
+    {Py_tp_iternext, run_next},
+    {Py_tp_members, run_members},
+    {Py_tp_traverse, run_traverse},
+    {Py_tp_dealloc, run_dealloc},
+    {0, NULL},
+};
+
+static PyType_Spec run_spec = {
+    "dsrecords._native._core.Run",
+    sizeof(Run),
+    0,
+    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    run_slots,
+};
 
 /* Making one. */
 
@@ -435,6 +559,7 @@ static PyObject *reader_new(PyTypeObject *type, PyObject *arguments, PyObject *n
             Py_DECREF(self);
             return NULL;
         }
+        self->steps[k].key = PyTuple_GetItem(keys, k);
         if (self->steps[k].kind != NUMBER)
             self->wanted[self->steps[k].at] = 1;
     }
@@ -476,16 +601,16 @@ static void reader_dealloc(Reader *self) {
     }
     PyMem_Free(self->steps);
     PyMem_Free(self->wanted);
-    freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
-    release(self);
+    freefunc free_object = (freefunc)PyType_GetSlot(type, Py_tp_free);
+    free_object(self);
     Py_DECREF((PyObject *)type);
 }
 
 static PyMethodDef reader_methods[] = {
     {"read", (PyCFunction)(void (*)(void))reader_read, METH_FASTCALL,
      "read(snapshot, index): what the plan reads of one record."},
-    {"read_many", (PyCFunction)(void (*)(void))reader_read_many, METH_FASTCALL,
-     "read_many(snapshot, positions): the same of many records, up to one that Python is to read."},
+    {"samples", (PyCFunction)(void (*)(void))reader_samples, METH_FASTCALL,
+     "samples(snapshot, positions): an iterator of many, up to one that Python is to read."},
     {NULL, NULL, 0, NULL},
 };
 
@@ -513,5 +638,8 @@ int add_reader_type(PyObject *module) {
         return -1;
     int failed = PyModule_AddType(module, (PyTypeObject *)type);
     Py_DECREF(type);
-    return failed;
+    if (failed < 0)
+        return -1;
+    run_type = (PyTypeObject *)PyType_FromSpec(&run_spec);
+    return run_type == NULL ? -1 : 0;
 }

@@ -168,6 +168,81 @@ def test_a_damaged_record_is_told_of_when_the_loop_comes_to_it(numbers):
         next(loop)
 
 
+def test_a_loop_that_an_error_has_ended_is_at_its_end(numbers):
+    flip(numbers, offset_of(numbers, 300) + 20)
+    loop = iter(dsrecords.open(numbers))
+    for _ in range(300):
+        next(loop)
+    with pytest.raises(CorruptError, match="record 300"):
+        next(loop)
+    assert list(loop) == []
+
+
+def test_a_loop_over_every_other_record_of_a_selection(numbers):
+    view = dsrecords.open(numbers)[shuffled()][::2]
+    assert [one["z"] for one in view] == shuffled()[::2].tolist()
+
+
+MANY = {"text": "str", "blob": "bytes", "n": "int32?"}
+MANY_COUNT = 700  # more than two windows
+
+
+def sample_of_many(i):
+    return {"text": f"text {i}", "blob": bytes(i % 50), "n": None if i % 3 else i}
+
+
+@pytest.fixture(params=[False, True], ids=["as written", "edited"])
+def many(tmp_path, request):
+    """A dataset with payloads, of which some records may have been replaced or corrected."""
+    path = str(tmp_path / "many.rec")
+    make_dataset(map(sample_of_many, range(MANY_COUNT)), path, MANY)
+    if request.param:
+        with dsrecords.open(path) as ds:
+            for i in range(0, MANY_COUNT, 40):
+                ds[i, "n"] = sample_of_many(i)["n"]
+            ds[5] = sample_of_many(5)
+    return path
+
+
+@pytest.mark.parametrize("verify", [True, False, "always"])
+@pytest.mark.parametrize("copy", [True, False])
+def test_a_loop_over_strings_and_bytes(many, verify, copy):
+    ds = dsrecords.open(many, verify=verify, copy=copy)
+    samples = [{**one, "blob": bytes(one["blob"])} for one in ds]
+    assert samples == list(map(sample_of_many, range(MANY_COUNT)))
+    texts = [one["text"] for one in ds[::-3]]
+    assert texts == [f"text {i}" for i in range(MANY_COUNT)][::-3]
+    assert [one["n"] for one in ds.__getitems__([4, 3, 3])] == [None, 3, 3]
+
+
+def test_a_loop_over_strings_leaves_out_what_is_damaged(many):
+    damaged = [3, 4, 290, 291, MANY_COUNT - 1]
+    head_size = dsrecords.open(many)._reading.snapshot().header.schema.layout.size
+    for i in damaged:
+        flip(many, offset_of(many, i) + head_size)
+    ds = dsrecords.open(many, on_error="skip")
+    kept = [i for i in range(MANY_COUNT) if i not in damaged]
+    assert [one["text"] for one in ds] == [f"text {i}" for i in kept]
+    assert [error.record for error in ds.skipped] == damaged
+    loop = iter(dsrecords.open(many))
+    assert [next(loop)["text"] for _ in range(3)] == ["text 0", "text 1", "text 2"]
+    with pytest.raises(CorruptError, match="record 3"):
+        next(loop)
+    assert list(loop) == []
+
+
+def test_a_loop_goes_on_whatever_is_changed_meanwhile(many):
+    with dsrecords.open(many) as ds:
+        loop = iter(ds)
+        next(loop)
+        for _ in range(10):
+            ds.append(sample_of_many(0))
+        ds[1] = sample_of_many(0)
+        del ds[2]
+        texts = [one["text"] for one in loop]
+    assert texts == [f"text {i}" for i in range(1, MANY_COUNT)]
+
+
 def test_what_a_writer_replaces_is_verified_anew(numbers):
     ds = dsrecords.open(numbers)
     list(ds)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import itertools
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,8 @@ from dsrecords._read.selection import position
 from dsrecords._read.snapshot import Snapshot
 from dsrecords.errors import CorruptError, annotate, in_words
 
-ReadMany = Callable[[Snapshot, np.ndarray], list[Any]]
-
 _WINDOW = 256  # records that are asked for ahead of the loop
-_RUN = 64  # records that are made together
+_PAUSE = 16  # records that Python reads before C is asked again
 _LARGEST_WINDOW = 4096  # of records that are numbers only
 
 
@@ -48,18 +47,55 @@ class Samples:
     def at(self, indices: Any) -> list[Any]:
         """Return the samples at some indices; the kernel is asked for all of them first."""
         positions = self._announced(indices)
-        return list(self._one_by_one(positions))
+        runs = self._runs_of(positions, is_plain=False)
+        return list(itertools.chain.from_iterable(runs))
 
     def __iter__(self) -> Iterator[Any]:
-        read = self._one_by_one
-        largest = _WINDOW
-        if self._reading.fields.all.plain:
-            read = self._together
-            largest = _LARGEST_WINDOW
+        # So that no generator stands between a loop and what makes the samples.
+        return itertools.chain.from_iterable(self._runs())
+
+    def _runs(self) -> Iterator[Iterable[Any]]:
+        """Yield the samples of window after window, in one or more runs each."""
+        is_plain = self._reading.fields.all.plain is not None
+        largest = _LARGEST_WINDOW if is_plain else _WINDOW
         for window in self._windows(largest):
-            yield from read(window)
+            for run in self._runs_of(window, is_plain):
+                yield run
+                if isinstance(run, _InPython) and not run.is_whole:
+                    return  # as a loop that an error has ended
             if self._reading.options.drop_behind:
                 self._snapshot.release(window)
+
+    def _runs_of(
+        self,
+        window: np.ndarray,
+        is_plain: bool,
+    ) -> Iterator[Iterable[Any]]:
+        """Yield the samples of a window in runs: by C, and what is left to Python by Python."""
+        samples = self._reading.fields.all.samples
+        if samples is None or not self._snapshot.is_of_log:
+            yield self._in_python(window, is_plain)
+            return
+        done = 0
+        while done < len(window):
+            left = window[done:]
+            run = samples(self._snapshot, np.ascontiguousarray(left))
+            if self._transform is None:
+                yield run
+            else:
+                yield _InPython(self._transformed(run, left))
+            left = left[run.done :]
+            if done == 0 or run.done:
+                left = left[:_PAUSE]  # else all the rest may be left to Python
+            done += run.done + len(left)
+            if len(left):
+                yield self._in_python(left, is_plain)
+
+    def _in_python(self, window: np.ndarray, is_plain: bool) -> _InPython:
+        """The samples of some records, read by Python: those of numbers at once."""
+        if is_plain:
+            return _InPython(self._in_columns(window))
+        return _InPython(self._one_by_one(window))
 
     def _windows(self, largest: int) -> Iterator[np.ndarray]:
         """Yield the positions, window after window; each is announced before the last is read."""
@@ -98,26 +134,6 @@ class Samples:
         """Ask the kernel for the records at some positions."""
         self._snapshot.announce(positions, self._reading.fields.all)
 
-    def _together(self, window: np.ndarray) -> Iterator[Any]:
-        """Read records of numbers at once: several times faster than one by one."""
-        read_many = self._reading.fields.all.read_many
-        if read_many is None or not self._snapshot.is_of_log:
-            return self._in_columns(window)
-        return self._in_runs(window, read_many)
-
-    def _in_runs(self, window: np.ndarray, read_many: ReadMany) -> Iterator[Any]:
-        """Read records of numbers by C: few at a time, so that their memory is used again."""
-        for start in range(0, len(window), _RUN):
-            run = window[start : start + _RUN]
-            samples = read_many(self._snapshot, run)
-            if len(samples) < len(run):  # it is left to Python, as all the rest may be
-                yield from self._in_columns(window[start:])
-                return
-            if self._transform is None:
-                yield from samples
-            else:
-                yield from self._transformed(samples, run)
-
     def _in_columns(self, window: np.ndarray) -> Iterator[Any]:
         """Read records of numbers by NumPy, as columns that are taken apart again."""
         plan = self._reading.fields.all
@@ -155,6 +171,22 @@ class Samples:
             if transform is not None:
                 sample = transformed(transform, sample, snapshot, i)
             yield sample
+
+
+class _InPython:
+    """Samples that an iterator of Python's makes.
+
+    Attributes:
+        is_whole: whether all of them were made; not if there was an error instead of one.
+    """
+
+    def __init__(self, samples: Iterator[Any]) -> None:
+        self._samples = samples
+        self.is_whole = False
+
+    def __iter__(self) -> Iterator[Any]:
+        yield from self._samples
+        self.is_whole = True
 
 
 def transformed(

@@ -1,6 +1,6 @@
 # What the compiled module has. The sources in native/ say what it does.
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 class Entries:
@@ -44,7 +44,12 @@ class Reader:
         /,
     ) -> Reader: ...
     def read(self, snapshot: Any, index: Any, /) -> Any: ...
-    def read_many(self, snapshot: Any, positions: Any, /) -> list[Any]: ...
+    def samples(self, snapshot: Any, positions: Any, /) -> Run: ...
+
+class Run(Iterator[Any]):
+    @property
+    def done(self) -> int: ...
+    def __next__(self) -> Any: ...
 
 class Dataset:
     _reading: Any

@@ -52,8 +52,8 @@ def compiled_reader(plan: Any) -> Any:
 
     Returns:
         Its `read(snapshot, index)` stands for `plan.read`, which it calls if need be; its
-        `read_many(snapshot, positions)` (int64, (n,)) returns a list of samples, up to the first
-        that is left to Python. None where Python reads all.
+        `samples(snapshot, positions)` (int64, (n,)) is an iterator of samples, up to the first that
+        is left to Python, whose number is its `done`. None where Python reads all.
     """
     if core is None or plan.shape not in _SHAPES or not plan.items:
         return None

@@ -75,8 +75,9 @@ class Plan:
     Attributes:
         read: takes a `Readable` and an index, which may be negative, and returns what a record is
             read as. Raises IndexError, CorruptError.
-        read_many: takes a `Readable` and positions (int64, (n,)), and returns a list of what the
-            records are read as, up to the first that is left to `read`. None where there is none.
+        samples: takes a `Readable` and positions (int64, (n,)), and returns an iterator of what the
+            records are read as, up to the first that is left to `read`: its `done` says which. None
+            where there is none.
         assemble: assembles what is returned from the values of the fields (a tuple or a list), or
             from columns of them.
         fields: to be read.
@@ -140,11 +141,11 @@ class Plan:
         self.amplifies = any(field.type.amplifies for field in self.fields)
         if self.amplifies:
             self.read = self._read_in_budget
-        self.read_many: Callable[[Any, np.ndarray], list[Any]] | None = None
+        self.samples: Callable[[Any, np.ndarray], Any] | None = None
         reader = compiled_reader(self)
         if reader is not None:
             self.read = reader.read
-            self.read_many = reader.read_many
+            self.samples = reader.samples
 
     def _want_payloads(self) -> None:
         numbers = {field.payload for field in self.fields}
