@@ -8,6 +8,8 @@
 #include <sys/uio.h>
 #endif
 
+#define NOT_ASKED (-1) /* whether the log is in memory */
+#define ASK_MAPPING (-2)
 #define NOT_READY (-2) /* the answer where Python is to let the system read the records first */
 
 static inline Py_ssize_t position_at(const Positions *positions, Py_ssize_t k) {
@@ -189,15 +191,16 @@ static Snapshot *readable(PyObject *object, PyObject *schema) {
     return snapshot;
 }
 
-/* Whether a page of the log is in memory. */
-static int is_in_memory(int file, uint64_t offset) {
+/* Whether a page of the log is in memory: as its mapping is told, or else its descriptor. */
+static int is_in_memory(const Snapshot *snapshot, int file, uint64_t offset) {
+    if (file == ASK_MAPPING)
+        return offset < (uint64_t)snapshot->log.buffer.len &&
+               is_page_in_memory((const uint8_t *)snapshot->log.buffer.buf + offset);
 #if defined(__linux__) && defined(RWF_NOWAIT)
     char byte;
     struct iovec to = {&byte, 1};
     return offset <= INT64_MAX && preadv2(file, &to, 1, (off_t)offset, RWF_NOWAIT) >= 0;
 #else
-    (void)file;
-    (void)offset;
     return 0;
 #endif
 }
@@ -214,7 +217,7 @@ static int seem_ready(Snapshot *snapshot, const Layout *layout, const Positions 
     for (int k = 0; k < 2; k++) {
         Record record;
         if (find_record(snapshot, layout, position_at(positions, numbers[k]), &record) == 0 &&
-            !is_in_memory(file, record.offset))
+            !is_in_memory(snapshot, file, record.offset))
             return 0;
     }
     return 1;
@@ -223,8 +226,8 @@ static int seem_ready(Snapshot *snapshot, const Layout *layout, const Positions 
 /* gather_numbers(snapshot, schema, head_size, payload_count, positions, start, step, count, columns,
                   end, file)
 
-   Unless `file`, the descriptor of the log, is negative, nothing is read of it that does not seem to
-   be in memory. Returns -1, or the number of the first record that is not for C, or NOT_READY. */
+   Unless `file` is NOT_ASKED, nothing is read of the log that does not seem to be in memory: its
+   mapping is asked if it is ASK_MAPPING, else it is the log's descriptor. Returns -1, or the number of the first record that is not for C, or NOT_READY. */
 PyObject *gather_numbers(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
     (void)module;
     Layout layout;
@@ -246,7 +249,7 @@ PyObject *gather_numbers(PyObject *module, PyObject *const *arguments, Py_ssize_
     Py_ssize_t stopped = 0;
     Snapshot *snapshot = readable(arguments[0], arguments[1]);
     if (snapshot != NULL)
-        stopped = file < 0 || seem_ready(snapshot, &layout, &positions, file) ? -1 : NOT_READY;
+        stopped = file == NOT_ASKED || seem_ready(snapshot, &layout, &positions, file) ? -1 : NOT_READY;
     for (Py_ssize_t first = 0; stopped == -1 && first < positions.count; first += AHEAD) {
         Record records[AHEAD];
         Py_ssize_t some = positions.count - first < AHEAD ? positions.count - first : AHEAD;

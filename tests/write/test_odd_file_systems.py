@@ -21,6 +21,7 @@ from conftest import SYNCS
 
 import dsrecords
 from dsrecords import IndexedRecordDataset, ReadOnlyError, make_dataset, repair
+from dsrecords._native import core, native
 from dsrecords._storage import files
 
 pytestmark = pytest.mark.slow
@@ -233,6 +234,40 @@ def test_the_mapping_is_asked_what_is_in_memory_and_nothing_is_read_for_that(tmp
     monkeypatch.setattr(files, "page_in_memory", lambda window, start: False)
     ds.batch(range(0, 300, 7))
     assert advice
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="Linux tells the owner of a file")
+def test_of_numbers_the_mapping_is_asked_as_well(tmp_path, monkeypatch):
+    path = str(tmp_path / "data.rec")
+    make_dataset(({"n": i} for i in range(9000)), path, {"n": "int64"})
+    monkeypatch.setattr(files, "in_memory", None)
+    monkeypatch.setattr(os, "preadv", None)
+    ds = dsrecords.open(path)
+    for _ in range(2):  # nothing is mapped before
+        assert ds.batch(np.arange(0, 9000, 7))["n"].tolist() == list(range(0, 9000, 7))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="as Linux tells it")
+def test_pages_that_are_not_in_memory_are_told_of(tmp_path):
+    path = tmp_path / "data"
+    path.write_bytes(bytes(9 * files.PAGE_SIZE))
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+        window = files.map_read(file.fileno(), 9 * files.PAGE_SIZE)
+        assert files.page_in_memory(window, 0)
+        os.posix_fadvise(file.fileno(), 5 * files.PAGE_SIZE, 0, os.POSIX_FADV_DONTNEED)
+        told = [files.page_in_memory(window, page * files.PAGE_SIZE) for page in (0, 8)]
+    if told == [True, True]:
+        pytest.skip("this file system keeps what it is told to forget")
+    assert told == [True, False]
+
+
+@pytest.mark.skipif(not native, reason="it is of C")
+def test_pages_beyond_a_mapping_are_not_in_memory():
+    window = memoryview(bytes(100))
+    assert not any(core.page_in_memory(window, offset) for offset in (-1, 100, 2**62))
+    with pytest.raises(OverflowError):
+        core.page_in_memory(window, 2**64)
 
 
 # Large writes

@@ -237,9 +237,9 @@ def quick_columns(snapshot: Any, positions: Any, plan: Any) -> list[np.ndarray] 
         return None
     if positions.dtype != _INT64 or positions.ndim != 1 or not positions.flags.c_contiguous:
         return None
-    descriptor = getattr(snapshot.storage, "descriptor", None)
+    probe = getattr(snapshot.storage, "probe", None)
     count = len(positions)
-    if descriptor is None or not count:
+    if probe is None or not count:
         return None
     if len(snapshot.data) < snapshot.end:
         snapshot.mapped()
@@ -264,7 +264,7 @@ def quick_columns(snapshot: Any, positions: Any, plan: Any) -> list[np.ndarray] 
         count,
         tuple(columns),
         snapshot.end,
-        descriptor.number,
+        probe(),
     )
     if stopped != _DONE:
         return None

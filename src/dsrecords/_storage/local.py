@@ -10,6 +10,9 @@ import numpy as np
 from dsrecords._storage import files
 from dsrecords.errors import CorruptError
 
+ASK_MAPPING = -2
+"""In the place of a descriptor: the mapping of a file tells which of its pages are in memory."""
+
 _LARGE = 2**20  # bytes
 _SMALLEST_MAPPING = 2**20  # bytes
 _FAR = 2**62  # an offset that no file reaches
@@ -156,12 +159,17 @@ class LocalStorage:
     def _in_memory(self, offset: int) -> bool:
         # Reading with a flag that forbids to wait is the second choice: Linux begins to read ahead
         # then, megabytes, so that the pages that are looked at tell nothing of the others.
+        number = self.probe()
+        if number == ASK_MAPPING:
+            return self._page_in_memory(offset)
+        return bool(files.in_memory(number, offset))
+
+    def probe(self) -> int:
+        """Whom to ask what is in memory: ASK_MAPPING, or the number of a descriptor."""
         number = self.descriptor.number
         if self._tells_of_pages is None:
             self._tells_of_pages = files.may_ask_for_pages(number)
-        if self._tells_of_pages:
-            return self._page_in_memory(offset)
-        return bool(files.in_memory(number, offset))
+        return ASK_MAPPING if self._tells_of_pages else number
 
     def _page_in_memory(self, offset: int) -> bool:
         window = self._window

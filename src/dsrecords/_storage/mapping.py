@@ -18,6 +18,8 @@ import weakref
 
 import numpy as np
 
+from dsrecords._native import core
+
 _FAILED = ctypes.c_void_p(-1).value
 # `mmap` names it only from Python 3.13 on. No memory is set aside for changes to all of a mapping,
 # so that a file that is mapped privately may be larger than memory.
@@ -126,6 +128,9 @@ def is_resident(view: memoryview, start: int) -> bool:
 
     False where the system cannot tell.
     """
+    if core is not None and sys.platform == "linux":
+        is_there: bool = core.page_in_memory(view, start)  # a tenth of the time
+        return is_there
     if _libc is None:
         return False
     address = np.frombuffer(view, np.uint8).ctypes.data

@@ -6,8 +6,7 @@ from collections.abc import Hashable
 
 import numpy as np
 
-from dsrecords._storage import files
-from dsrecords._storage.local import LocalStorage
+from dsrecords._storage.local import ASK_MAPPING, LocalStorage
 from dsrecords.errors import StaleViewError
 
 
@@ -63,11 +62,9 @@ class ParkedStorage(LocalStorage):
     def _map(self, length: int) -> memoryview:
         return self._opened()._map(length)
 
-    def _in_memory(self, offset: int) -> bool:
-        window = self._window
-        if offset >= len(window):
-            return False
-        return files.page_in_memory(window, offset - offset % files.PAGE_SIZE)
+    def probe(self) -> int:
+        """Whom to ask what is in memory: the mapping, as there is no descriptor."""
+        return ASK_MAPPING
 
     def _opened(self) -> LocalStorage:
         """The file, opened for a moment. Raises StaleViewError if it was replaced."""
