@@ -11,6 +11,8 @@
 #define NOT_ASKED (-1) /* whether the log is in memory */
 #define ASK_MAPPING (-2)
 #define NOT_READY (-2) /* the answer where Python is to let the system read the records first */
+#define MANY_READY 32  /* calls that found their records in memory */
+#define ALL_KNOWN (-3) /* the answer where nothing is left to be verified */
 
 static inline Py_ssize_t position_at(const Positions *positions, Py_ssize_t k) {
     if (positions->array != NULL)
@@ -44,9 +46,9 @@ static void give_back(Positions *positions) {
 /* Finds and verifies the heads of some records, AHEAD at most, from number `first` on. The lock is
    held, so nothing moves meanwhile. The log ends at `end`, which need not be mapped that far where
    heads are in the rows. Returns how many are right before the first that is not. */
-Py_ssize_t find_heads(Snapshot *snapshot, const Layout *layout, const Positions *positions,
-                      Py_ssize_t first, Py_ssize_t count, int may_be_revision, uint64_t end,
-                      Record *records) {
+static inline Py_ssize_t find_some(Snapshot *snapshot, const Layout *layout,
+                                   const Positions *positions, Py_ssize_t first, Py_ssize_t count,
+                                   int may_be_revision, uint64_t end, Record *records) {
     const Entries *entries = (const Entries *)snapshot->entries;
     const uint8_t *rows = entries->rows.buffer.buf;
     const uint8_t *log = snapshot->log.buffer.buf;
@@ -83,6 +85,11 @@ Py_ssize_t find_heads(Snapshot *snapshot, const Layout *layout, const Positions 
         }
     }
     return count;
+}
+
+Py_ssize_t find_heads(Snapshot *snapshot, const Layout *layout, const Positions *positions,
+                      Py_ssize_t first, Py_ssize_t count, uint64_t end, Record *records) {
+    return find_some(snapshot, layout, positions, first, count, 1, end, records);
 }
 
 /* Remembers that the heads of these records are verified. Returns how many that was noted of. */
@@ -205,20 +212,24 @@ static int is_in_memory(const Snapshot *snapshot, int file, uint64_t offset) {
 #endif
 }
 
-/* Whether the heads of some records, in the log, seem to be in memory: two are looked at, the same
-   as `compiled._is_ready` looks at. A record that cannot be found is none that is waited for. */
+/* Whether some records, in the log, seem to be in memory: two are looked at, the same as
+   `compiled._is_ready` looks at. A record that cannot be found is none that is waited for. Where all
+   calls of late found theirs, only every fourth looks: it costs as much as ten records. */
 static int seem_ready(Snapshot *snapshot, const Layout *layout, const Positions *positions,
                       int file) {
-    const Entries *entries = (const Entries *)snapshot->entries;
     Py_ssize_t count = positions->count;
-    if (entries->row_size != SHORT_ROW || count < 2)
+    if (file == NOT_ASKED || count < 2)
+        return 1;
+    if (snapshot->ready_calls++ > MANY_READY && snapshot->ready_calls % 4)
         return 1;
     Py_ssize_t numbers[2] = {count / 3, count - 1};
     for (int k = 0; k < 2; k++) {
         Record record;
         if (find_record(snapshot, layout, position_at(positions, numbers[k]), &record) == 0 &&
-            !is_in_memory(snapshot, file, record.offset))
+            !is_in_memory(snapshot, file, record.offset)) {
+            snapshot->ready_calls = 0;
             return 0;
+        }
     }
     return 1;
 }
@@ -248,12 +259,15 @@ PyObject *gather_numbers(PyObject *module, PyObject *const *arguments, Py_ssize_
     Py_ssize_t column_count = PyTuple_Size(arguments[8]);
     Py_ssize_t stopped = 0;
     Snapshot *snapshot = readable(arguments[0], arguments[1]);
-    if (snapshot != NULL)
-        stopped = file == NOT_ASKED || seem_ready(snapshot, &layout, &positions, file) ? -1 : NOT_READY;
+    if (snapshot != NULL) {
+        if (((Entries *)snapshot->entries)->row_size != SHORT_ROW)
+            file = NOT_ASKED; /* as numbers are in the rows */
+        stopped = seem_ready(snapshot, &layout, &positions, file) ? -1 : NOT_READY;
+    }
     for (Py_ssize_t first = 0; stopped == -1 && first < positions.count; first += AHEAD) {
         Record records[AHEAD];
         Py_ssize_t some = positions.count - first < AHEAD ? positions.count - first : AHEAD;
-        Py_ssize_t right = find_heads(snapshot, &layout, &positions, first, some, 1, end, records);
+        Py_ssize_t right = find_some(snapshot, &layout, &positions, first, some, 1, end, records);
         if (right < some) {
             stopped = first + right;
             break;
@@ -270,16 +284,17 @@ PyObject *gather_numbers(PyObject *module, PyObject *const *arguments, Py_ssize_
 }
 
 /* gather_heads(snapshot, schema, head_size, payload_count, positions, start, step, count, heads,
-                offsets, payloads, starts, end)
+                offsets, payloads, starts, end, file, need)
 
    Copies the heads of records, none of which is a revision, the offsets of their frames, and where
    their first payloads begin. That they are verified is not remembered: that is done with the
-   payloads. Returns as `gather_numbers`. */
+   payloads. Returns as `gather_numbers`, or ALL_KNOWN in the place of -1 if the parts `need` of all
+   records are known to be right. */
 PyObject *gather_heads(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
     (void)module;
     Layout layout;
     Positions positions;
-    if (expect(count, 13, "gather_heads") < 0 || take_layout(arguments + 2, &layout) < 0)
+    if (expect(count, 15, "gather_heads") < 0 || take_layout(arguments + 2, &layout) < 0)
         return NULL;
     Py_ssize_t payloads = PyLong_AsSsize_t(arguments[10]);
     if (payloads < 0 || payloads > layout.payload_count) {
@@ -288,8 +303,13 @@ PyObject *gather_heads(PyObject *module, PyObject *const *arguments, Py_ssize_t 
         return NULL;
     }
     uint64_t end = PyLong_AsUnsignedLongLong(arguments[12]);
+    if (PyErr_Occurred())
+        return NULL;
+    int file = (int)PyLong_AsLong(arguments[13]);
+    uint64_t need = PyLong_AsUnsignedLongLongMask(arguments[14]);
     if (PyErr_Occurred() || take_positions(arguments + 4, &positions) < 0)
         return NULL;
+    uint64_t known = need;
     Py_buffer heads;
     Py_buffer offsets;
     Py_buffer starts;
@@ -305,17 +325,20 @@ PyObject *gather_heads(PyObject *module, PyObject *const *arguments, Py_ssize_t 
     Py_ssize_t stopped = 0;
     Snapshot *snapshot = readable(arguments[0], arguments[1]);
     if (snapshot != NULL)
-        stopped = -1;
-    for (Py_ssize_t first = 0; stopped < 0 && first < positions.count; first += AHEAD) {
+        stopped = seem_ready(snapshot, &layout, &positions, file) ? -1 : NOT_READY;
+    if (snapshot != NULL && snapshot->mode == VERIFY_ALL)
+        known = 0;
+    for (Py_ssize_t first = 0; stopped == -1 && first < positions.count; first += AHEAD) {
         Record records[AHEAD];
         Py_ssize_t some = positions.count - first < AHEAD ? positions.count - first : AHEAD;
-        Py_ssize_t right = find_heads(snapshot, &layout, &positions, first, some, 0, end, records);
+        Py_ssize_t right = find_some(snapshot, &layout, &positions, first, some, 0, end, records);
         if (right < some)
             stopped = first + right;
         for (Py_ssize_t k = 0; k < right; k++) {
             uint8_t *head = (uint8_t *)heads.buf + head_size * (first + k);
             uint64_t start = records[k].offset + (uint64_t)head_size;
             memcpy(head, records[k].head, (size_t)head_size);
+            known &= records[k].known;
             store64((uint8_t *)offsets.buf + 8 * (first + k), records[k].offset);
             for (Py_ssize_t n = 0; n < payloads; n++) {
                 uint64_t size = load64(head + 16 + 8 * n);
@@ -325,7 +348,7 @@ PyObject *gather_heads(PyObject *module, PyObject *const *arguments, Py_ssize_t 
             }
         }
     }
-    answer = PyLong_FromSsize_t(stopped);
+    answer = PyLong_FromSsize_t(stopped == -1 && known == need ? ALL_KNOWN : stopped);
     PyBuffer_Release(&starts);
 without_starts:
     PyBuffer_Release(&offsets);

@@ -195,6 +195,7 @@ typedef struct {
     Window log;
     Py_ssize_t near_position; /* of a record that was found, and where it was: a guess for others */
     uint64_t near_offset;
+    unsigned int ready_calls; /* that one after the other found their records in memory */
 } Snapshot;
 
 /* What C may do with a list: `Snapshot.mode`. */
@@ -244,8 +245,7 @@ typedef struct {
 } Positions;
 
 Py_ssize_t find_heads(Snapshot *snapshot, const Layout *layout, const Positions *positions,
-                      Py_ssize_t first, Py_ssize_t count, int may_be_revision, uint64_t end,
-                      Record *records);
+                      Py_ssize_t first, Py_ssize_t count, uint64_t end, Record *records);
 Py_ssize_t remember_heads(Snapshot *snapshot, const Positions *positions, Py_ssize_t first,
                           Py_ssize_t count, const Record *records);
 

@@ -339,8 +339,7 @@ static int find_next(Run *self, Snapshot *snapshot) {
         get_buffer(((Entries *)snapshot->entries)->rows.object, &self->rows, 0) < 0)
         return -1;
     uint64_t end = (uint64_t)snapshot->log.buffer.len;
-    count = find_heads(snapshot, &reader->layout, &self->positions, first, count, 1, end,
-                       self->heads);
+    count = find_heads(snapshot, &reader->layout, &self->positions, first, count, end, self->heads);
     count = remember_heads(snapshot, &self->positions, first, count, self->heads);
     self->first = first;
     self->found = first + count;

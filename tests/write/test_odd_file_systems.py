@@ -22,6 +22,7 @@ from conftest import SYNCS
 import dsrecords
 from dsrecords import IndexedRecordDataset, ReadOnlyError, make_dataset, repair
 from dsrecords._native import core, native
+from dsrecords._read import compiled
 from dsrecords._storage import files
 
 pytestmark = pytest.mark.slow
@@ -231,6 +232,7 @@ def test_the_mapping_is_asked_what_is_in_memory_and_nothing_is_read_for_that(tmp
     advice.clear()
     ds.batch(range(0, 300, 7))
     assert advice == []
+    monkeypatch.setattr(compiled, "core", None)  # it asks by itself
     monkeypatch.setattr(files, "page_in_memory", lambda window, start: False)
     ds.batch(range(0, 300, 7))
     assert advice

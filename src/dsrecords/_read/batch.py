@@ -300,10 +300,11 @@ class Batch:
     def _gathered(self) -> bool:
         """Set what there is to know of the heads by C. Returns False where Python is to do it."""
         snapshot = self.snapshot
-        found = gather_heads(snapshot, self._given, self.plan.payloads)
+        plan = self.plan
+        found = gather_heads(snapshot, self._given, plan.payloads, plan.need)
         if found is None:
             return False
-        self.heads, self.offsets, self.starts = found
+        self.heads, self.offsets, self.starts, self._are_known = found
         self.numbers = self.positions  # as none was edited
         self.revised = _NONE_REVISED
         if snapshot.storage.needs_ensuring:
@@ -323,6 +324,7 @@ class Batch:
         self.out = out
         self.count = len(positions)
         self._given = positions
+        self._are_known = False  # all that is needed of all records has been verified
 
     @functools.cached_property
     def positions(self) -> np.ndarray:
@@ -391,9 +393,12 @@ class Batch:
 
     def remember(self) -> None:
         """Remember that all that the plan needs has been verified."""
-        if self.snapshot.verify == "always":
+        if self._are_known or self.snapshot.verify == "always":
             return
         verified = self.snapshot.verified
+        if not len(self.revised):
+            verified.remember_many(self.numbers, self.plan.proven)
+            return
         is_revised = np.zeros(self.count, bool)
         is_revised[self.revised] = True
         verified.remember_many(self.numbers[~is_revised], self.plan.proven)
@@ -581,7 +586,7 @@ class Batch:
     def _to_verify(self, field: Field) -> kernels.ToVerify | None:
         """The checksums of payloads, and which are to be compared; None if none are."""
         snapshot = self.snapshot
-        if not snapshot.verify:
+        if self._are_known or not snapshot.verify:
             return None
         checksums = self.heads["checksums"][:, field.payload]
         if snapshot.verify == "always":

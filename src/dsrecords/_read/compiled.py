@@ -42,7 +42,9 @@ _NOT_ASKED = -1  # whether the log is in memory
 _INT64 = np.dtype(np.int64)
 _PLAIN_MEMORY = "biuf"  # kinds of arrays whose memory NumPy shows to others as it is
 
-_DONE = -1  # what the functions in C return where nothing was in their way
+# What the functions in C return where nothing was in their way.
+_DONE = -1
+_ALL_KNOWN = -3
 
 _Step = tuple[int, int, int, int, int, int, Any, Any, Any]
 
@@ -181,6 +183,15 @@ def number_columns(layout: HeadLayout, fields: Sequence[Field]) -> list[Column]:
     return columns
 
 
+def quick_columns_of(columns: Sequence[Column]) -> list[tuple[int, int, np.dtype, bool]]:
+    """What `quick_columns` needs of each: offset, width, dtype, and whether NumPy shows its memory."""
+    needed = []
+    for _, offset, dtype in columns:
+        is_shown = dtype.kind in _PLAIN_MEMORY
+        needed.append((offset, dtype.itemsize, dtype, is_shown))
+    return needed
+
+
 def gather_numbers(
     snapshot: Any,
     positions: range | np.ndarray,
@@ -196,7 +207,10 @@ def gather_numbers(
     Returns:
         None where Python is to read them: C is not there, or one of them is unusual.
     """
-    if core is None or not _is_ready(snapshot, positions, not snapshot.entries.has_heads):
+    if core is None:
+        return None
+    probe = _probe(snapshot, positions, not snapshot.entries.has_heads)
+    if probe is None:
         return None
     layout = snapshot.schema.layout
     count = len(positions)
@@ -214,7 +228,7 @@ def gather_numbers(
         *_as_arguments(positions),
         tuple(columns),
         snapshot.end,
-        _NOT_ASKED,
+        probe,
     )
     if stopped != _DONE:
         return None
@@ -245,13 +259,11 @@ def quick_columns(snapshot: Any, positions: Any, plan: Any) -> list[np.ndarray] 
         snapshot.mapped()
     found = []
     columns = []
-    for _, offset, dtype in plan.numbers:
+    for offset, width, dtype, is_shown in plan.quick_numbers:
         column = np.empty(count, dtype)
         found.append(column)
-        memory = column
-        if dtype.kind not in _PLAIN_MEMORY:
-            memory = column.view(np.uint8)
-        columns.append((offset, dtype.itemsize, memory))
+        memory = column if is_shown else column.view(np.uint8)
+        columns.append((offset, width, memory))
     layout = plan.schema.layout
     stopped = core.gather_numbers(
         snapshot,
@@ -278,24 +290,36 @@ class GatheredHeads(NamedTuple):
         heads: structured, (n,), as `HeadLayout.dtype` describes it.
         offsets: of their frames: uint64, (n,).
         starts: of their first payloads: uint64, (n, payloads).
+        are_known: whether nothing of the records is left to be verified.
     """
 
     heads: np.ndarray
     offsets: np.ndarray
     starts: np.ndarray
+    are_known: bool
 
 
 def gather_heads(
     snapshot: Any,
     positions: range | np.ndarray,
     payloads: int,
+    need: int,
 ) -> GatheredHeads | None:
     """The heads of n > 0 records, and where their first payloads begin.
+
+    Args:
+        snapshot: the list.
+        positions: of the records.
+        payloads: how many.
+        need: the parts of the records that are to be verified.
 
     Returns:
         None as of `gather_numbers`.
     """
-    if core is None or not _is_ready(snapshot, positions, True):
+    if core is None:
+        return None
+    probe = _probe(snapshot, positions, True)
+    if probe is None:
         return None
     layout = snapshot.schema.layout
     count = len(positions)
@@ -313,10 +337,12 @@ def gather_heads(
         payloads,
         starts,
         snapshot.end,
+        probe,
+        need,
     )
-    if stopped != _DONE:
+    if stopped not in (_DONE, _ALL_KNOWN):
         return None
-    return GatheredHeads(heads, offsets, starts)
+    return GatheredHeads(heads, offsets, starts, stopped == _ALL_KNOWN)
 
 
 def _as_arguments(positions: range | np.ndarray) -> tuple[Any, int, int, int]:
@@ -324,6 +350,24 @@ def _as_arguments(positions: range | np.ndarray) -> tuple[Any, int, int, int]:
     if isinstance(positions, range):
         return None, positions.start, positions.step, len(positions)
     return np.ascontiguousarray(positions, np.int64), 0, 1, len(positions)
+
+
+def _probe(
+    snapshot: Any,
+    positions: range | np.ndarray,
+    looks_at_log: bool,
+) -> int | None:
+    """Whom C is to ask whether these records are in memory; None if C is not to read them."""
+    if not snapshot.mode:
+        return None
+    probe = getattr(snapshot.storage, "probe", None)
+    if probe is not None and looks_at_log:
+        snapshot.mapped()
+        number: int = probe()
+        return number
+    if _is_ready(snapshot, positions, looks_at_log):
+        return _NOT_ASKED
+    return None
 
 
 def _is_ready(

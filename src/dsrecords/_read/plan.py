@@ -17,7 +17,12 @@ import numpy as np
 
 from dsrecords._format import kernels
 from dsrecords._format.entries import Entries
-from dsrecords._read.compiled import compiled_loading, compiled_reader, number_columns
+from dsrecords._read.compiled import (
+    compiled_loading,
+    compiled_reader,
+    number_columns,
+    quick_columns_of,
+)
 from dsrecords._read.selection import position
 from dsrecords._read.verification import HEAD, REVISED, Verified, payload_part, proven
 from dsrecords._schema.header import Header
@@ -84,6 +89,7 @@ class Plan:
         items: the same, with what makes their values.
         steps: how to get the values of one record, in the order of the fields.
         numbers: where the numbers of the fields are, then their presence bytes; payloads have none.
+        quick_numbers: the same, as `compiled.quick_columns` needs it.
         number_names: of the same, as `HeadLayout.dtype` has them.
         need: the parts of a record that must be verified first.
         proven: the parts that are known to be right once that is done.
@@ -130,6 +136,7 @@ class Plan:
         payload_count = len(header.schema.payloads)
         self.steps = [_step(item, payload_count) for item in self.items]
         self.numbers = number_columns(layout, self.fields)
+        self.quick_numbers = quick_columns_of(self.numbers)
         self.number_names = [number.name for number in self.numbers]
         self.plain: list[int] | None = None
         self.read: Callable[[Any, int], Any] = self._read

@@ -88,12 +88,14 @@ def positions(key: Any, base: Any) -> Any:
     if isinstance(key, slice):
         return base[key]
     count = len(base)
+    is_whole = isinstance(base, range) and base == range(count)
+    if is_whole and type(key) is np.ndarray and key.ndim == 1 and _are_positions(key, count):
+        return key
     if type(key) is not np.ndarray and isinstance(key, Formula):
         if key.limit <= count and not isinstance(base, np.ndarray):
             return chosen(base, key)
         key = _values_within(key, count)
     array = _index_array(key, count)
-    is_whole = isinstance(base, range) and base == range(count)
     if is_whole and _are_positions(array, count):
         return array
     is_wrong = (array < -count) | (array >= count)
