@@ -184,7 +184,7 @@ def number_columns(layout: HeadLayout, fields: Sequence[Field]) -> list[Column]:
 
 
 def quick_columns_of(columns: Sequence[Column]) -> list[tuple[int, int, np.dtype, bool]]:
-    """What `quick_columns` needs of each: offset, width, dtype, and whether NumPy shows its memory."""
+    """For `quick_columns`: offset, width and dtype of each, and whether NumPy shows its memory."""
     needed = []
     for _, offset, dtype in columns:
         is_shown = dtype.kind in _PLAIN_MEMORY
