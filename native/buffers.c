@@ -52,6 +52,28 @@ int is_page_in_memory(const uint8_t *at) {
 #endif
 }
 
+/* will_need(mapping, start, length): lets the system begin to read a part of a mapping. */
+PyObject *will_need(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
+    (void)module;
+    Py_buffer mapping;
+    if (expect(count, 3, "will_need") < 0)
+        return NULL;
+    Py_ssize_t start = PyLong_AsSsize_t(arguments[1]);
+    Py_ssize_t length = PyLong_AsSsize_t(arguments[2]);
+    if (PyErr_Occurred() || get_buffer(arguments[0], &mapping, 0) < 0)
+        return NULL;
+#if defined(__linux__)
+    if (start >= 0 && start < mapping.len && length > 0 && length <= mapping.len - start) {
+        Py_BEGIN_ALLOW_THREADS
+        (void)madvise((uint8_t *)mapping.buf + start, (size_t)length, MADV_WILLNEED);
+        Py_END_ALLOW_THREADS
+    }
+#endif
+    PyBuffer_Release(&mapping);
+    Py_INCREF(Py_None);
+    return Py_None;
+}
+
 /* page_in_memory(mapping, offset) */
 PyObject *page_in_memory(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
     (void)module;

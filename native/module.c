@@ -16,6 +16,7 @@ static PyMethodDef functions[] = {
     FAST("pack_records", pack_records, "Frames of records, one behind the other, and their rows."),
     FAST("encode_strings", encode_strings, "Strings in UTF-8."),
     FAST("walk", walk, "Frames that follow each other, verified, and their rows."),
+    FAST("will_need", will_need, "Lets the system begin to read a part of a mapping."),
     FAST("page_in_memory", page_in_memory, "Whether a page of a mapping is in memory."),
     FAST("permute", permute, "Where cells of a Feistel network go."),
     {NULL, NULL, 0, NULL},

@@ -121,6 +121,7 @@ int get_items(PyObject *object, Py_buffer *buffer, int is_writable, Py_ssize_t w
               Py_ssize_t count);
 int expect(Py_ssize_t count, Py_ssize_t wanted, const char *name);
 int is_page_in_memory(const uint8_t *at);
+PyObject *will_need(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
 PyObject *page_in_memory(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
 
 /* values.c: values of Python */

@@ -150,7 +150,8 @@ class TestLocalStorage(StorageSuite):
                 (5 * PAGE + 7, 6 * PAGE + 1), (1, 2), (PAGE - 1, PAGE), (3 * PAGE, 3 * PAGE + 1)
             )
         )
-        assert advice == [(0, PAGE), (3 * PAGE, 4 * PAGE), (5 * PAGE, 7 * PAGE)]
+        # In the order in which the parts are read.
+        assert advice == [(5 * PAGE, 7 * PAGE), (0, PAGE), (3 * PAGE, 4 * PAGE)]
 
     def test_parts_that_touch_or_overlap_are_one_run(self, storage, advice):
         storage.window(len(DATA))
@@ -181,8 +182,8 @@ class TestLocalStorage(StorageSuite):
                 for page in range(start // PAGE, (min(stop, len(DATA)) - 1) // PAGE + 1)
             }
             told = [page for start, stop in advice for page in range(start // PAGE, stop // PAGE)]
-            assert told == sorted(pages)
-            for (_, stop), (start, _) in itertools.pairwise(advice):
+            assert sorted(told) == sorted(pages)
+            for (_, stop), (start, _) in itertools.pairwise(sorted(advice)):
                 assert stop < start
 
     def test_only_windows_are_told_of(self, storage, advice):

@@ -181,7 +181,8 @@ class LocalStorage:
         """Let the system read parts of the file that are not in memory: see `Storage.ensure`.
 
         A batch of random records is then read from a cold disk at once, at the disk's full depth,
-        instead of one page fault after another.
+        instead of one page fault after another. In the order of the parts, so that the first ones
+        are there, and can be copied, while the others still come.
         """
         if self.seems_ready(starts):
             return
@@ -261,7 +262,8 @@ def _page_runs(
         end: what lies behind it is left out.
 
     Returns:
-        Offsets at which the runs begin and end, ascending: uint64, (m,), twice. Runs do not touch.
+        Offsets at which the runs begin and end: uint64, (m,), twice. Runs do not touch. Their order
+        is that of the first part in each, as it is read first.
     """
     page = np.uint64(files.PAGE_SIZE)
     one = np.uint64(1)
@@ -283,4 +285,6 @@ def _page_runs(
     ends_run[:-1] = gaps
     run_starts = first_pages[begins_run]
     run_stops = stop_pages[ends_run]
-    return run_starts * page, run_stops * page
+    first_parts = np.minimum.reduceat(order, np.flatnonzero(begins_run))
+    by_part = np.argsort(first_parts)
+    return run_starts[by_part] * page, run_stops[by_part] * page
