@@ -72,11 +72,18 @@ static inline Py_ssize_t find_some(Snapshot *snapshot, const Layout *layout,
         if (records[k].offset < length)
             __builtin_prefetch(log + records[k].offset);
     }
+    /* All checksums first: so the processor works at several of them at once. */
+    uint32_t checksums[AHEAD];
+    if (snapshot->mode == VERIFY || snapshot->mode == VERIFY_ALL)
+        for (Py_ssize_t k = 0; k < count; k++)
+            if (!(records[k].known & HEAD_PART) || snapshot->mode == VERIFY_ALL)
+                checksums[k] = head_checksum(snapshot, layout, records[k].head);
     for (Py_ssize_t k = 0; k < count; k++) {
         Py_ssize_t i = position_at(positions, first + k);
         int is_known = (records[k].known & HEAD_PART) != 0 && snapshot->mode != VERIFY_ALL;
         if (!is_known) {
-            if (snapshot->mode < VERIFY || !is_right_head(snapshot, layout, i, &records[k], end))
+            if (snapshot->mode < VERIFY ||
+                !is_head_with(snapshot, layout, i, &records[k], end, &checksums[k]))
                 return k;
         } else if (!may_be_revision) {
             int kind = kind_of_word(load64(records[k].head + 8));

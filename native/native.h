@@ -222,6 +222,12 @@ typedef struct {
     const uint8_t *row;
 } Record;
 
+/* What the check of a head is before it is mixed with the offset of its frame. */
+static inline uint32_t head_checksum(const Snapshot *snapshot, const Layout *layout,
+                                     const uint8_t *head) {
+    return crc32(snapshot->seed, head + 4, (size_t)layout->head_size - 4);
+}
+
 int add_snapshot_types(PyObject *module);
 Snapshot *snapshot_of(PyObject *object);
 int are_parts_ours(const Snapshot *snapshot);
@@ -230,6 +236,8 @@ void guess_record(const Snapshot *snapshot, const Layout *layout, Py_ssize_t i);
 int find_record(Snapshot *snapshot, const Layout *layout, Py_ssize_t i, Record *record);
 int is_right_head(Snapshot *snapshot, const Layout *layout, Py_ssize_t i, const Record *record,
                   uint64_t length);
+int is_head_with(Snapshot *snapshot, const Layout *layout, Py_ssize_t i, const Record *record,
+                 uint64_t length, const uint32_t *known);
 int remember(Snapshot *snapshot, Py_ssize_t i, uint64_t parts);
 
 /* batch.c */

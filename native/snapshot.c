@@ -161,6 +161,12 @@ int find_record(Snapshot *snapshot, const Layout *layout, Py_ssize_t i, Record *
    `length`, which is only compared here: nothing is read by it. */
 int is_right_head(Snapshot *snapshot, const Layout *layout, Py_ssize_t i, const Record *record,
                   uint64_t length) {
+    return is_head_with(snapshot, layout, i, record, length, NULL);
+}
+
+/* The same of a head whose checksum is known already, unless `known` is NULL. */
+int is_head_with(Snapshot *snapshot, const Layout *layout, Py_ssize_t i, const Record *record,
+                 uint64_t length, const uint32_t *known) {
     const Entries *entries = (const Entries *)snapshot->entries;
     const uint8_t *head = record->head;
     uint64_t offset = record->offset;
@@ -181,7 +187,7 @@ int is_right_head(Snapshot *snapshot, const Layout *layout, Py_ssize_t i, const 
     }
     if (snapshot->mode == TRUST)
         return 1;
-    uint32_t crc = crc32(snapshot->seed, head + 4, (size_t)layout->head_size - 4);
+    uint32_t crc = known != NULL ? *known : head_checksum(snapshot, layout, head);
     return (crc ^ offset_mix(offset)) == stored;
 }
 
