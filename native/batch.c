@@ -221,7 +221,7 @@ static int is_in_memory(const Snapshot *snapshot, int file, uint64_t offset) {
 
 /* Whether some records, in the log, seem to be in memory: two are looked at, the same as
    `compiled._is_ready` looks at. A record that cannot be found is none that is waited for. Where all
-   calls of late found theirs, only every fourth looks: it costs as much as ten records. */
+   calls of late found theirs, only every fourth looks: it costs as much as thirty records. */
 static int seem_ready(Snapshot *snapshot, const Layout *layout, const Positions *positions,
                       int file) {
     Py_ssize_t count = positions->count;

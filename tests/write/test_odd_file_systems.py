@@ -270,6 +270,8 @@ def test_pages_beyond_a_mapping_are_not_in_memory():
     assert not any(core.page_in_memory(window, offset) for offset in (-1, 100, 2**62))
     with pytest.raises(OverflowError):
         core.page_in_memory(window, 2**64)
+    for start, length in ((-1, 10), (0, 0), (0, -1), (0, 101), (100, 1), (2**62, 2**62)):
+        core.will_need(window, start, length)  # which is only advice
 
 
 # Large writes
