@@ -245,7 +245,8 @@ static int seem_ready(Snapshot *snapshot, const Layout *layout, const Positions 
                   end, file)
 
    Unless `file` is NOT_ASKED, nothing is read of the log that does not seem to be in memory: its
-   mapping is asked if it is ASK_MAPPING, else it is the log's descriptor. Returns -1, or the number of the first record that is not for C, or NOT_READY. */
+   mapping is asked if it is ASK_MAPPING, else it is the log's descriptor. Returns -1, or the number
+   of the first record that is not for C, or NOT_READY. */
 PyObject *gather_numbers(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
     (void)module;
     Layout layout;
