@@ -23,7 +23,8 @@ enum { ADDED = 0, LEFT = 1, FAILED = -1 };
 
 #define SMALLEST_ARENA 512
 #define REFERRED 2048 /* bytes of a payload from which on it is written from where it is */
-#define LARGEST_STEP ((Py_ssize_t)1 << 22) /* by which an arena grows */
+#define FIRST_ARENAS ((Py_ssize_t)1 << 18) /* bytes up to which an arena doubles, as it grows */
+#define LARGEST_STEP ((Py_ssize_t)1 << 22) /* by which it grows from then on */
 
 static PyTypeObject *encoder_type;
 static PyTypeObject *block_type;
@@ -183,7 +184,7 @@ static int make_room(Block *block, Py_ssize_t size) {
     Py_ssize_t room = block->arena == NULL ? 0 : PyByteArray_Size(block->arena);
     if (size <= room - block->used)
         return 0;
-    Py_ssize_t step = room < LARGEST_STEP ? room : LARGEST_STEP;
+    Py_ssize_t step = room < FIRST_ARENAS ? room : LARGEST_STEP;
     Py_ssize_t larger = room + (step > size ? step : size);
     if (larger < SMALLEST_ARENA)
         larger = SMALLEST_ARENA;
@@ -204,10 +205,11 @@ static void write_padding(Block *block, uint64_t size) {
     block->used += (Py_ssize_t)padding;
 }
 
-/* The checksum of a payload. Other threads run meanwhile if it is large: the block, which is busy, has
-   a reference to what it lies in. */
-static uint32_t checksum_of(const uint8_t *data, size_t size) {
-    if (size < LARGE)
+/* The checksum of a payload. Other threads run meanwhile if it is large, and if the rest of the record
+   stays what it is: see `mutable_payloads`. The block, which is busy, has a reference to what the
+   payload lies in, and nobody can change that: it is `bytes`, or the block's own arena. */
+static uint32_t checksum_of(const Block *block, const uint8_t *data, size_t size) {
+    if (size < LARGE || block->mutable_payloads > 0)
         return crc32(0, data, size);
     uint32_t checksum;
     Py_BEGIN_ALLOW_THREADS
@@ -257,8 +259,9 @@ static int copy_payload(Block *block, Frame *frame, Py_ssize_t number, const uin
     if (make_room(block, size + 8) < 0)
         return -1;
     uint8_t *to = end_of_arena(block);
-    memcpy(to, data, (size_t)size); /* first: an array may be changed by another thread */
-    uint32_t checksum = checksum_of(to, (size_t)size);
+    memcpy(to, data, (size_t)size);
+    /* Of the copy: another thread may change an array while its bytes are read, or after. */
+    uint32_t checksum = checksum_of(block, to, (size_t)size);
     block->used += size;
     write_padding(block, (uint64_t)size);
     write_size(block, frame, number, (uint64_t)size, checksum);
@@ -268,7 +271,7 @@ static int copy_payload(Block *block, Frame *frame, Py_ssize_t number, const uin
 
 static int refer_to_payload(Block *block, Frame *frame, Py_ssize_t number, PyObject *payload) {
     size_t size = (size_t)PyBytes_Size(payload);
-    uint32_t checksum = checksum_of((const uint8_t *)PyBytes_AsString(payload), size);
+    uint32_t checksum = checksum_of(block, (const uint8_t *)PyBytes_AsString(payload), size);
     if (close_arena(block) < 0 || push_segment(block, payload) < 0)
         return -1;
     Py_INCREF(payload);
@@ -295,14 +298,22 @@ static int add_payload(Block *block, Frame *frame, Py_ssize_t number, PyObject *
     Py_buffer buffer;
     if (PyObject_GetBuffer(payload, &buffer, PyBUF_SIMPLE) < 0)
         return -1;
+    block->mutable_payloads--;
     int done = copy_payload(block, frame, number, buffer.buf, buffer.len);
     PyBuffer_Release(&buffer);
     return done;
 }
 
+static int is_mutable(PyObject *payload) {
+    return payload != NULL && !PyBytes_Check(payload);
+}
+
 static int write_record(Block *block, Frame *frame) {
     if (begin_frame(block, frame) < 0)
         return -1;
+    block->mutable_payloads = 0;
+    for (Py_ssize_t k = 0; k < block->encoder->layout.payload_count; k++)
+        block->mutable_payloads += is_mutable(block->payloads[k]);
     block->given += (uint64_t)block->encoder->layout.head_size;
     for (Py_ssize_t k = 0; k < block->encoder->layout.payload_count; k++) {
         if (add_payload(block, frame, k, block->payloads[k]) < 0)
@@ -487,10 +498,34 @@ static int encode_fields(Block *block, PyObject *sample) {
     return ADDED;
 }
 
+/* Whether all arrays have still the size that they had when their fields were looked at: a field behind
+   them may have called Python, which may have let another thread run. Nothing does from here on until
+   they are copied. */
+static int are_arrays_what_they_were(const Block *block) {
+    const Encoder *encoder = block->encoder;
+    for (Py_ssize_t i = 0; i < encoder->count; i++) {
+        const Way *way = &encoder->ways[i];
+        if (way->kind != ARRAY || !is_mutable(block->payloads[way->at]))
+            continue;
+        Py_buffer buffer;
+        if (PyObject_GetBuffer(block->payloads[way->at], &buffer, PyBUF_SIMPLE) < 0) {
+            PyErr_Clear();
+            return 0;
+        }
+        int is_same = buffer.len == way->width;
+        PyBuffer_Release(&buffer);
+        if (!is_same)
+            return 0;
+    }
+    return 1;
+}
+
 /* Adds a sample. Returns 1 if it is left to Python, and -1 with an exception: in both cases the block
    is what it was, unless there is no memory. */
 int encode_sample(Block *block, PyObject *sample) {
     int state = encode_fields(block, sample);
+    if (state == ADDED && block->encoder->count > 1 && !are_arrays_what_they_were(block))
+        state = LEFT;
     if (state == FAILED && is_left_to_python())
         state = LEFT;
     if (state == ADDED && add_record(block) < 0)

@@ -57,6 +57,7 @@ typedef struct Block {
     uint64_t given;      /* the same, without what payloads are padded with */
     uint8_t *head;       /* of the record that is being encoded */
     PyObject **payloads; /* of the same; NULL: None */
+    Py_ssize_t mutable_payloads; /* of these, those that are not copied yet and may be changed */
     int is_busy;
     int is_finished;
     int is_scratch;
