@@ -1,4 +1,5 @@
-/* Appending one sample: what `Writer._append` does, if nothing is in the way.
+/* Appending one sample, or a few at once: what `Writer._append` and `Writer.add` do, if nothing is in
+   the way. Several are one batch: pending frames, and their commit.
 
    From the first look at the state to the last change of it no code of Python's runs, and its lock is
    held. So no other thread and no signal handler sees a step that is half done, and none is amid a
@@ -105,10 +106,10 @@ static int is_free(const Writer *writer) {
            writer->state != NULL;
 }
 
-static int is_checkpoint_due(const Writer *writer, uint64_t size) {
+static int is_checkpoint_due(const Writer *writer, Py_ssize_t frames, uint64_t size) {
     if (!writer->makes_checkpoints)
         return 0;
-    return writer->frames + 1 >= writer->most_frames ||
+    return writer->frames + frames >= writer->most_frames ||
            (uint64_t)writer->bytes + size >= (uint64_t)writer->most_bytes;
 }
 
@@ -133,29 +134,31 @@ static int look_at_mark(const Snapshot *snapshot, Place *place) {
     return 0;
 }
 
-/* Looks for room for one row more, and for what is known of its record. */
+/* Looks for room for so many rows more, and for what is known of their records. */
 static int look_for_room(const Snapshot *snapshot, const Entries *entries, const Layout *layout,
-                         Place *place) {
+                         Py_ssize_t records, Place *place) {
     Py_ssize_t row_size = entries->row_size;
     if (row_size != SHORT_ROW && row_size != 8 + layout->head_size)
         return -1;
     if (entries->kept < 0 || entries->used < 0 || entries->appended == NULL)
         return -1;
     PyObject *bits = ((const Verified *)snapshot->verified)->bits;
-    if (bits == NULL || PyObject_Length(bits) <= entries->kept + entries->used)
+    if (bits == NULL || PyObject_Length(bits) < entries->kept + entries->used + records)
         return -1;
     PyObject *words = PyObject_GetAttr(entries->appended, words_name);
     if (words == NULL)
         return -1;
     place->has_rows = PyObject_GetBuffer(words, &place->rows, PyBUF_ND | PyBUF_WRITABLE) == 0;
     Py_DECREF(words);
-    if (!place->has_rows || place->rows.len / row_size <= entries->used)
+    if (!place->has_rows || place->rows.len / row_size < entries->used + records)
         return -1;
     return 0;
 }
 
-/* Finds all that is needed. Returns -1, perhaps with an exception, if Python is to do it. */
-static int find_place(const Writer *writer, const Layout *layout, Place *place) {
+/* Finds all that is needed for so many records, and frames. Returns -1, perhaps with an exception, if
+   Python is to do it. */
+static int find_place(const Writer *writer, const Layout *layout, Py_ssize_t records,
+                      Py_ssize_t frames, Place *place) {
     /* First: what Python's collector may do here comes before all looks. */
     place->mark = PyTuple_New(5);
     if (place->mark == NULL || !is_free(writer))
@@ -172,20 +175,21 @@ static int find_place(const Writer *writer, const Layout *layout, Place *place) 
     Py_INCREF(place->entries);
     if (look_at_mark(snapshot, place) < 0)
         return -1;
-    if (look_for_room(snapshot, (Entries *)place->entries, layout, place) < 0)
+    if (look_for_room(snapshot, (Entries *)place->entries, layout, records, place) < 0)
         return -1;
     long long descriptor = integer_of(writer->file, number_name);
     long long behind = integer_of(place->state, behind_name);
     if (descriptor < 0 || descriptor > INT32_MAX || behind < 0)
         return -1;
     place->descriptor = (int)descriptor;
-    place->behind = PyLong_FromLongLong(behind + 1);
+    place->behind = PyLong_FromLongLong(behind + frames);
     return place->behind == NULL ? -1 : 0;
 }
 
-/* Completes what is to be noted. */
-static int prepare(Place *place, uint64_t size, uint32_t check) {
-    PyObject *offset = PyLong_FromUnsignedLongLong(place->offset);
+/* Completes what is to be noted: the log is longer by `size`, and its last frame has this offset and
+   check. */
+static int prepare(Place *place, uint64_t size, uint64_t last, uint32_t check) {
+    PyObject *offset = PyLong_FromUnsignedLongLong(last);
     PyObject *stored = PyLong_FromUnsignedLong(check);
     place->end = PyLong_FromUnsignedLongLong(place->offset + size);
     if (offset == NULL || stored == NULL || place->end == NULL) {
@@ -208,59 +212,119 @@ static int is_own_log(const Place *place) {
     return load32(stored) == place->prev;
 }
 
-/* Lets the list have the record: as `Snapshot.append`. */
-static int note(Writer *writer, Place *place, const uint8_t *head, const Layout *layout,
+/* Lets the list have the records of a block: as `Snapshot.append`, and `Snapshot.extend`. */
+static int note(Writer *writer, Place *place, const Block *block, Py_ssize_t frames,
                 uint64_t size) {
     Snapshot *snapshot = (Snapshot *)place->snapshot;
     Entries *entries = (Entries *)place->entries;
+    const Layout *layout = &block->encoder->layout;
+    const uint8_t *arena = (const uint8_t *)PyByteArray_AsString(block->arena);
     Py_ssize_t row_size = entries->row_size;
     if (PyObject_SetAttr(place->log, end_name, place->end) < 0)
         return -1;
     PyObject *old = snapshot->mark;
     snapshot->mark = place->mark;
     place->mark = old;
-    uint8_t *row = (uint8_t *)place->rows.buf + row_size * entries->used;
-    store_row(row, row_size, place->offset, head, layout);
-    uint8_t *check = row + (row_size == SHORT_ROW ? 12 : 8);
-    uint32_t mix = row_mix((uint64_t)(entries->kept + entries->used)) ^ entries->salt;
-    store32(check, load32(check) ^ mix);
-    entries->used++;
+    uint64_t offset = place->offset;
+    for (Py_ssize_t k = 0; k < block->frame_count; k++) {
+        uint8_t *row = (uint8_t *)place->rows.buf + row_size * entries->used;
+        store_row(row, row_size, offset, arena + block->frames[k].at, layout);
+        uint8_t *check = row + (row_size == SHORT_ROW ? 12 : 8);
+        uint32_t mix = row_mix((uint64_t)(entries->kept + entries->used)) ^ entries->salt;
+        store32(check, load32(check) ^ mix);
+        entries->used++;
+        offset += block->frames[k].size;
+    }
     if (PyObject_SetAttr(place->state, behind_name, place->behind) < 0)
         return -1;
-    writer->frames++;
+    writer->frames += frames;
     writer->bytes += (Py_ssize_t)size;
     return 0;
 }
 
-/* Writes the one frame of a block. Returns 1 if that is done, 0 if it is left to Python, and -1 with an
+/* Completes the frames of a block, and writes a commit behind them if they are several. Returns the
+   check of the last frame. */
+static uint32_t finish_frames(Block *block, const Place *place) {
+    const Layout *layout = &block->encoder->layout;
+    uint32_t seed = ((Snapshot *)place->snapshot)->seed;
+    uint8_t *frames = (uint8_t *)PyByteArray_AsString(block->arena);
+    if (block->frame_count == 1)
+        return finish_head(frames, layout, RECORD, block->size, place->prev, seed, place->offset);
+    uint64_t offset = place->offset;
+    uint32_t crc = 0; /* of the checks of all frames */
+    for (Py_ssize_t k = 0; k < block->frame_count; k++) {
+        uint8_t *head = frames + block->frames[k].at;
+        finish_head(head, layout, PENDING, block->frames[k].size, 0, seed, offset);
+        crc = crc32(crc, head, 4);
+        offset += block->frames[k].size;
+    }
+    const Layout of_commit = {COMMIT_SIZE, 0};
+    uint8_t *commit = frames + block->used;
+    store64(commit + 16, place->offset);
+    store64(commit + 24, (uint64_t)block->frame_count);
+    store32(commit + 32, crc);
+    store32(commit + 36, 0);
+    return finish_head(commit, &of_commit, COMMIT, COMMIT_SIZE, place->prev, seed, offset);
+}
+
+/* Writes the frames of a block. Returns 1 if that is done, 0 if it is left to Python, and -1 with an
    exception. */
-static int write_frame(Encoder *encoder, Writer *writer, Block *block, Place *place) {
-    const Layout *layout = &encoder->layout;
-    uint64_t size = block->size;
-    if (block->segment_count > 0 || size > LARGE || is_checkpoint_due(writer, size))
+static int write_frames(Encoder *encoder, Writer *writer, Block *block, Place *place) {
+    Py_ssize_t records = block->frame_count;
+    uint64_t commit_size = records > 1 ? COMMIT_SIZE : 0;
+    Py_ssize_t frames = records + (records > 1);
+    uint64_t size = block->size + commit_size;
+    if (block->segment_count > 0 || size > LARGE || is_checkpoint_due(writer, frames, size))
         return 0;
     if (!are_functions_what_they_were(encoder->functions))
         return 0;
-    if (find_place(writer, layout, place) < 0)
+    if (make_room(block, (Py_ssize_t)commit_size) < 0)
+        return -1;
+    if (find_place(writer, &encoder->layout, records, frames, place) < 0)
         return PyErr_Occurred() && !is_left_to_python() ? -1 : 0;
-    uint8_t *frame = (uint8_t *)PyByteArray_AsString(block->arena);
-    uint32_t seed = ((Snapshot *)place->snapshot)->seed;
-    uint32_t check = finish_head(frame, layout, RECORD, size, place->prev, seed, place->offset);
-    if (prepare(place, size, check) < 0)
+    uint32_t check = finish_frames(block, place);
+    uint64_t last = records > 1 ? place->offset + block->size : place->offset;
+    if (prepare(place, size, last, check) < 0)
         return -1;
     if (!is_own_log(place))
         return 0;
     writer->is_log_durable = 0;
-    ssize_t written = pwrite(place->descriptor, frame, (size_t)size, (off_t)place->offset);
+    const uint8_t *data = (const uint8_t *)PyByteArray_AsString(block->arena);
+    ssize_t written = pwrite(place->descriptor, data, (size_t)size, (off_t)place->offset);
     if (written < 0) /* Python tries it again, and says what is wrong */
         return 0;
     writer->is_interrupted = 1;
     if ((uint64_t)written < size)
         return 0;
-    if (note(writer, place, frame, layout, size) < 0)
+    if (note(writer, place, block, frames, size) < 0)
         return -1;
     writer->is_interrupted = 0;
     return 1;
+}
+
+/* Encoder.write(writer, block): writes the records of a block, if that is usual.
+
+   Returns False if it is left to Python; then the block is what it was. */
+PyObject *write_block(Encoder *encoder, PyObject *const *arguments, Py_ssize_t given) {
+    if (expect(given, 2, "write") < 0)
+        return NULL;
+    Block *block = block_of(arguments[1]);
+    if (!PyObject_TypeCheck(arguments[0], writer_type) || block == NULL ||
+        block->encoder != encoder) {
+        PyErr_SetString(PyExc_TypeError, "write takes a writer and a block of this encoder");
+        return NULL;
+    }
+    int done = 0;
+    if (!block->is_busy && !block->is_finished && block->frame_count > 0) {
+        Place place;
+        memset(&place, 0, sizeof place);
+        block->is_busy = 1;
+        done = write_frames(encoder, (Writer *)arguments[0], block, &place);
+        block->is_busy = 0;
+        leave(&place);
+        block->is_finished = done != 0;
+    }
+    return done < 0 ? NULL : PyBool_FromLong(done);
 }
 
 /* The block that appends share. A sample may be appended by code that encoding another one calls: then
@@ -304,7 +368,7 @@ PyObject *append_sample(Encoder *encoder, PyObject *const *arguments, Py_ssize_t
     if (state == 0) {
         Place place;
         memset(&place, 0, sizeof place);
-        done = write_frame(encoder, (Writer *)arguments[0], block, &place);
+        done = write_frames(encoder, (Writer *)arguments[0], block, &place);
         leave(&place);
         if (done == 0)
             return (PyObject *)block;

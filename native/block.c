@@ -180,7 +180,7 @@ static int close_arena(Block *block) {
 }
 
 /* Makes room in the arena for so many bytes more. */
-static int make_room(Block *block, Py_ssize_t size) {
+int make_room(Block *block, Py_ssize_t size) {
     Py_ssize_t room = block->arena == NULL ? 0 : PyByteArray_Size(block->arena);
     if (size <= room - block->used)
         return 0;
@@ -554,6 +554,11 @@ void empty_block(Block *block) {
     block->frame_count = 0;
     block->size = 0;
     block->given = 0;
+}
+
+/* An object as a block, borrowed; NULL, without an exception, if it is none. */
+Block *block_of(PyObject *object) {
+    return PyObject_TypeCheck(object, block_type) ? (Block *)object : NULL;
 }
 
 Block *new_block(Encoder *encoder) {
@@ -1154,6 +1159,7 @@ static PyObject *encoder_block(Encoder *self, PyObject *nothing) {
 static PyMethodDef encoder_methods[] = {
     {"block", (PyCFunction)encoder_block, METH_NOARGS, "An empty block."},
     {"append", (PyCFunction)(void (*)(void))append_sample, METH_FASTCALL, "Append a sample."},
+    {"write", (PyCFunction)(void (*)(void))write_block, METH_FASTCALL, "Write a block."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -63,7 +63,9 @@ typedef struct Block {
     int is_scratch;
 } Block;
 
+Block *block_of(PyObject *object);
 Block *new_block(Encoder *encoder);
+int make_room(Block *block, Py_ssize_t size);
 void empty_block(Block *block);
 int encode_sample(Block *block, PyObject *sample);
 uint32_t finish_head(uint8_t *head, const Layout *layout, int kind, uint64_t size, uint32_t prev,
@@ -72,5 +74,6 @@ uint32_t finish_head(uint8_t *head, const Layout *layout, int kind, uint64_t siz
 /* append.c */
 
 PyObject *append_sample(Encoder *encoder, PyObject *const *arguments, Py_ssize_t given);
+PyObject *write_block(Encoder *encoder, PyObject *const *arguments, Py_ssize_t given);
 
 #endif

@@ -28,7 +28,9 @@
 #define MARK 0xD5
 #define RECORD 1
 #define PENDING 2
+#define COMMIT 3
 #define REVISION 4
+#define COMMIT_SIZE 40 /* of one without an edit */
 #define SHORT_ROW 16
 #define UNKNOWN_SIZE UINT32_MAX
 #define ROW_FACTOR 0x9E3779B1u

@@ -186,7 +186,7 @@ def test_both_write_the_same_bytes(case, way, tmp_path, monkeypatch):
         with dsrecords.open(path) as ds:
             way(ds, schema, samples)
         assert not dsrecords.open(path).check()
-        written.append(path.read_bytes())
+        written.append((path.read_bytes(), path.with_suffix(".idx").read_bytes()))
     assert written[0] == written[1]
 
 
@@ -201,6 +201,42 @@ def test_an_append_is_left_to_c_where_nothing_is_unusual(path, monkeypatch):
             ds.append(SAMPLES_OF_ALL[0])
         monkeypatch.undo()
     assert len(dsrecords.open(path)) == 11
+
+
+@compiled_only
+def test_a_few_samples_are_left_to_c_where_nothing_is_unusual(path, monkeypatch):
+    samples = [{"n": 1, "s": "a"}, {"n": 2, "s": "bc"}]
+    make_dataset(samples, path, {"n": "int64", "s": "str"})
+    with dsrecords.open(path) as ds:
+        ds.extend(samples * 9)
+        ds.extend(samples)  # makes room
+        monkeypatch.setattr(Writer, "add", None)
+        for count in range(4):
+            ds.extend(samples[:count])
+        monkeypatch.undo()
+        assert list(ds) == samples * 12 + samples[:1]
+    with dsrecords.open(path) as ds:
+        assert not ds.check()
+        assert list(ds) == samples * 12 + samples[:1]
+
+
+@compiled_only
+def test_a_block_is_written_by_its_own_encoder(path):
+    make_dataset([], path, {"n": "int64"})
+    with dsrecords.open(path) as ds:
+        ds.extend([{"n": 1}] * 3)
+        encoder = ds._editing._encoder
+        writer = ds._editing.writer
+        other = compiled.compiled_encoder(ds._reading.fields.schema)
+        block = encoder.block()
+        assert not encoder.write(writer, block)  # there is nothing in it
+        block.fill(iter([{"n": 2}] * 2), 10, 1000)
+        for given in ((writer, 3), (3, block), (writer, other.block())):
+            with pytest.raises(TypeError, match="a block of this encoder"):
+                encoder.write(*given)
+        assert encoder.write(writer, block)
+        assert not encoder.write(writer, block)  # it was written
+        assert ds.column("n").tolist() == [1, 1, 1, 2, 2]
 
 
 @pytest.mark.parametrize(("module", "name"), [(files, "pwrite"), (files, "holds"), (os, "pread")])

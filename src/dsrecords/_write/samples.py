@@ -52,7 +52,13 @@ def extend(
             full = block
             block = encoder.block()  # before writing, which may raise
             start += len(full)
-            writer.add(full)
+            _write(writer, encoder, full)
     finally:
         if len(block):
-            writer.add(block)
+            _write(writer, encoder, block)
+
+
+def _write(writer: Writer, encoder: Any, block: Any) -> None:
+    """Write the records of a block: a few by C, where nothing is in the way."""
+    if not encoder.write(writer, block):
+        writer.add(block)

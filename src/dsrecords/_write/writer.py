@@ -410,7 +410,9 @@ class Writer(WriterBase):
         Returns:
             Whether one was.
         """
-        with self.gate:
+        if not self._interrupted:
+            return False
+        with self.gate:  # another thread may be amid a change
             was_interrupted = self._interrupted
             if was_interrupted:
                 self.be_ready()
