@@ -211,13 +211,14 @@ def test_a_few_samples_are_left_to_c_where_nothing_is_unusual(path, monkeypatch)
         ds.extend(samples * 9)
         ds.extend(samples)  # makes room
         monkeypatch.setattr(Writer, "add", None)
-        for count in range(4):
-            ds.extend(samples[:count])
+        ds.extend(samples[:1])
+        ds.extend(samples[1:] * 3)
+        ds.extend([])
         monkeypatch.undo()
-        assert list(ds) == samples * 12 + samples[:1]
+        assert list(ds) == samples * 12 + samples[1:] * 2
     with dsrecords.open(path) as ds:
         assert not ds.check()
-        assert list(ds) == samples * 12 + samples[:1]
+        assert list(ds) == samples * 12 + samples[1:] * 2
 
 
 @compiled_only
