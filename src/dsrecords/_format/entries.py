@@ -306,6 +306,11 @@ class Entries(EntriesBase):
         if not self.kept:
             return appended.take(numbers, axis=0)
         is_appended = numbers >= self.kept
+        count = np.count_nonzero(is_appended)
+        if count == len(numbers):  # as of those that a checkpoint adds
+            return appended.take(numbers - self.kept, axis=0)
+        if count == 0:
+            return mapped.take(numbers, axis=0)
         mapped_numbers = np.where(is_appended, 0, numbers)
         rows = mapped.take(mapped_numbers, axis=0)
         appended_numbers = numbers[is_appended] - self.kept
