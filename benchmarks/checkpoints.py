@@ -12,8 +12,9 @@ import tempfile
 import time
 from pathlib import Path
 
-import dsrecords
 import numpy as np
+
+import dsrecords
 from dsrecords._write.writer import Writer
 
 SCHEMA = {"a": "int64", "b": "int64"}
