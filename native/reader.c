@@ -3,8 +3,6 @@
 
 #include "native.h"
 
-#include <structmember.h>
-
 /* How the value of a field is made. */
 enum {
     NUMBER = 0,
@@ -409,16 +407,13 @@ static int run_traverse(Run *self, visitproc visit, void *arg) {
 }
 
 static void run_dealloc(Run *self) {
-    PyTypeObject *type = Py_TYPE((PyObject *)self);
     PyObject_GC_UnTrack(self);
     release(&self->positions.buffer);
     release(&self->log);
     release(&self->rows);
     Py_XDECREF((PyObject *)self->reader);
     Py_XDECREF(self->snapshot);
-    freefunc free_object = (freefunc)PyType_GetSlot(type, Py_tp_free);
-    free_object(self);
-    Py_DECREF((PyObject *)type);
+    free_object((PyObject *)self);
 }
 
 static PyMemberDef run_members[] = {
@@ -588,7 +583,6 @@ static int reader_clear(Reader *self) {
 }
 
 static void reader_dealloc(Reader *self) {
-    PyTypeObject *type = Py_TYPE((PyObject *)self);
     PyObject_GC_UnTrack(self);
     Py_CLEAR(self->schema);
     Py_CLEAR(self->keys);
@@ -600,9 +594,7 @@ static void reader_dealloc(Reader *self) {
     }
     PyMem_Free(self->steps);
     PyMem_Free(self->wanted);
-    freefunc free_object = (freefunc)PyType_GetSlot(type, Py_tp_free);
-    free_object(self);
-    Py_DECREF((PyObject *)type);
+    free_object((PyObject *)self);
 }
 
 static PyMethodDef reader_methods[] = {
@@ -632,12 +624,7 @@ static PyType_Spec reader_spec = {
 };
 
 int add_reader_type(PyObject *module) {
-    PyObject *type = PyType_FromSpec(&reader_spec);
-    if (type == NULL)
-        return -1;
-    int failed = PyModule_AddType(module, (PyTypeObject *)type);
-    Py_DECREF(type);
-    if (failed < 0)
+    if (add_type(module, &reader_spec) == NULL)
         return -1;
     run_type = (PyTypeObject *)PyType_FromSpec(&run_spec);
     return run_type == NULL ? -1 : 0;
