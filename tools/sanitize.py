@@ -44,15 +44,25 @@ def main(arguments: list[str]) -> int:
 
 
 def run(arguments: list[str]) -> int:
-    """Run pytest in a process into which the sanitizers' library is loaded first."""
-    library = subprocess.run(
-        ["gcc", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True
-    )
+    """Run pytest in a process into which the sanitizers' library is loaded first.
+
+    Behind it comes that of C++: the first wraps what throws exceptions, as packages such as JAX do,
+    and ends the process if it does not find what it wraps.
+    """
+    libraries = [library("libasan.so"), library("libstdc++.so")]
     path = os.pathsep.join([str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, **ENVIRONMENT, "PYTHONPATH": path.strip(os.pathsep)}
-    environment["LD_PRELOAD"] = library.stdout.strip()
+    environment["LD_PRELOAD"] = " ".join(libraries)
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
     return subprocess.run(command, env=environment, cwd=ROOT).returncode
+
+
+def library(name: str) -> str:
+    """The path of a library of the compiler's."""
+    found = subprocess.run(
+        ["gcc", f"-print-file-name={name}"], capture_output=True, text=True, check=True
+    )
+    return found.stdout.strip()
 
 
 if __name__ == "__main__":
