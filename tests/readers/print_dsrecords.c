@@ -35,11 +35,10 @@ static void print_member(const char *json, const char *key) {
   else printf("null");
 }
 static void print_record(dsr_file *file, uint64_t i) {
-  dsr_frame frame;
   dsr_value value = {NULL, 0};
-  int code = dsr_read(file, i, &frame);
+  int code = 0;
   uint64_t read = 0; /* fields */
-  while (!code && read < file->field_count) code = dsr_get(file, &frame, &file->fields[read++], &value);
+  while (!code && read < file->field_count) code = dsr_get(file, i, &file->fields[read++], &value);
   if (code) {
     print_error(&file->error, read - 1);
     return;
@@ -47,7 +46,7 @@ static void print_record(dsr_file *file, uint64_t i) {
   printf("{\"record\": [");
   for (uint64_t j = 0; j < file->field_count; j++) {
     if (j) printf(", ");
-    dsr_get(file, &frame, &file->fields[j], &value);
+    dsr_get(file, i, &file->fields[j], &value);
     print_hex(&value);
   }
   printf("]}\n");
@@ -71,14 +70,13 @@ static void show(dsr_file *file) {
 
 /* A line: of each record that can be read, its number and what its values are, as one number. */
 static void print_digests(dsr_file *file) {
-  dsr_frame frame;
   dsr_value value = {NULL, 0};
   for (uint64_t i = 0; i < file->count; i++) {
     uint32_t crc = 0;
-    int code = dsr_read(file, i, &frame);
+    int code = 0;
     for (uint64_t j = 0; !code && j < file->field_count; j++) {
-      code = dsr_get(file, &frame, &file->fields[j], &value);
-      if (!code && value.bytes) crc = dsr_crc(crc, value.bytes, value.size);
+      code = dsr_get(file, i, &file->fields[j], &value);
+      if (!code && value.bytes) crc = dsr_crc(file, crc, value.bytes, value.size);
     }
     if (!code) printf("%llu:%08x ", (unsigned long long)i, crc);
   }
