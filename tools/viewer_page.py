@@ -21,6 +21,7 @@ _IMPORT = re.compile(r'^import \{([^}]*)\} from "([^"]+)";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (async function\*?|function\*?|class|const|let) (\w+)", re.MULTILINE)
 # Comments that have lines of their own, which js/ keeps: a fifteenth of the page.
 _COMMENT = re.compile(r"^ *(/\*\*.*?\*/|//[^\n]*)\n", re.MULTILINE | re.DOTALL)
+_INDENTATION = re.compile(r"^[ \t]+", re.MULTILINE)
 _LEFT = re.compile(r"^\s*(import|export)\b.*$", re.MULTILINE)
 
 
@@ -46,6 +47,7 @@ class Modules:
             chosen = names.replace(" as ", ": ")
             imports.append(f"const {{{chosen}}} = {module};\n")
         body = _COMMENT.sub("", _IMPORT.sub("", text))
+        body = without_indentation(body, path)
         exported = [name for _, name in _EXPORT.findall(body)]
         body = _EXPORT.sub(r"\1 \2", body)
         left = _LEFT.search(body)
@@ -56,6 +58,14 @@ class Modules:
         parts = ["".join(imports), body, f"return {{ {', '.join(exported)} }};\n"]
         self.texts.append(f"const {name} = (() => {{\n{''.join(parts)}}})();\n")
         return name
+
+
+def without_indentation(text: str, path: Path) -> str:
+    """Return a text as a page needs it, in which no string goes over several lines."""
+    for line in text.splitlines():
+        if line.count("`") % 2 == 1:
+            raise SystemExit(f"{path}: a string of several lines, or a lone grave accent: {line.strip()}")
+    return _INDENTATION.sub("", text)
 
 
 def digest(text: str) -> str:
@@ -75,7 +85,8 @@ def build() -> str:
     script = "".join(Modules(SOURCES / "app.js").texts)
     if "</script" in script.lower() or "<!--" in script:
         raise SystemExit("the script would end the element that it is in")
-    style = (SOURCES / "style.css").read_text(encoding="utf-8")
+    style_path = SOURCES / "style.css"
+    style = without_indentation(style_path.read_text(encoding="utf-8"), style_path)
     zstd = (ROOT / "js" / "vendor" / "zstd.wasm").read_bytes()
     policy = "; ".join(
         [
@@ -89,7 +100,8 @@ def build() -> str:
             "form-action 'none'",
         ]
     )
-    page = (SOURCES / "page.html").read_text(encoding="utf-8")
+    page_path = SOURCES / "page.html"
+    page = without_indentation(page_path.read_text(encoding="utf-8"), page_path)
     pieces = {
         "POLICY": policy,
         "STYLE": style,

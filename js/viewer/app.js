@@ -134,7 +134,7 @@ async function openFile(number) {
   tell(state.dataset.warnings.join("; "));
   at("start").hidden = true;
   at("tools").hidden = false;
-  at("list").hidden = false;
+  at("more").hidden = false;
   fillTools();
   drawFields();
   showFields(linked().fields === "1");
@@ -208,7 +208,28 @@ async function reorder() {
   state.order = order;
   const all = `${count(state.dataset.count)} records`;
   at("count").textContent = order.length === state.dataset.count ? all : `${count(order.length)} of ${all}`;
+  showNone();
   layOut();
+}
+
+/** Says in the place of the list why there is none. */
+function showNone() {
+  const isNone = state.order.length === 0;
+  at("list").hidden = isNone;
+  at("none").hidden = !isNone;
+  if (!isNone) return;
+  const words = state.dataset.count > 0 ? [element("p", { text: "No record is as the tools ask." })] : howToAdd();
+  at("none").replaceChildren(...words);
+}
+
+function howToAdd() {
+  const { fields } = state.dataset;
+  const areNamed = fields[0].name !== null;
+  const parts = fields.map(({ name }) => (areNamed ? `${JSON.stringify(name)}: …` : "…")).join(", ");
+  const record = areNamed ? `{${parts}}` : `(${parts},)`;
+  const code = `import dsrecords\n\nwith dsrecords.open(${JSON.stringify(state.files[state.file].name)}) as ds:\n    ds.append(${record})`;
+  const first = element("p", { text: "This dataset is empty: it has fields, and no records yet. In Python they are added so; then load this page again." });
+  return [first, element("pre", {}, element("code", { text: code }))];
 }
 
 function showProgress(done) {
@@ -442,6 +463,17 @@ function showFields(isShown) {
   if (state.order) layOutAgain();
 }
 
+/** On a narrow screen the tools are behind a button. */
+function showTools(isShown) {
+  at("tools").classList.toggle("closed", !isShown);
+  at("more").setAttribute("aria-expanded", isShown);
+}
+
+function enter(tool) {
+  showTools(true);
+  at(tool).focus();
+}
+
 // What people do
 
 const KEYS = [
@@ -449,9 +481,9 @@ const KEYS = [
   { key: "k", words: "the record before", action: () => move(-1) },
   { key: "ArrowDown", action: () => move(isGrid() ? lines.across : 1) },
   { key: "ArrowUp", action: () => move(isGrid() ? -lines.across : -1) },
-  { key: "/", words: "search", action: () => at("find").focus() },
-  { key: "f", words: "filter", action: () => at("filter").focus() },
-  { key: "g", words: "go to a record", action: () => at("goto").focus() },
+  { key: "/", words: "search", action: () => enter("find") },
+  { key: "f", words: "filter", action: () => enter("filter") },
+  { key: "g", words: "go to a record", action: () => enter("goto") },
   { key: "m", words: "mark the record", action: toggleMark },
   { key: "e", words: "edit its first field", action: () => at("record").querySelector("button.edit")?.click() },
   { key: "u", words: "undo an edit", action: undoLast },
@@ -511,6 +543,7 @@ function listen() {
   on("save-marked", "click", saveMarked);
   on("undo", "click", undoLast);
   on("next-difference", "click", goToDifference);
+  on("more", "click", () => showTools(at("tools").classList.contains("closed")));
   on("about", "click", () => showFields(at("fields").hidden));
   on("open", "submit", (event) => {
     event.preventDefault();

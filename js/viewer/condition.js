@@ -1,6 +1,6 @@
 // Conditions on the numbers of a record: `label == 3 and (score > 0.5 or kind in ["cat", "dog"])`. Nothing is evaluated as code.
 
-const TOKEN = /\s*(?:(-?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)|("(?:[^"\\]|\\.)*"|'[^']*')|(==|!=|<=|>=|<|>|[()[\],])|([\p{L}_][\p{L}\p{N}_.]*)|`([^`]+)`)/uy;
+const TOKEN = /\s*(?:(-?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)|("(?:[^"\\]|\\.)*"|'[^']*')|(==|!=|<=|>=|<|>|[()[\],])|([\p{L}_][\p{L}\p{N}_.]*)|\x60([^\x60]+)\x60)/uy; // \x60: a grave accent
 const COMPARE = {
   "==": (one, other) => one === other,
   "!=": (one, other) => one !== other,

@@ -9,8 +9,9 @@ const NAMES = {
   polygons: /^(polygons?|segmentations?|contours?)$/i,
   keypoints: /^(key_?points?|landmarks?|joints)$/i,
   mask: /^(masks?|segmentation_mask|label_map)$/i,
+  objects: /^(objects|annotations|instances)$/i, // each of which has shapes by their names
 };
-const OBJECTS = /^(objects|annotations|instances)$/i;
+const LETTERS = 12; // pixels of the screen
 const LARGEST_MASK = 4096 * 4096;
 
 /** The ways in which a field can be drawn. */
@@ -25,7 +26,7 @@ export function shapeOf(key, chosen) {
 
 /** Whether a field of this name is drawn over pictures, or has objects that are. */
 export function isDrawn(name) {
-  return name !== null && (OBJECTS.test(name) || shapeOf(name, new Map()) !== null);
+  return name !== null && shapeOf(name, new Map()) !== null;
 }
 
 /**
@@ -37,7 +38,6 @@ export function shapesIn(record, chosen = new Map()) {
   for (const [key, value] of Object.entries(record ?? {})) {
     const shape = shapeOf(key, chosen);
     if (shape !== null) found.push(...shapesOf(shape, value, ""));
-    else if (OBJECTS.test(key) && Array.isArray(value)) value.forEach((one) => found.push(...shapesOfObject(one)));
   }
   return found;
 }
@@ -53,6 +53,7 @@ function shapesOfObject(one) {
 function shapesOf(shape, value, label) {
   if (shape === "mask") return value instanceof NDArray && value.shape.length === 2 ? [{ shape, mask: value, label }] : [];
   if (shape === "boxes") return rowsOf(value, 4).map((box) => ({ shape, box, label }));
+  if (shape === "objects") return Array.isArray(value) ? value.flatMap(shapesOfObject) : [];
   if (shape === "keypoints") return pointsOf(value).map((points) => ({ shape, points, label }));
   return polygonsOf(value).map((points) => ({ shape, points, label }));
 }
@@ -100,10 +101,12 @@ export function withShapes(image, shapes) {
     const isRelative = shapes.every(({ box, points = [] }) => [...(box ?? []), ...points.flat()].every((number) => number <= 1));
     const scale = isRelative ? size : [1, 1];
     const over = svg("svg", { viewBox: `0 0 ${size[0]} ${size[1]}`, class: "over", "aria-hidden": "true" });
+    const shown = Math.min(frame.clientWidth / size[0], frame.clientHeight / size[1]); // pixels of the screen a pixel
+    const letters = shown > 0 ? LETTERS / shown : size[1] / 16;
     shapes.forEach((one, i) => {
       const colour = COLOURS[i % COLOURS.length];
       if (one.shape === "mask") frame.append(maskPicture(one.mask));
-      else over.append(...drawn(one, scale, colour, size[1]));
+      else over.append(...drawn(one, scale, colour, letters));
     });
     frame.append(over);
   };
@@ -112,23 +115,23 @@ export function withShapes(image, shapes) {
   return frame;
 }
 
-function drawn({ shape, box, points, label }, [sx, sy], colour, height) {
+function drawn({ shape, box, points, label }, [sx, sy], colour, letters) {
   const line = { fill: "none", stroke: colour, "stroke-width": 2, "vector-effect": "non-scaling-stroke" };
   if (shape === "boxes") {
     const [x0, y0, x1, y1] = box;
     const place = { x: x0 * sx, y: y0 * sy, width: Math.max(0, (x1 - x0) * sx), height: Math.max(0, (y1 - y0) * sy) };
-    return [svg("rect", { ...place, ...line }), ...named(label, place.x, place.y, colour, height)];
+    return [svg("rect", { ...place, ...line }), ...named(label, place.x, place.y, colour, letters)];
   }
   const scaled = points.map(([x, y]) => [x * sx, y * sy]);
   if (shape === "keypoints") {
-    return scaled.map(([cx, cy]) => svg("circle", { cx, cy, r: Math.max(1, height / 70), fill: colour, stroke: "#000", "stroke-width": 0.5 }));
+    return scaled.map(([cx, cy]) => svg("circle", { cx, cy, r: letters / 4, fill: colour, stroke: "#000", "stroke-width": 0.5 }));
   }
   const outline = svg("polygon", { points: scaled.map((point) => point.join(",")).join(" "), ...line, fill: colour, "fill-opacity": 0.25 });
-  return [outline, ...named(label, scaled[0][0], scaled[0][1], colour, height)];
+  return [outline, ...named(label, scaled[0][0], scaled[0][1], colour, letters)];
 }
 
-function named(label, x, y, colour, height) {
-  return label ? [svg("text", { x, y: Math.max(10, y - 3), fill: colour, "font-size": height / 22 }, label)] : [];
+function named(label, x, y, colour, letters) {
+  return label ? [svg("text", { x: x + letters / 4, y: Math.max(letters, y - letters / 3), fill: colour, "font-size": letters }, label)] : [];
 }
 
 /** A mask as a picture that can be seen through: 0 is nothing, each other number has a colour. */

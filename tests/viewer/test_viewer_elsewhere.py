@@ -1,12 +1,13 @@
 """The viewer over files in buckets and on other servers: by ranges, without secrets in the browser, with clear errors."""
 
+import json
 import subprocess
 
 import numpy as np
 import pytest
 import ranges
 from conftest import large
-from viewing import command, environment_of, shown
+from viewing import answer, command, environment_of, shown
 
 import dsrecords
 
@@ -94,6 +95,34 @@ def test_a_bucket_that_fails_later_says_so_and_a_reload_helps(other_page, there,
         page.reload()
         page.locator("#record img").wait_for()
         assert page.locator("#record .damaged").count() == 0
+
+
+def test_a_manifest_in_a_bucket_is_one_dataset_whose_files_are_read_when_needed(
+    other_page, keys, proxy, put, tmp_path
+):
+    large("starlette")
+    page = other_page
+    manifest = tmp_path / "many.json"
+    dsrecords.make_dataset(list(samples()), str(manifest), SCHEMA, shards=3)
+    for file in sorted(tmp_path.glob("many*")):
+        put(file.name, file.read_bytes())
+    put("secret.rec", b"nobody named it")
+    last = json.loads(manifest.read_text())["shards"][-1]["file"]
+    proxy.forget()
+    with shown(page, put(manifest.name, manifest.read_bytes()), **keys) as view:
+        assert view.inner_text("#count") == f"{COUNT} records"
+        page.locator(".tile img").first.wait_for()
+        assert not any(last in each.path for each in proxy.requests)
+        page.fill("#goto", str(COUNT - 1))
+        page.keyboard.press("Enter")
+        page.get_by_role("heading", name=f"Record {COUNT - 1}", exact=True).wait_for()
+        page.locator("#record img").wait_for()
+        assert page.locator(".damaged").count() == 0
+        address = page.url.split("#")[0]
+        assert answer(f"{address}data/0/{last}", Range="bytes=0-7")[0] == 206
+        assert answer(f"{address}data/0/secret.rec")[0] == 404
+    assert any(last in each.path for each in proxy.requests)
+    assert proxy.unsigned == 0
 
 
 def ended(*arguments, **environment):

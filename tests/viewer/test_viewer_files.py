@@ -108,8 +108,20 @@ def test_files_of_a_bucket_are_handed_out_by_the_server():
     }
     assert found.origins == []
     assert found.shown[0]["editable"] is False
-    with pytest.raises(ValueError, match="name the data files"):
-        served(["s3://bucket/train.json"])
+
+
+def test_a_manifest_elsewhere_brings_exactly_its_files():
+    names = ["x-0.rec", "sub/x-1.rec", "../secret.rec", "s3://other/x-2.rec"]
+    stated = json.dumps({"shards": [{"file": name} for name in names]})
+    files = {"manifests://in/x.json": MemoryFile(stated.encode())}
+    register("manifests", lambda path: MemoryStorage(files, path))
+    found = served(["manifests://in/x.json"])
+    wanted = {"x.json", "x-0.rec", "x-0.idx", "sub/x-1.rec", "sub/x-1.idx"}
+    assert found.paths == {f"0/{name}": f"manifests://in/{name}" for name in wanted}
+    assert found.origins == []
+    assert found.shown[0] == {"name": "x.json", "parts": ["data/0/x.json"], "editable": False}
+    with pytest.raises(FileNotFoundError):
+        served(["manifests://in/none.json"])
 
 
 def test_bytes_elsewhere_are_read_by_ranges_and_opened_once():

@@ -248,6 +248,56 @@ def test_a_wide_table_scrolls_sideways_in_a_narrow_window(other_page, tmp_path):
         assert 0 < cell["x"] < 390 - 100
 
 
+def test_on_a_phone_the_tools_are_behind_a_button_that_keys_open(browser, server):
+    page = browser.new_page(viewport={"width": 390, "height": 780}, bypass_csp=True)
+    page.set_default_timeout(PATIENCE)
+    opened(page, server)
+    page.locator(".tile img").first.wait_for()
+    assert page.locator("#list").bounding_box()["y"] < 780 / 10
+    tools = page.get_by_role("button", name="Tools")
+    assert tools.get_attribute("aria-expanded") == "false"
+    assert page.locator("#filter").is_hidden()
+    tools.focus()
+    page.keyboard.press("Enter")
+    assert tools.get_attribute("aria-expanded") == "true"
+    assert page.locator("#filter").is_visible()
+    assert serious_of(page) == []
+    page.keyboard.press("Space")
+    assert page.locator("#filter").is_hidden()
+    page.locator("#list").focus()
+    page.keyboard.press("f")
+    page.keyboard.type("label == 6")
+    page.locator("#count", has_text="7 of 50").wait_for()
+    page.set_viewport_size({"width": 1200, "height": 800})
+    assert tools.is_hidden()
+    assert page.locator("#filter").is_visible()
+    page.close()
+
+
+def test_an_empty_dataset_says_so_and_how_records_are_added(other_page, tmp_path):
+    page = other_page
+    dsrecords.make_dataset([], tmp_path / "new.rec", {HOSTILE: "str", "label": "int64"})
+    dsrecords.make_dataset([], tmp_path / "bare.rec", ("str", "int64"))
+    with shown(page, tmp_path / "new.rec", tmp_path / "bare.rec"):
+        none = page.locator("#none")
+        none.get_by_text("This dataset is empty").wait_for()
+        code = f'with dsrecords.open("new.rec") as ds:\n    ds.append({{"{HOSTILE}": …, "label": …}})'
+        assert none.locator("code").inner_text().endswith(code)
+        assert page.title() == "new.rec · DSRecords"
+        assert page.locator("#list").is_hidden()
+        page.select_option("#file", value="1")
+        none.get_by_text("ds.append((…, …,))").wait_for()
+
+
+def test_a_filter_that_nothing_fulfils_says_so(page, server):
+    opened(page, server)
+    page.fill("#filter", "label > 100")
+    page.locator("#none", has_text="No record").wait_for()
+    page.fill("#filter", "label == 6")
+    page.locator("#count", has_text="7 of 50").wait_for()
+    page.locator(".tile img").first.wait_for()
+
+
 class Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_):
         pass
@@ -542,6 +592,10 @@ def test_masks_polygons_and_keypoints_are_drawn_over_pictures(other_page, tmp_pa
         page.locator("#record .framed polygon").nth(1).wait_for(state="attached")
         page.get_by_role("combobox", name="how mask is drawn").select_option("no")
         page.locator("#record .framed canvas.mask").wait_for(state="detached")
+        choice = page.get_by_role("combobox", name="how objects is drawn")
+        assert choice.input_value() == "objects"
+        choice.select_option("no")
+        page.locator("#record .framed rect").wait_for(state="detached")
 
 
 def test_words_that_are_searched_are_marked(other_page, server):

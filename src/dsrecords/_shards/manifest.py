@@ -25,7 +25,7 @@ ENDING = ".json"
 
 FORMAT = "dsrecords-manifest"
 _VERSION = 1
-_LARGEST = 512 * 2**20  # bytes of a manifest: of some three million shards
+LARGEST = 512 * 2**20  # bytes of a manifest: of some three million shards
 _MOST = 2**62  # bytes of a file, or records: so that sums of a few fit into 64 bits
 _START = 256  # bytes of a manifest that tell what it is
 _ID_SIZE = 16
@@ -327,7 +327,7 @@ def read(path: str) -> Manifest:
         ShardError: a shard is in it twice.
     """
     storage = open_storage(path)
-    text = storage.read(0, _LARGEST)
+    text = storage.read(0, LARGEST)
     try:
         content = parse_json(text)
     except (ValueError, RecursionError) as error:

@@ -10,7 +10,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+from dsrecords._shards import manifest
 from dsrecords._storage.locations import alike
+from dsrecords._storage.registry import open_storage
 
 _DATA = ".rec"
 _INDEX = ".idx"
@@ -48,7 +50,9 @@ def served(names: Iterable[str | Sequence[str]], view: str | None = None) -> Ser
 
     Raises:
         FileNotFoundError: one means no file.
-        ValueError: a view is given of something else than one file; or a manifest elsewhere.
+        ValueError: a view is given of something else than one file.
+        OSError: a manifest cannot be read.
+        RemoteError: the server of a manifest elsewhere does not answer as it should.
     """
     found = Served([], {}, [], [], [])
     for number, name in enumerate(names):
@@ -171,18 +175,14 @@ def _add(
     path: str,
 ) -> str:
     """Let a file be fetched, and what belongs to it. Returns its address."""
-    folder = os.path.dirname(path)
     name = os.path.basename(path)
     if name.endswith(_MANIFEST):
-        if is_elsewhere(path):
-            raise ValueError(f"{path}: of files elsewhere, name the data files, not the manifest")
         for shard in _shards(path):
-            parts = shard.split("/")
             _allow(
                 found,
                 number,
                 shard,
-                os.path.join(folder, *parts),
+                manifest.beside(path, shard),
             )
     return _allow(
         found,
@@ -215,9 +215,9 @@ def _index_of(name: str) -> str:
 
 def _shards(path: str) -> list[str]:
     """The names in a manifest that lie in its folder. The page says what is wrong with others."""
+    text = open_storage(path).read(0, manifest.LARGEST)
     try:
-        with open(path, encoding="utf-8") as file:
-            stated = json.load(file)["shards"]
+        stated = json.loads(text)["shards"]
         names = [shard["file"] for shard in stated]
     except (ValueError, RecursionError, KeyError, TypeError):
         return []
