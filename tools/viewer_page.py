@@ -64,7 +64,7 @@ def without_indentation(text: str, path: Path) -> str:
     """Return a text as a page needs it, in which no string goes over several lines."""
     for line in text.splitlines():
         if line.count("`") % 2 == 1:
-            raise SystemExit(f"{path}: a string of several lines, or a lone grave accent: {line.strip()}")
+            raise SystemExit(f"{path}: a string of several lines, or a lone `: {line.strip()}")
     return _INDENTATION.sub("", text)
 
 

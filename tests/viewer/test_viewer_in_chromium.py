@@ -281,7 +281,9 @@ def test_an_empty_dataset_says_so_and_how_records_are_added(other_page, tmp_path
     with shown(page, tmp_path / "new.rec", tmp_path / "bare.rec"):
         none = page.locator("#none")
         none.get_by_text("This dataset is empty").wait_for()
-        code = f'with dsrecords.open("new.rec") as ds:\n    ds.append({{"{HOSTILE}": …, "label": …}})'
+        code = (
+            f'with dsrecords.open("new.rec") as ds:\n    ds.append({{"{HOSTILE}": …, "label": …}})'
+        )
         assert none.locator("code").inner_text().endswith(code)
         assert page.title() == "new.rec · DSRecords"
         assert page.locator("#list").is_hidden()
