@@ -21,6 +21,8 @@ _IMPORT = re.compile(r'^import \{([^}]*)\} from "([^"]+)";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (async function\*?|function\*?|class|const|let) (\w+)", re.MULTILINE)
 # Comments that have lines of their own, which js/ keeps: a fifteenth of the page.
 _COMMENT = re.compile(r"^ *(/\*\*.*?\*/|//[^\n]*)\n", re.MULTILINE | re.DOTALL)
+# Those behind code: no string ends behind them.
+_BEHIND = re.compile(r"(?<=[;{},(\[]) // [^\n\"'`]*$", re.MULTILINE)
 _INDENTATION = re.compile(r"^[ \t]+", re.MULTILINE)
 _LEFT = re.compile(r"^\s*(import|export)\b.*$", re.MULTILINE)
 
@@ -47,7 +49,7 @@ class Modules:
             chosen = names.replace(" as ", ": ")
             imports.append(f"const {{{chosen}}} = {module};\n")
         body = _COMMENT.sub("", _IMPORT.sub("", text))
-        body = without_indentation(body, path)
+        body = without_indentation(_BEHIND.sub("", body), path)
         exported = [name for _, name in _EXPORT.findall(body)]
         body = _EXPORT.sub(r"\1 \2", body)
         left = _LEFT.search(body)
