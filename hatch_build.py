@@ -25,7 +25,9 @@ SOURCES = ROOT / "native"
 MODULE = "src/dsrecords/_native/_core.abi3.so"
 OLDEST = (3, 11)  # whose stable ABI has the buffer protocol: see Py_LIMITED_API in native/native.h
 FLAGS = ["-std=c11", "-O3", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra"]
-STRIPPED = ["-Wl,--strip-all"] if sys.platform == "linux" else []  # a wheel needs no names
+# A wheel needs no names, and no tables for exceptions of C++ and debuggers.
+SMALLER = ["-Wl,--strip-all", "-fno-asynchronous-unwind-tables"]
+STRIPPED = SMALLER if sys.platform == "linux" else []
 WAYS = ("", "never", "require")
 
 
