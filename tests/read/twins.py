@@ -1,7 +1,7 @@
 """Damages datasets bit by bit, and reads them with the compiled twin and without it: both must say the same.
 
 What is compared is all that a caller sees: each value, with its type, or the class and the text of an error.
-`python tests/read/twins.py 1000000` flips that many bits.
+`python tests/read/twins.py 1000000` flips that many bits; a second number is the seed.
 """
 
 import contextlib
@@ -333,7 +333,10 @@ def compare_writing(folder):
 
 if __name__ == "__main__":
     asked = int(sys.argv[1])
+    seed = int(sys.argv[2]) if len(sys.argv) > 2 else 0
     with tempfile.TemporaryDirectory() as scratch:
-        print(compare_reading(scratch, asked, 0), "errors of reading, the same in both ways")
+        errors = compare_reading(scratch, asked, seed)
+        print(errors, "errors of reading, the same in both ways")
     with tempfile.TemporaryDirectory() as scratch:
-        print(compare_walking(scratch, asked // 20, 0), "faults of walking, the same in both ways")
+        faults = compare_walking(scratch, asked // 20, seed)
+        print(faults, "faults of walking, the same in both ways")

@@ -214,6 +214,29 @@ class TestLocalStorage(StorageSuite):
         storage.ensure(*ranges(*((start, start + 1) for start in starts)))
         assert bool(advice) == expected
 
+    def test_a_disk_that_turns_cold_is_noticed_within_four_calls(
+        self, storage, advice, monkeypatch
+    ):
+        storage.window(len(DATA))
+        asked = []
+        is_warm = [True]
+        monkeypatch.setattr(files, "may_ask_for_pages", lambda fd: True)
+        monkeypatch.setattr(
+            files, "page_in_memory", lambda _, start: asked.append(start) or is_warm[0]
+        )
+        parts = ranges((0, 1), (3 * PAGE, 3 * PAGE + 1), (6 * PAGE, 6 * PAGE + 1))
+        for _ in range(1000):
+            storage.ensure(*parts)
+        assert advice == []
+        assert 500 <= len(asked) < 700  # of 2,000
+        is_warm[0] = False
+        for _ in range(4):
+            storage.ensure(*parts)
+        assert advice
+        advice.clear()
+        storage.ensure(*parts)
+        assert advice  # from now on each call looks
+
     def test_the_system_takes_the_advice(self, storage, monkeypatch):
         monkeypatch.setattr(files, "page_in_memory", lambda window, start: False)
         window = storage.window(len(DATA))  # which ends within a page
