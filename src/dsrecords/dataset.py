@@ -141,7 +141,8 @@ def info(dataset: IndexedRecordDataset, *, exact: bool = False) -> Info:
 class IndexedRecordDataset(DatasetBase, Sequence[Any]):
     """A dataset: a list of samples in a file, which can be read by many and changed by one.
 
-    A sample is a dict where the schema has names, else a tuple. Opening reads; the writer's lock
+    A sample is a dict where the schema has names, else a tuple: `ds[7]`. `ds[7, "label"]` is one of
+    its fields, read alone; `ds[2:9]` and `ds[[5, 1]]` are views. Opening reads; the writer's lock
     is taken at the first change and held until `close`. Readers hold no lock and start no thread;
     they may be shared by threads and inherited by forked processes. Pickled and copied, a dataset
     of a subclass keeps its class and attributes; `__init__` is not called again.
