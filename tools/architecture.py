@@ -24,6 +24,7 @@ END = "<!-- end of modules -->\n"
 FLOORS = (
     "errors",
     "_optional",
+    "_interrupts",
     "_warning",
     "_native",
     "_order",

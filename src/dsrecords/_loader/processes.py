@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
 import os
 import pickle
@@ -12,10 +11,10 @@ import threading
 import time
 import traceback
 import weakref
-from collections.abc import Iterator
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from dsrecords._interrupts import ignore_interrupts, without_interrupts
 from dsrecords._loader.assembly import Stop
 from dsrecords._loader.reader import Reader
 from dsrecords._loader.work import Returned, Task, do_elsewhere
@@ -101,7 +100,7 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         connection, other = context.Pipe()
         process = context.Process(target=_serve, args=(other, self._pickled), daemon=True)
-        with _without_interrupts():
+        with without_interrupts():
             process.start()
         other.close()  # so that its end is seen here when the process ends
         self._process = process
@@ -165,27 +164,12 @@ def _end(workers: list[_Worker], process: int) -> None:
             worker.close()
 
 
-@contextlib.contextmanager
-def _without_interrupts() -> Iterator[None]:
-    """Keep Ctrl-C from a process that is started meanwhile, until it ignores it."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 # In a worker
 
 
 def _serve(connection: Connection, pickled: bytes) -> None:
     """Do tasks until the parent ends, however it ends. Ctrl-C is the parent's matter."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    ignore_interrupts()
     watch = threading.Thread(target=_end_with_parent, daemon=True)
     watch.start()
     reader = None

@@ -17,6 +17,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from dsrecords._interrupts import ignore_interrupts, without_interrupts
 from dsrecords._schema.encoded import Encoded
 from dsrecords._schema.schema import Key, Schema
 from dsrecords._write.bad_samples import BadSamples
@@ -98,7 +99,9 @@ def _encoded_in_pool(
     with pool:
         try:
             for chunk in itertools.chain((first,), chunks):
-                future = pool.submit(_encode, sendable(chunk), bad is not None)
+                given = sendable(chunk)
+                with without_interrupts():  # it may start processes
+                    future = pool.submit(_encode, given, bad is not None)
                 waiting.append(future)
                 if len(waiting) == most:
                     yield from _records(waiting.popleft(), bad)
@@ -232,7 +235,7 @@ def begin_worker(parent: int) -> None:
     import ctypes
     import signal
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ignore_interrupts()
     libc = ctypes.CDLL(None)
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it was killed before

@@ -11,6 +11,7 @@ import platform
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from dsrecords._interrupts import without_interrupts
 from dsrecords._schema.schema import Schema
 from dsrecords._shards.manifest import Shard
 from dsrecords._write.pool import ENDED, begin_worker, encoded, pickled_schema, unpickled_schema
@@ -73,7 +74,8 @@ def written_in_pool(
     pool, stop = _pool(work, min(options.num_workers, count))
     numbers = shown(range(count), count, target.root, options.progress)
     with pool:
-        futures = [pool.submit(_write, number) for number in range(count)]
+        with without_interrupts():  # it starts processes
+            futures = [pool.submit(_write, number) for number in range(count)]
         try:
             for number in numbers:
                 yield futures[number].result()
