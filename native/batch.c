@@ -219,8 +219,8 @@ static int is_in_memory(const Snapshot *snapshot, int file, uint64_t offset) {
 #endif
 }
 
-/* Whether some records, in the log, seem to be in memory: two are looked at, the same as
-   `compiled._is_ready` looks at. A record that cannot be found is none that is waited for. Where all
+/* Whether some records, in the log, seem to be in memory: two are looked at, as
+   `LocalStorage.seems_ready` does. A record that cannot be found is none that is waited for. Where all
    calls of late found theirs, only every fourth looks: it costs as much as thirty records. */
 static int seem_ready(Snapshot *snapshot, const Layout *layout, const Positions *positions,
                       int file) {

@@ -7,7 +7,6 @@
 
 #include "block.h"
 
-
 enum {
     NUMBER = 0,
     BOOL = 1,
@@ -972,9 +971,7 @@ static PyObject *block_given(Block *block, void *nothing) {
    while they are encoded) does not lead back to them. */
 
 static void block_dealloc(Block *block) {
-    PyTypeObject *type = Py_TYPE((PyObject *)block);
     Encoder *encoder = block->encoder;
-    freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
     empty_block(block);
     Py_CLEAR(block->arena);
     if (block->payloads != NULL)
@@ -984,10 +981,9 @@ static void block_dealloc(Block *block) {
     PyMem_Free(block->segments);
     PyMem_Free(block->frames);
     int is_scratch = block->is_scratch;
-    release((PyObject *)block);
+    free_object((PyObject *)block);
     if (!is_scratch)
         Py_XDECREF((PyObject *)encoder);
-    Py_DECREF((PyObject *)type);
 }
 
 static PyMethodDef block_methods[] = {
@@ -1033,16 +1029,13 @@ static void clear_way(Way *way) {
 }
 
 static void encoder_dealloc(Encoder *self) {
-    PyTypeObject *type = Py_TYPE((PyObject *)self);
-    freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
     Py_XDECREF((PyObject *)self->scratch);
     for (Py_ssize_t i = 0; i < self->count; i++)
         clear_way(&self->ways[i]);
     PyMem_Free(self->ways);
     Py_CLEAR(self->pack);
     Py_CLEAR(self->functions);
-    release((PyObject *)self);
-    Py_DECREF((PyObject *)type);
+    free_object((PyObject *)self);
 }
 
 static Py_ssize_t width_of_code(char code) {

@@ -209,7 +209,7 @@ def gather_numbers(
     """
     if core is None:
         return None
-    probe = _probe(snapshot, positions, not snapshot.entries.has_heads)
+    probe = _probe(snapshot, not snapshot.entries.has_heads)
     if probe is None:
         return None
     layout = snapshot.schema.layout
@@ -318,7 +318,7 @@ def gather_heads(
     """
     if core is None:
         return None
-    probe = _probe(snapshot, positions, True)
+    probe = _probe(snapshot, True)
     if probe is None:
         return None
     layout = snapshot.schema.layout
@@ -352,46 +352,18 @@ def _as_arguments(positions: range | np.ndarray) -> tuple[Any, int, int, int]:
     return np.ascontiguousarray(positions, np.int64), 0, 1, len(positions)
 
 
-def _probe(
-    snapshot: Any,
-    positions: range | np.ndarray,
-    looks_at_log: bool,
-) -> int | None:
-    """Whom C is to ask whether these records are in memory; None if C is not to read them."""
+def _probe(snapshot: Any, looks_at_log: bool) -> int | None:
+    """Whom C is to ask whether records are in memory; None if C is not to read them.
+
+    What is not there, Python asks the system for first: see `Snapshot.prefetch`.
+    """
     if not snapshot.mode:
         return None
-    probe = getattr(snapshot.storage, "probe", None)
-    if probe is not None and looks_at_log:
-        snapshot.mapped()
-        number: int = probe()
-        return number
-    if _is_ready(snapshot, positions, looks_at_log):
+    if not looks_at_log:
         return _NOT_ASKED
-    return None
-
-
-def _is_ready(
-    snapshot: Any,
-    positions: range | np.ndarray,
-    looks_at_log: bool,
-) -> bool:
-    """Whether C may read these records: the log is mapped, and they seem to be in memory.
-
-    Else Python asks the system for all of them first: see `Snapshot.prefetch`. Two are looked at,
-    as `LocalStorage.seems_ready` does.
-    """
-    if not snapshot.mode or not looks_at_log:
-        return bool(snapshot.mode)
-    entries = snapshot.entries
+    probe = getattr(snapshot.storage, "probe", None)
+    if probe is None:
+        return None
     snapshot.mapped()
-    count = len(positions)
-    words = entries.mapped_words
-    width = entries.width
-    offsets = np.zeros(2, np.uint64)
-    for k, number in enumerate((count // 3, count - 1)):
-        position = int(positions[number])
-        if position >= entries.direct:
-            return False
-        offsets[k] = words[width * position]
-    is_ready: bool = snapshot.storage.seems_ready(offsets)
-    return is_ready
+    number: int = probe()
+    return number
