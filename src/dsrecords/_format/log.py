@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import struct
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -124,6 +125,8 @@ class LogScanner:
         row_size: of the rows that are made, in bytes.
         payloads_from: offset of the first frame whose payloads are verified; by default all are.
         only_last_payloads: whether only the payloads of the last batch are verified.
+        runs_are_proven: whether runs of frames end before one of which a payload, or the padding
+            behind it, is not as it should be. What is no run is in `unproven`.
 
     Attributes:
         end: of the last whole batch.
@@ -132,6 +135,8 @@ class LogScanner:
         fault: what ended the scan; None if it came to `stop`.
         misplaced: whether the fault is a whole frame that must not follow those before it.
         records_before_fault: how many records of the batch that the fault is in come before it.
+        unproven: with `runs_are_proven`, the offsets of frames of records of which only the heads
+            were verified. Whoever has looked at them clears it.
     """
 
     def __init__(
@@ -144,6 +149,7 @@ class LogScanner:
         row_size: int,
         payloads_from: int = 0,
         only_last_payloads: bool = False,
+        runs_are_proven: bool = False,
     ) -> None:
         self._storage = storage
         self._frames = frames
@@ -151,12 +157,14 @@ class LogScanner:
         self._width = row_size // 8
         self._payloads_from = stop if only_last_payloads else payloads_from
         self._only_last_payloads = only_last_payloads
+        self._runs_are_proven = runs_are_proven
         self.end = start
         self.check = check
         self.last: int | None = None
         self.fault: ScannedFrame | None = None
         self.misplaced = False
         self.records_before_fault = 0
+        self.unproven = array.array("Q")
         self._offset = start  # of the next frame
         self._prev = check  # of the frame before it that is not pending
         self._pending = _Pending(self._width)
@@ -267,6 +275,8 @@ class LogScanner:
             self.fault = found
             self.records_before_fault = len(self._pending)
             return None
+        if self._runs_are_proven and found.kind in OF_RECORDS:
+            self.unproven.append(found.offset)
         if found.kind in PENDING_KINDS:
             if found.prev:
                 problem = "a pending frame that names a frame before it"
@@ -292,6 +302,8 @@ class LogScanner:
         """
         if run.kind == RECORD and self._pending:
             return self._scan_frame()  # which is the fault: no commit came before it
+        if self._runs_are_proven and core is None:  # NumPy looks at heads alone
+            self.unproven.frombytes(run.rows[:, 0].tobytes())
         if run.kind == PENDING:
             self._pending.add(run.rows)
             self._offset = run.end
@@ -376,43 +388,21 @@ class LogScanner:
             return None
         stop = self._stop
         depth = _HEADS
-        if self._frames.layout.payload_count:
+        if self._runs_are_proven:
+            depth = _PADDING
+        elif self._frames.layout.payload_count:
             if offset >= self._payloads_from:
                 depth = _PAYLOADS
             else:
                 stop = min(stop, self._payloads_from)
-        return self._walked(offset, stop, kind, self._prev, depth, _RUN)
-
-    def count_right(self, offset: int, most: int) -> int:
-        """Count frames of records that follow each other, in which nothing is wrong.
-
-        Args:
-            offset: of the first, whose head has been verified.
-            most: of them to look at, at most.
-
-        Returns:
-            How many come before the first that is to be looked at by itself.
-        """
-        start = self.read(offset, FRAME.size)
-        if core is None or len(start) < FRAME.size:
-            return 0
-        _, prev, word = FRAME.unpack(start)
-        kind = kind_of_word(word)
-        if kind not in (RECORD, PENDING):
-            return 0
-        run = self._walked(offset, self._stop, kind, prev, _PADDING, most)
-        if run is None:
-            return 0
-        return len(run.rows)
+        return self._walked(offset, stop, kind, depth)
 
     def _walked(
         self,
         offset: int,
         stop: int,
         kind: int,
-        prev: int,
         depth: int,
-        most: int,
     ) -> _Run | None:
         """A run, as C walks along it.
 
@@ -420,16 +410,14 @@ class LogScanner:
             offset: of the first frame.
             stop: where the last must end.
             kind: of all of them.
-            prev: what the first must name if it is not pending.
             depth: what is looked at: one of _HEADS, _PAYLOADS, _PADDING.
-            most: frames, at most.
         """
         layout = self._frames.layout
-        rows = np.empty((most, self._width), np.uint64)
+        rows = np.empty((_RUN, self._width), np.uint64)
         count = 0
         last = offset
-        check = prev
-        while offset < stop and count < most:
+        check = self._prev
+        while offset < stop and count < _RUN:
             if not self._has_ahead(offset, depth):
                 break
             found, next_offset, last_of_found, check_of_found = core.walk(

@@ -178,10 +178,13 @@ class _LogCheck:
             self._stop,
             self._header.raw.check,
             self.entries.row_size,
-            payloads_from=self._stop,  # they are looked at one by one, with their padding
+            payloads_from=self._stop,  # those of `unproven` are looked at here
+            runs_are_proven=True,
         )
         try:
             for batch in walk:
+                self._look_at_all(walk.unproven)
+                del walk.unproven[:]
                 self._take(batch)
         except UnsupportedVersionError as error:
             offset = error.offset or walk.end
@@ -206,9 +209,6 @@ class _LogCheck:
         self._note_moment(self._mark)
         if batch.metadata:
             self._look_at(self.scan.walk.frame(batch.metadata))
-        if self._header.schema.payloads:
-            for first in range(0, len(batch.rows), _CHUNK):
-                self._look_at_all(batch.rows[first : first + _CHUNK, 0].tolist())
         if not self.is_known:
             return
         self._tell(batch.end)
@@ -218,16 +218,11 @@ class _LogCheck:
             self.is_known = False
             self.findings[batch.last] = _Finding(error.message, None, batch.last)
 
-    def _look_at_all(self, offsets: list[int]) -> None:
-        """Look at frames of records that follow each other."""
-        walk = self.scan.walk
-        done = 0
-        while done < len(offsets):
-            right = walk.count_right(offsets[done], len(offsets) - done)
-            if not right:
-                self._look_at(walk.frame(offsets[done]))
-                right = 1
-            done += right
+    def _look_at_all(self, offsets: Iterable[int]) -> None:
+        """Look at frames of records, whose heads are verified."""
+        if self._header.schema.payloads:
+            for offset in offsets:
+                self._look_at(self.scan.walk.frame(offset))
 
     def _note_moment(self, mark: Mark) -> None:
         if self._slot is not None and self._slot.covered == mark.end:
