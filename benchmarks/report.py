@@ -144,7 +144,7 @@ def page(results: dict[str, Any], aimed: dict[str, Any] | None = None) -> str:
 
     Args:
         results: of a run of all peers.
-        aimed: of a later run, of the peers of the aims alone; None: there is none.
+        aimed: of another run, of the peers of the aims alone; None: there is none.
     """
     settings = results["settings"]
     counts = ", ".join(f"{name} {count:,}" for name, count in settings["counts"].items())
@@ -155,10 +155,11 @@ def page(results: dict[str, Any], aimed: dict[str, Any] | None = None) -> str:
         BIAS,
         "![The same results as bars](results.svg)",
         f"{kind}, {results['date'][:10]}. Machine: {machine}. Records stored: {counts}.",
+        *results.get("notes", ()),
         "## What was aimed at, and what came of it",
         GOALS_INTRO,
-        _when(aimed, results),
-        aims(aimed or results),
+        _where(aimed),
+        aims(results, aimed),
         "## Summary",
         SUMMARY,
         summary(results),
@@ -176,23 +177,26 @@ def page(results: dict[str, Any], aimed: dict[str, Any] | None = None) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _when(aimed: dict[str, Any] | None, results: dict[str, Any]) -> str:
-    """What is to be said of two runs; nothing of one."""
+def _where(aimed: dict[str, Any] | None) -> str:
+    """What is to be said of the last columns."""
     if aimed is None:
         return ""
     machine = aimed["machine"]
     return (
-        f"**This table is of a later run** than all others on this page: of {aimed['date'][:10]}, by "
-        f"`python benchmarks/run.py --goals --rounds {aimed['settings']['rounds']}`, with the peers that "
-        f"it names alone, on {machine['cores']} cores of {machine['processor']}. The run of all peers, of "
-        f"{results['date'][:10]}, was on another machine, and without the compiled part. Cold disks were measured once more that "
-        "day, after a mend: `run.py --rounds 1 --workloads blobs,images --peers ours,ours_tuples,limit`."
+        f"The columns *there* are of another run, of {aimed['date'][:10]}, with {aimed['settings']['rounds']} rounds of the peers "
+        f"that the aims name, on another machine: {machine['cores']} cores of {machine['processor']}, "
+        f"{machine['memory']} of memory, {machine['filesystem']}, Python {machine['python']}."
     )
 
 
-def aims(results: dict[str, Any]) -> str:
+def aims(results: dict[str, Any], elsewhere: dict[str, Any] | None) -> str:
     """Every goal beside what was measured, then the reasons of those that were missed."""
-    rows = [["what", "beside", "goal", "first", "again"]]
+    runs = [results] if elsewhere is None else [results, elsewhere]
+    rows = [
+        ["what", "beside", "goal", "first", "again", "first, there", "again, there"][
+            : 3 + 2 * len(runs)
+        ]
+    ]
     missed = []
     for goal in GOALS:
         first, again = measured(goal, results), measured(goal, results, again=True)
@@ -200,15 +204,20 @@ def aims(results: dict[str, Any]) -> str:
             continue
         unit = number if goal.against == RATE else _times
         goal_again = f" / {unit(goal.again)}" if goal.again else ""
-        wanted = f"{unit(goal.first)}{goal_again}"
-        cells = [_met(first, goal.first, unit), _met(again, goal.again, unit)]
-        rows.append([goal.title, _against(goal, results), wanted, *cells])
+        row = [goal.title, _against(goal, results), f"{unit(goal.first)}{goal_again}"]
+        for run in runs:
+            row.append(_met(measured(goal, run), goal.first, unit))
+            row.append(_met(measured(goal, run, again=True), goal.again, unit))
+        rows.append(row)
         if first < goal.first or (again is not None and again < goal.again):
             missed.append((goal.bound, goal.title))
     found = check_ratio(results)
     if found is not None:
         title = f"`check()` of {results['check']['bytes'] / 1e9:.1f} GB"
-        rows.append([title, "a bare checksum", _times(goals.CHECK), _met(found, goals.CHECK), "–"])
+        row = [title, "a bare checksum", _times(goals.CHECK)]
+        for run in runs:
+            row += [_met(check_ratio(run), goals.CHECK), "–"]
+        rows.append(row)
         if found < goals.CHECK:
             missed.append((goals.CHECK_BOUND, title))
     return "\n\n".join([_table(rows), _reasons(missed)])

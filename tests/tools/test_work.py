@@ -1,11 +1,14 @@
 """`check` and `repair` of much damage: what they read and hold is counted, not how long they take."""
 
 import tracemalloc
+from pathlib import Path
 
 import pytest
+from conftest import flip
 
 import dsrecords
 from dsrecords import repair
+from dsrecords._native import core
 from dsrecords._read.open import State
 from dsrecords._storage.local import LocalStorage
 from dsrecords._write import writer
@@ -52,6 +55,35 @@ def test_what_is_read_grows_as_the_damaged_records_do(work, at, tmp_path, monkey
     read_of_few = bytes_read(monkeypatch, lambda: work(few))
     read_of_many = bytes_read(monkeypatch, lambda: work(many))
     assert read_of_many < 6 * read_of_few  # of four times as many
+
+
+def test_check_finds_all_damaged_payloads_of_many_records_of_all_sizes(tmp_path):
+    path = str(tmp_path / "data.rec")
+    mark = b"payload!"
+    sizes = [9 + 37 * i for i in range(300)]
+    sizes[100] = 3 * 2**19  # more than is read at once
+    samples = [{"data": mark.ljust(size, b".")} for size in sizes]
+    dsrecords.make_dataset(samples, path, {"data": "bytes"})
+    data = Path(path).read_bytes()
+    starts = [at for at in range(0, len(data), 8) if data[at : at + 8] == mark]
+    assert len(starts) == len(sizes)
+    wrong = [(i, starts[i]) for i in (0, 7, 8, 99, 100, 101, 298)]
+    padding = starts[200] + sizes[200]
+    wrong.append((None, padding))
+    for _, at in wrong:
+        flip(path, at)
+    found = [(problem.record, problem.offset) for problem in dsrecords.open(path).check()]
+    assert found == wrong
+
+
+@pytest.mark.skipif(core is None, reason="NumPy's form goes through the heads first")
+@pytest.mark.parametrize("size", [1_000, 100_000])
+def test_check_reads_the_log_once(size, tmp_path, monkeypatch):
+    path = str(tmp_path / "data.rec")
+    count = 8_000_000 // size
+    dsrecords.make_dataset([{"data": bytes(size)}] * count, path, {"data": "bytes"})
+    read = bytes_read(monkeypatch, lambda: dsrecords.open(path).check())
+    assert read < 1.25 * count * size  # a frame that a piece cuts off is read again
 
 
 @pytest.mark.long
