@@ -32,6 +32,7 @@ typedef struct {
     PyObject *schema;
     PyObject *keys;    /* of the fields, a tuple */
     PyObject *slowly;  /* called with the list and the index, for what is unusual */
+    PyObject *blank;   /* a dict of the keys, of which samples are copies; NULL: of nothing */
     Layout layout;
     uint64_t need;
     uint64_t mask;
@@ -44,6 +45,7 @@ typedef struct {
     Step *steps;
 } Reader;
 
+#define FEW_KEYS 5 /* CPython's smallest dict has room for them: it is as fast without a copy */
 #define MOST_PAYLOADS 1024 /* that a plan for C may lie in: more are left to Python */
 
 /* Where the payloads of a record begin, which is no revision. Returns -1 if one does not lie in the
@@ -191,7 +193,7 @@ static PyObject *make_sample(const Reader *self, PyObject *data, const uint8_t *
     if (self->shape == TUPLE)
         sample = PyTuple_New(self->count);
     else if (self->shape == DICT)
-        sample = PyDict_New();
+        sample = self->blank == NULL ? PyDict_New() : PyDict_Copy(self->blank);
     if (sample == NULL && self->shape != VALUE)
         return NULL;
     for (Py_ssize_t k = 0; k < self->count; k++) {
@@ -500,6 +502,15 @@ static int set_step(Step *step, PyObject *given, const Layout *layout, Py_ssize_
     return 0;
 }
 
+/* A copy of it has its size from the beginning, and its keys in their places. */
+static PyObject *make_blank(PyObject *keys) {
+    PyObject *blank = PyDict_New();
+    for (Py_ssize_t k = 0; blank != NULL && k < PyTuple_Size(keys); k++)
+        if (PyDict_SetItem(blank, PyTuple_GetItem(keys, k), Py_None) < 0)
+            Py_CLEAR(blank);
+    return blank;
+}
+
 static PyObject *reader_new(PyTypeObject *type, PyObject *arguments, PyObject *names) {
     (void)names;
     PyObject *schema;
@@ -547,6 +558,10 @@ static PyObject *reader_new(PyTypeObject *type, PyObject *arguments, PyObject *n
         Py_DECREF(self);
         return PyErr_NoMemory();
     }
+    if (shape == DICT && count > FEW_KEYS && (self->blank = make_blank(keys)) == NULL) {
+        Py_DECREF(self);
+        return NULL;
+    }
     self->count = count;
     for (Py_ssize_t k = 0; k < count; k++) {
         if (set_step(&self->steps[k], PyTuple_GetItem(steps, k), &layout, payloads) < 0) {
@@ -565,6 +580,7 @@ static int reader_traverse(Reader *self, visitproc visit, void *arg) {
     Py_VISIT(self->schema);
     Py_VISIT(self->keys);
     Py_VISIT(self->slowly);
+    Py_VISIT(self->blank);
     for (Py_ssize_t k = 0; k < self->count; k++) {
         Py_VISIT(self->steps[k].make);
         Py_VISIT(self->steps[k].shape);
@@ -587,6 +603,7 @@ static void reader_dealloc(Reader *self) {
     Py_CLEAR(self->schema);
     Py_CLEAR(self->keys);
     Py_CLEAR(self->slowly);
+    Py_CLEAR(self->blank);
     for (Py_ssize_t k = 0; k < self->count; k++) {
         Py_CLEAR(self->steps[k].make);
         Py_CLEAR(self->steps[k].shape);
