@@ -21,6 +21,7 @@ from dsrecords._format.layout import PENDING, SHORT_ROW
 from dsrecords._format.log import LogScanner
 from dsrecords._native import core
 from dsrecords._read import compiled
+from dsrecords._tools.scan import dirty_padding
 from dsrecords.errors import DSRecordsError
 
 COUNT = 48  # records of a dataset
@@ -234,8 +235,8 @@ class Bytes:
         return bytes(self.data[offset : offset + length])
 
 
-def walked(data, header, row_size, payloads_from, only_last):
-    """All that a scan of a log finds."""
+def walked(data, header, row_size, payloads_from, only_last, proving):
+    """All that a scan of a log finds; with `proving`, also which records that it has not proven are damaged."""
     scanner = LogScanner(
         Bytes(data),
         header.frames,
@@ -245,6 +246,7 @@ def walked(data, header, row_size, payloads_from, only_last):
         row_size,
         payloads_from,
         only_last,
+        proving,
     )
     found = []
     try:
@@ -256,8 +258,12 @@ def walked(data, header, row_size, payloads_from, only_last):
     rows = [row for batch in found if isinstance(batch, tuple) for row in batch[0]]
     fault = scanner.fault
     told = (fault and fault[:6], scanner.misplaced, scanner.end, scanner.last, scanner.check)
-    right = scanner.count_right(header.size, COUNT)
-    return rows, told, right
+    damaged = []
+    for offset in scanner.unproven:
+        frame = scanner.frame(offset)
+        if frame.problem or dirty_padding(scanner, header, frame):
+            damaged.append(offset)
+    return rows, told, damaged
 
 
 def compare_walking(folder, flips, seed):
@@ -276,12 +282,17 @@ def compare_walking(folder, flips, seed):
         data[rng.randrange(header.size, len(data))] ^= 1 << rng.randrange(8)
         row_size = rng.choice([SHORT_ROW, header.schema.layout.long_row_size])
         payloads_from = rng.choice([0, header.size, len(data) // 2, len(data)])
-        arguments = (bytes(data), header, row_size, payloads_from, rng.random() < 0.3)
-        rows, told, _ = walked(*arguments)
+        only_last = rng.random() < 0.3
+        proving = rng.random() < 0.4
+        if proving:  # as `check` does
+            payloads_from, only_last = len(data), False
+        arguments = (bytes(data), header, row_size, payloads_from, only_last, proving)
+        rows, told, damaged = walked(*arguments)
         with by_python():
-            expected_rows, expected_told, _ = walked(*arguments)
+            expected_rows, expected_told, expected_damaged = walked(*arguments)
         assert rows == expected_rows
         assert told == expected_told
+        assert damaged == expected_damaged
         faults += told[0] is not None
     return faults
 
