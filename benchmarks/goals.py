@@ -52,7 +52,8 @@ _COPY = (
 )
 _WRITE = (
     "Every byte is summed, and a record takes a frame and a row of the index; the same disk is waited for by all. "
-    "Writing back begins behind each block."
+    "Writing back begins behind each block. In a virtual machine whose host takes back free memory, each page that comes from "
+    "the host again costs more than all that: ratios change by the round (docs/performance.md)."
 )
 
 GOALS = (
@@ -134,7 +135,10 @@ GOALS = (
         "small/extend",
         "lmdb",
         2.2,
-        bound="Four times the bytes of the values go to the disk: frames, and the index's rows.",
+        bound=(
+            "Four times the bytes of the values go to the disk: frames, and the index's rows. Pages of the cache as in the "
+            "row of images."
+        ),
     ),
     Goal(
         "whole columns",
