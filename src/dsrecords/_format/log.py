@@ -388,10 +388,10 @@ class LogScanner:
             return None
         stop = self._stop
         depth = _HEADS
-        if self._runs_are_proven:
-            depth = _PADDING
-        elif self._frames.layout.payload_count:
-            if offset >= self._payloads_from:
+        if self._frames.layout.payload_count:
+            if self._runs_are_proven:
+                depth = _PADDING
+            elif offset >= self._payloads_from:
                 depth = _PAYLOADS
             else:
                 stop = min(stop, self._payloads_from)
