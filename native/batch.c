@@ -102,9 +102,11 @@ Py_ssize_t find_heads(Snapshot *snapshot, const Layout *layout, const Positions 
 /* Remembers that the heads of these records are verified. Returns how many that was noted of. */
 Py_ssize_t remember_heads(Snapshot *snapshot, const Positions *positions, Py_ssize_t first,
                           Py_ssize_t count, const Record *records) {
+    if (open_windows(snapshot) < 0)
+        return 0;
     for (Py_ssize_t k = 0; k < count; k++)
         if (!(records[k].known & HEAD_PART) &&
-            remember(snapshot, position_at(positions, first + k), HEAD_PART) < 0)
+            remember_at_once(snapshot, position_at(positions, first + k), HEAD_PART) < 0)
             return k;
     return count;
 }

@@ -194,10 +194,15 @@ int is_head_with(Snapshot *snapshot, const Layout *layout, Py_ssize_t i, const R
 /* Remembers that parts of a record are verified: see `Verified.remember`. The memory is looked up
    anew, as another thread may have made room meanwhile. Returns -1 if C cannot. */
 int remember(Snapshot *snapshot, Py_ssize_t i, uint64_t parts) {
+    if (snapshot->mode != VERIFY_ALL && open_windows(snapshot) < 0)
+        return -1;
+    return remember_at_once(snapshot, i, parts);
+}
+
+/* The same where the windows are open. */
+int remember_at_once(Snapshot *snapshot, Py_ssize_t i, uint64_t parts) {
     if (snapshot->mode == VERIFY_ALL)
         return 0;
-    if (open_windows(snapshot) < 0)
-        return -1;
     Window *window = &((Verified *)snapshot->verified)->window;
     Py_ssize_t width = window->buffer.itemsize;
     if (!is_in_window(window, i, width))
