@@ -698,7 +698,8 @@ def test_the_server_gives_nothing_else(server, path):
 def test_the_server_answers_nobody_without_the_token_or_by_another_name(server):
     root, token = server.address[:-1].rsplit("/", 1)
     assert answer(f"{root}/")[0] == 404
-    assert answer(f"{root}/{token[:-1]}x/")[0] == 404
+    last = "y" if token.endswith("x") else "x"
+    assert answer(f"{root}/{token[:-1]}{last}/")[0] == 404
     assert answer(f"{root}/{token}/files.json", Host="attacker.example:80")[0] == 403
     assert answer(f"{root}/{token}/data/0/pictures.rec", Host="attacker.example")[0] == 403
     status, headers, _ = answer(server.address)
