@@ -106,7 +106,7 @@ Py_ssize_t remember_heads(Snapshot *snapshot, const Positions *positions, Py_ssi
         return 0;
     for (Py_ssize_t k = 0; k < count; k++)
         if (!(records[k].known & HEAD_PART) &&
-            remember_at_once(snapshot, position_at(positions, first + k), HEAD_PART) < 0)
+            remember(snapshot, position_at(positions, first + k), HEAD_PART) < 0)
             return k;
     return count;
 }

@@ -241,7 +241,6 @@ int is_right_head(Snapshot *snapshot, const Layout *layout, Py_ssize_t i, const 
 int is_head_with(Snapshot *snapshot, const Layout *layout, Py_ssize_t i, const Record *record,
                  uint64_t length, const uint32_t *known);
 int remember(Snapshot *snapshot, Py_ssize_t i, uint64_t parts);
-int remember_at_once(Snapshot *snapshot, Py_ssize_t i, uint64_t parts);
 
 /* batch.c */
 

@@ -112,7 +112,8 @@ static int verify(const Reader *self, Snapshot *snapshot, Py_ssize_t i, const Re
                 return -1;
         }
     }
-    return remember(snapshot, i, self->proven);
+    /* They are opened anew, as another thread may have made room meanwhile. */
+    return open_windows(snapshot) < 0 ? -1 : remember(snapshot, i, self->proven);
 }
 
 static PyObject *make_number(const Step *step, const Record *record) {

@@ -191,16 +191,9 @@ int is_head_with(Snapshot *snapshot, const Layout *layout, Py_ssize_t i, const R
     return (crc ^ offset_mix(offset)) == stored;
 }
 
-/* Remembers that parts of a record are verified: see `Verified.remember`. The memory is looked up
-   anew, as another thread may have made room meanwhile. Returns -1 if C cannot. */
+/* Remembers that parts of a record are verified: see `Verified.remember`. The windows are open.
+   Returns -1 if C cannot. */
 int remember(Snapshot *snapshot, Py_ssize_t i, uint64_t parts) {
-    if (snapshot->mode != VERIFY_ALL && open_windows(snapshot) < 0)
-        return -1;
-    return remember_at_once(snapshot, i, parts);
-}
-
-/* The same where the windows are open. */
-int remember_at_once(Snapshot *snapshot, Py_ssize_t i, uint64_t parts) {
     if (snapshot->mode == VERIFY_ALL)
         return 0;
     Window *window = &((Verified *)snapshot->verified)->window;
