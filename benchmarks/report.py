@@ -183,20 +183,18 @@ def _where(aimed: dict[str, Any] | None) -> str:
         return ""
     machine = aimed["machine"]
     return (
-        f"The columns *there* are of another run, of {aimed['date'][:10]}, with {aimed['settings']['rounds']} rounds of the peers "
-        f"that the aims name, on another machine: {machine['cores']} cores of {machine['processor']}, "
-        f"{machine['memory']} of memory, {machine['filesystem']}, Python {machine['python']}."
+        f"The last two columns are of another run, of {aimed['date'][:10]}: {aimed['settings']['rounds']} rounds of peers "
+        f"that the aims name, on {machine['cores']} cores of {machine['processor']}, {machine['memory']} of memory, "
+        f"{machine['filesystem']}, Python {machine['python']}. " + " ".join(aimed.get("notes", ()))
     )
 
 
 def aims(results: dict[str, Any], elsewhere: dict[str, Any] | None) -> str:
     """Every goal beside what was measured, then the reasons of those that were missed."""
     runs = [results] if elsewhere is None else [results, elsewhere]
-    rows = [
-        ["what", "beside", "goal", "first", "again", "first, there", "again, there"][
-            : 3 + 2 * len(runs)
-        ]
-    ]
+    rows = [["what", "beside", "goal", "first", "again"]]
+    if elsewhere is not None:
+        rows[0] += ["first, other run", "again, other run"]
     missed = []
     for goal in GOALS:
         first, again = measured(goal, results), measured(goal, results, again=True)

@@ -387,7 +387,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--goals",
         action="store_true",
-        help="measure the peers of the aims alone: goals.json, and the first table of RESULTS.md",
+        help="measure the peers of the aims alone: goals.json, and the last columns of the first table of RESULTS.md",
     )
     parser.add_argument(
         "--report",
