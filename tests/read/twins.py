@@ -259,7 +259,7 @@ def walked(data, header, row_size, payloads_from, only_last, proving):
     fault = scanner.fault
     told = (fault and fault[:6], scanner.misplaced, scanner.end, scanner.last, scanner.check)
     damaged = []
-    for offset in scanner.unproven:
+    for offset in scanner.take_unproven():
         frame = scanner.frame(offset)
         if frame.problem or dirty_padding(scanner, header, frame):
             damaged.append(offset)
@@ -285,7 +285,7 @@ def compare_walking(folder, flips, seed):
         only_last = rng.random() < 0.3
         proving = rng.random() < 0.4
         if proving:  # as `check` does
-            payloads_from, only_last = len(data), False
+            only_last = False
         arguments = (bytes(data), header, row_size, payloads_from, only_last, proving)
         rows, told, damaged = walked(*arguments)
         with by_python():

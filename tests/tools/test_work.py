@@ -8,6 +8,7 @@ from conftest import flip
 
 import dsrecords
 from dsrecords import repair
+from dsrecords._format.log import LogScanner
 from dsrecords._native import core
 from dsrecords._read.open import State
 from dsrecords._storage.local import LocalStorage
@@ -84,6 +85,24 @@ def test_check_reads_the_log_once(size, tmp_path, monkeypatch):
     dsrecords.make_dataset([{"data": bytes(size)}] * count, path, {"data": "bytes"})
     read = bytes_read(monkeypatch, lambda: dsrecords.open(path).check())
     assert read < 1.25 * count * size  # a frame that a piece cuts off is read again
+
+
+@pytest.mark.skipif(core is None, reason="NumPy's form goes through the heads first")
+def test_check_looks_by_themselves_at_large_records_alone(tmp_path, monkeypatch):
+    path = str(tmp_path / "data.rec")
+    large = 2**20 + 1  # more than is read at once
+    samples = [{"data": bytes(large if i % 40 == 20 else 100)} for i in range(400)]
+    dsrecords.make_dataset(samples, path, {"data": "bytes"})
+    looked_at = set()
+    frame = LogScanner.frame
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            LogScanner,
+            "frame",
+            lambda walk, offset, *rest: looked_at.add(offset) or frame(walk, offset, *rest),
+        )
+        assert dsrecords.open(path).check() == []
+    assert 10 <= len(looked_at) < 30  # the large ones, what ends each batch, a metadata frame
 
 
 @pytest.mark.long

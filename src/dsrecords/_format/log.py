@@ -126,7 +126,7 @@ class LogScanner:
         payloads_from: offset of the first frame whose payloads are verified; by default all are.
         only_last_payloads: whether only the payloads of the last batch are verified.
         runs_are_proven: whether runs of frames end before one of which a payload, or the padding
-            behind it, is not as it should be. What is no run is in `unproven`.
+            behind it, is not as it should be. What is no run is given by `take_unproven`.
 
     Attributes:
         end: of the last whole batch.
@@ -135,8 +135,6 @@ class LogScanner:
         fault: what ended the scan; None if it came to `stop`.
         misplaced: whether the fault is a whole frame that must not follow those before it.
         records_before_fault: how many records of the batch that the fault is in come before it.
-        unproven: with `runs_are_proven`, the offsets of frames of records of which only the heads
-            were verified. Whoever has looked at them clears it.
     """
 
     def __init__(
@@ -155,7 +153,7 @@ class LogScanner:
         self._frames = frames
         self._stop = stop
         self._width = row_size // 8
-        self._payloads_from = stop if only_last_payloads else payloads_from
+        self._payloads_from = stop if only_last_payloads or runs_are_proven else payloads_from
         self._only_last_payloads = only_last_payloads
         self._runs_are_proven = runs_are_proven
         self.end = start
@@ -164,7 +162,7 @@ class LogScanner:
         self.fault: ScannedFrame | None = None
         self.misplaced = False
         self.records_before_fault = 0
-        self.unproven = array.array("Q")
+        self._unproven = array.array("Q")
         self._offset = start  # of the next frame
         self._prev = check  # of the frame before it that is not pending
         self._pending = _Pending(self._width)
@@ -206,6 +204,15 @@ class LogScanner:
             return
         self._pass(held)
         yield held
+
+    def take_unproven(self) -> Sequence[int]:
+        """With `runs_are_proven`: the offsets of records of which only the heads were verified.
+
+        Those that the scan has come to since they were last taken.
+        """
+        taken = self._unproven
+        self._unproven = array.array("Q")
+        return taken
 
     def _pass(self, batch: Batch) -> None:
         """Note that the scan came to the end of a batch."""
@@ -276,7 +283,7 @@ class LogScanner:
             self.records_before_fault = len(self._pending)
             return None
         if self._runs_are_proven and found.kind in OF_RECORDS:
-            self.unproven.append(found.offset)
+            self._unproven.append(found.offset)
         if found.kind in PENDING_KINDS:
             if found.prev:
                 problem = "a pending frame that names a frame before it"
@@ -303,7 +310,7 @@ class LogScanner:
         if run.kind == RECORD and self._pending:
             return self._scan_frame()  # which is the fault: no commit came before it
         if self._runs_are_proven and core is None:  # NumPy looks at heads alone
-            self.unproven.frombytes(run.rows[:, 0].tobytes())
+            self._unproven.frombytes(run.rows[:, 0].tobytes())
         if run.kind == PENDING:
             self._pending.add(run.rows)
             self._offset = run.end
@@ -371,7 +378,9 @@ class LogScanner:
             self._one_by_one -= 1
             return None
         run = self._run(self._offset)
-        if run is None:
+        # One that C does not prove may be the only one, and to look at each by itself takes long.
+        has_patience = core is None or not self._runs_are_proven
+        if run is None and has_patience:
             self._one_by_one = _PATIENCE - 1  # the next frame is the first of them
         return run
 

@@ -178,13 +178,11 @@ class _LogCheck:
             self._stop,
             self._header.raw.check,
             self.entries.row_size,
-            payloads_from=self._stop,  # those of `unproven` are looked at here
             runs_are_proven=True,
         )
         try:
             for batch in walk:
-                self._look_at_all(walk.unproven)
-                del walk.unproven[:]
+                self._look_at_all(walk.take_unproven())
                 self._take(batch)
         except UnsupportedVersionError as error:
             offset = error.offset or walk.end
